@@ -1,0 +1,45 @@
+# `make` alone prints what there is.
+VENV := .venv
+BIN := $(VENV)/bin
+PYTHON ?= python3.11
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+export NO_ALBUMENTATIONS_UPDATE := 1
+export DVC_NO_ANALYTICS := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help demo check test lint ui publish bench clean-results
+
+help:  ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
+
+$(VENV)/.installed: requirements.lock pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --no-deps -r requirements.lock
+	$(BIN)/pip install --quiet --no-deps --no-build-isolation -e .
+	touch $@
+
+demo: $(VENV)/.installed  ## render the sample if data/ is empty, run the whole graph, publish, print the table
+	$(BIN)/auxreid demo
+
+check: $(VENV)/.installed  ## validate params.yaml and what follows from it
+	$(BIN)/auxreid check
+
+test: $(VENV)/.installed  ## all tests
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/.installed  ## ruff check and format
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+ui: $(VENV)/.installed  ## MLflow UI on 127.0.0.1:5000
+	$(BIN)/mlflow ui --host 127.0.0.1 --port 5000 \
+		--backend-store-uri sqlite:///mlruns/mlflow.db --default-artifact-root mlruns/artifacts
+
+publish: $(VENV)/.installed  ## mirror results/ into MLflow
+	$(BIN)/auxreid publish
+
+bench: $(VENV)/.installed  ## benchmarks, each against a reference in the same run
+	for file in benchmarks/*.py; do $(BIN)/python $$file || exit 1; done
+
+clean-results:  ## remove results/ (DVC's cache keeps them; `dvc checkout` brings them back)
+	rm -rf results

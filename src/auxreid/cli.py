@@ -1,0 +1,98 @@
+"""The command line: `auxreid --help`. Every command runs from the repository's root."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from auxreid.errors import ConfigError, DataError
+
+app = typer.Typer(add_completion=False, no_args_is_help=True, help="Re-identification with auxiliary information.")
+ROOT = Path(".")
+
+
+@app.command()
+def check() -> None:
+    """Validate params.yaml, pipeline/graph.yaml and the source deps of dvc.yaml."""
+    from auxreid.closure import check_source_deps
+    from auxreid.graph import load_study
+
+    config = load_study()
+    check_source_deps(ROOT)
+    print(f"params.yaml: valid; {len(config.studied)} data sets, {len(config.ablations)} ablations")
+
+
+@app.command()
+def plan() -> None:
+    """Write what follows from params.yaml and the sources: the table of runs, and the source deps of dvc.yaml."""
+    from auxreid.closure import write_source_deps
+    from auxreid.config import load_config
+    from auxreid.graph import remove_stale_scores, write_graph
+
+    config = load_config()
+    write_graph(config)
+    write_source_deps(ROOT)
+    for path in remove_stale_scores(config):
+        print(f"removed {path}: its row is no longer in the study; DVC's cache still has it")
+
+
+@app.command()
+def sample(root: Annotated[Path, typer.Option(help="folder to render into")] = Path("data")) -> None:
+    """Render the sample people and dogs."""
+    from auxreid.sample.render import render_sample
+
+    render_sample(root)
+
+
+@app.command()
+def repro(targets: Annotated[list[str] | None, typer.Argument(help="stages; all by default")] = None) -> None:
+    """`dvc repro` with a line before each stage that says how many there are and how many are done."""
+    from auxreid.repro import run_repro
+
+    raise typer.Exit(run_repro(targets or []))
+
+
+@app.command()
+def publish() -> None:
+    """Mirror the records of results/ into MLflow."""
+    from auxreid.tracking.mirror import format_report
+    from auxreid.tracking.mirror import publish as mirror
+
+    print(format_report(mirror(ROOT)))
+
+
+@app.command()
+def table() -> None:
+    """Print the comparison tables of the study."""
+    from auxreid.evaluation.comparison import print_table
+    from auxreid.graph import load_study
+
+    config = load_study()
+    for dataset in config.studied:
+        if config.recipe(dataset).has_chain:
+            print_table(Path(f"results/compare/{dataset}/table.csv"), dataset)
+
+
+@app.command()
+def demo() -> None:
+    """Render the sample if data/ is empty, run everything, publish, print the table."""
+    from auxreid.repro import run_repro
+
+    if not any(path for path in Path("data").glob("*")):
+        sample(Path("data"))
+    check()
+    if code := run_repro([]):
+        raise typer.Exit(code)
+    publish()
+    table()
+    print("\nSide by side in MLflow: make ui, then open http://127.0.0.1:5000")
+
+
+def main() -> None:
+    """Entry point: the errors that a user can act on are shown without a traceback."""
+    try:
+        app()
+    except (ConfigError, DataError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        raise SystemExit(1) from None

@@ -1,0 +1,85 @@
+"""CLIP-ReID stage 1: learn the prompts' tokens with both encoders frozen (THESIS section 3)."""
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from auxreid.clip.text_tower import TextTower
+from auxreid.clipreid.losses import image_to_text, text_to_image
+from auxreid.clipreid.prompt_learner import PromptLearner
+from auxreid.clipreid.schedules import warmup_cosine
+from auxreid.progress import track
+
+Report = Callable[[dict[str, float], int], None]
+
+
+def batch_texts(text: TextTower, prompts: PromptLearner, identities: Tensor) -> Tensor:
+    """Text features of a batch's identities [b] -> [b, e]; each distinct identity is encoded once."""
+    distinct, place = identities.unique(return_inverse=True)
+    return text.encode(*prompts(distinct))[place]
+
+
+def stage1_loss(images: Tensor, texts: Tensor, identities: Tensor) -> tuple[Tensor, Tensor]:
+    """(i2t, t2i) of a batch: image features [b, e], text features [b, e], identities [b]."""
+    return image_to_text(images, texts), text_to_image(images, texts, identities)
+
+
+def train_prompts(
+    text: TextTower, prompts: PromptLearner, features: Tensor, identities: Tensor, settings, report: Report
+):
+    """Train `prompts` in place.
+
+    Args:
+        text: frozen text tower.
+        features: cached image features f3 of the training frames, without augmentation [n, e].
+        identities: [n] in 0..k-1.
+        settings: the recipe's prompts section.
+        report: called with the epoch's mean losses and learning rate.
+
+    Random batches come from torch's global generator: seed it first.
+    """
+    from lightning_fabric import Fabric
+
+    fabric = Fabric(devices=1)
+    text.requires_grad_(False).eval()
+    for module in (text, prompts):
+        fabric.to_device(module)
+    features, identities = fabric.to_device(features), fabric.to_device(identities)
+    optimizer = torch.optim.Adam(prompts.parameters(), lr=settings.lr, weight_decay=settings.weight_decay)
+    optimizer = fabric.setup_optimizers(optimizer)
+    for epoch in track(range(settings.epochs), "stage 1 epochs"):
+        lr = _set_lr(optimizer, settings, epoch)
+        losses = []
+        for batch in torch.randperm(len(features)).to(features.device).split(settings.batch_size):
+            texts = batch_texts(text, prompts, identities[batch])
+            i2t, t2i = stage1_loss(features[batch], texts, identities[batch])
+            optimizer.zero_grad()
+            fabric.backward(i2t + t2i)
+            optimizer.step()
+            losses.append((i2t.item(), t2i.item()))
+        i2t, t2i = np.mean(losses, axis=0)
+        report({"loss": float(i2t + t2i), "i2t": float(i2t), "t2i": float(t2i), "lr": lr}, epoch)
+
+
+@torch.no_grad()
+def text_features(text: TextTower, prompts: PromptLearner, batch_size: int = 256) -> Tensor:
+    """Text features of all identities [k, e], on the CPU."""
+    text.eval()
+    every = torch.arange(len(prompts.learned), device=prompts.learned.device)
+    return torch.cat([text.encode(*prompts(part)) for part in every.split(batch_size)]).cpu()
+
+
+def _set_lr(optimizer, settings, epoch: int) -> float:
+    lr = warmup_cosine(
+        epoch,
+        epochs=settings.epochs,
+        lr=settings.lr,
+        warmup_epochs=settings.warmup_epochs,
+        warmup_lr=settings.warmup_lr,
+        min_lr=settings.min_lr,
+    )
+    for group in optimizer.param_groups:
+        group["lr"] = lr
+    return lr
