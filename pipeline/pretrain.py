@@ -21,7 +21,9 @@ def main(dataset: str, split: str) -> None:
     config = load_study()
     body, recipe = config.datasets[dataset], config.recipe(dataset)
     sections = recipe.model_dump(mode="json", include={"input", "encoder", "pretrain"})
-    with stage_run("pretrain", f"{dataset}-{split}", dataset=dataset, params={"recipes": {body.recipe: sections}}) as run:
+    with stage_run(
+        "pretrain", f"{dataset}-{split}", dataset=dataset, params={"recipes": {body.recipe: sections}}
+    ) as run:
         frames = open_frames(f"results/ingest/{dataset}/frames.arrow", int(split)).where("train")
         seed_everything(SEED)
         image, text = build_towers(recipe.encoder, (recipe.input.height, recipe.input.width))

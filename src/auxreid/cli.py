@@ -65,13 +65,14 @@ def publish() -> None:
 @app.command()
 def table() -> None:
     """Print the comparison tables of the study."""
-    from auxreid.evaluation.comparison import print_table
-    from auxreid.graph import load_study
+    from rich.console import Console
+    from rich.markdown import Markdown
 
-    config = load_study()
-    for dataset in config.studied:
-        if config.recipe(dataset).has_chain:
-            print_table(Path(f"results/compare/{dataset}/table.csv"), dataset)
+    from auxreid.graph import build_graph, load_study
+
+    for dataset in build_graph(load_study())["compare"]:
+        text = Path(f"results/compare/{dataset}/table.md").read_text(encoding="utf-8")
+        Console(width=None if sys.stdout.isatty() else 160).print(Markdown(text))
 
 
 @app.command()
@@ -96,3 +97,7 @@ def main() -> None:
     except (ConfigError, DataError) as error:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(1) from None
+
+
+if __name__ == "__main__":
+    main()

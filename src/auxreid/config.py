@@ -306,8 +306,10 @@ def load_config(path: str | Path = "params.yaml") -> Config:
 def parse_config(raw: dict[str, Any], source: str = "params.yaml") -> Config:
     """Validate a parsed params.yaml; see :func:`load_config`."""
     raw = {key: value for key, value in raw.items() if not key.startswith("_")}  # blocks of shared YAML anchors
+    if "datasets" in raw:
+        raw["datasets"] = _with_names(raw["datasets"])
     try:
-        config = Config.model_validate(raw | {"datasets": _with_names(raw.get("datasets"))})
+        config = Config.model_validate(raw)
     except ValidationError as error:
         raise ConfigError("\n".join(_messages(error, source))) from error
     faults = [f"{source}: {fault}" for fault in _broken_references(config)]

@@ -1,0 +1,79 @@
+"""DVC stage `attributes`: train the multi-task attribute classifier of a data set, score it, and predict every frame.
+
+usage: python pipeline/attributes.py DATASET
+"""
+
+import json
+import os
+import sys
+from collections.abc import Mapping
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+
+from auxreid.attributes.dataset import attribute_codes, with_labels
+from auxreid.attributes.figures import confusion_figure, table_figure
+from auxreid.attributes.metrics import AttributeScore, flat_metrics, score_attributes, table_rows
+from auxreid.attributes.model import save_model
+from auxreid.attributes.predict import predict, write_predictions
+from auxreid.attributes.train import Fitted, fit
+from auxreid.data.frames import Frames, open_frames
+from auxreid.graph import load_study
+from auxreid.tracking.stage import Run, stage_run
+
+HELD_OUT = ("query", "gallery", "test")
+WORKERS = int(os.environ.get("AUXREID_WORKERS", "0"))  # of the machine, not of the result
+
+
+def main(dataset: str) -> None:
+    config = load_study()
+    body, settings = config.datasets[dataset], config.recipe(dataset).attributes
+    params = {"recipes": {body.recipe: {"attributes": settings.model_dump(mode="json")}}}
+    with stage_run("attributes", dataset, dataset=dataset, params=params, seed=settings.seed) as run:
+        frames = open_frames(f"results/ingest/{dataset}/frames.arrow")
+        fitted = fit(frames, settings, run.log, WORKERS)
+        save_model(run.out / "model.safetensors", fitted.model, settings.backbone, settings)
+        run.artifact("model.safetensors")
+        probabilities = predict(
+            fitted.model, frames, settings, workers=WORKERS, description=f"attributes of all frames of {dataset}"
+        )
+        write_predictions(run.out / "predictions.parquet", frames.frame_id, probabilities)
+        scores = score_held_out(frames, probabilities, fitted.model.vocabulary)
+        write_scores(run, scores, fitted)
+    show(dataset, scores)
+
+
+def score_held_out(frames: Frames, probabilities: Mapping, vocabulary: Mapping) -> dict[str, AttributeScore]:
+    """Scores on every labelled frame that is in neither train nor val."""
+    held_out = with_labels(frames.where(HELD_OUT))
+    rows = held_out.frame_id  # a frame's id is its row in the file
+    predicted = {name: values[rows] for name, values in probabilities.items()}
+    return score_attributes(attribute_codes(held_out, vocabulary), predicted, vocabulary)
+
+
+def write_scores(run: Run, scores: Mapping[str, AttributeScore], fitted: Fitted) -> None:
+    metrics = flat_metrics(scores) | {
+        "best_epoch": fitted.best_epoch,
+        "epoch_chosen_by": "val, mean balanced accuracy" if fitted.chosen_by_val else "none, the last one",
+        **{f"{name}_untrained": reason for name, reason in fitted.untrained.items()},
+    }
+    (run.out / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
+    run.artifact("metrics.json")
+    run.summary({name: value for name, value in metrics.items() if not isinstance(value, str)})
+    confusion_figure(scores, fitted.model.vocabulary).savefig(run.figure("confusion.png"), dpi=110)
+    table_figure(scores).savefig(run.figure("table.png"), dpi=110)
+
+
+def show(dataset: str, scores: Mapping[str, AttributeScore]) -> None:
+    header, rows = table_rows(scores)
+    table = Table(title=f"{dataset}: attributes on held-out frames, percent", box=SIMPLE_HEAD)
+    for number, heading in enumerate(header):
+        table.add_column(heading, justify="right" if number else "left")
+    for row in rows:
+        table.add_row(*row)
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

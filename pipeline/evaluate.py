@@ -1,0 +1,65 @@
+"""DVC stage `evaluate`: rank the gallery of a data set for every query, with one encoder.
+
+usage: python pipeline/evaluate.py DATASET ABLATION SEED ENCODER
+"""
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from auxreid.clip.checkpoints import load_image_encoder
+from auxreid.clip.embed import embed_frames
+from auxreid.data.frames import Frames
+from auxreid.evaluation.cmc_figure import CURVE_RANKS, cmc_figure
+from auxreid.evaluation.protocols import Entities, open_evaluated, query_and_gallery
+from auxreid.evaluation.ranked_lists import chosen_queries, draw_lists, frame_captions, ranked_list, save_jpeg
+from auxreid.evaluation.ranking import RankedQueries, cmc_curve, rank_queries, squared_distances, summarise
+from auxreid.evaluation.scores import Scores, query_table, write_scores
+from auxreid.graph import load_study, split_of
+from auxreid.tracking.stage import stage_run
+
+RESULTS = Path("results")
+
+
+def main(dataset: str, ablation: str, seed: str, encoder_path: str) -> None:
+    config = load_study()
+    body, settings = config.datasets[dataset], config.recipe(dataset).evaluate
+    split = split_of(config, dataset, int(seed))
+    params = {
+        "datasets": {dataset: {"protocol": body.protocol}},
+        "recipes": {body.recipe: {"evaluate": settings.model_dump(mode="json")}},
+        "encoder": encoder_path,
+    }
+    key = f"{dataset}-{ablation}-{seed}"
+    with stage_run("evaluate", key, dataset=dataset, params=params, ablation=ablation, seed=int(seed)) as run:
+        frames = open_evaluated(RESULTS / "ingest" / dataset / "frames.arrow", split)
+        encoder = load_image_encoder(encoder_path)
+        embedding = embed_frames(encoder, frames, encoder.input_config)
+        query, gallery = query_and_gallery(frames, embedding, body.protocol)
+        distances = squared_distances(query.embedding, gallery.embedding)
+        ranked = rank_queries(distances, query.identity, gallery.identity, query.group, gallery.group)
+
+        metrics = {name: round(value, 6) for name, value in summarise(ranked).items()}
+        (run.out / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
+        scores = Scores(dataset, ablation, int(seed), body.protocol, split, len(query), len(gallery), metrics)
+        write_scores(RESULTS, scores, per_query(frames, query, ranked))
+        run.summary(metrics)
+        ranks = min(CURVE_RANKS, len(gallery))
+        cmc_figure({ablation: cmc_curve(ranked, ranks)}, f"{dataset}, {ablation}").savefig(run.figure("cmc.png"))
+        captions = frame_captions(frames)
+        for kind, chosen in chosen_queries(ranked, settings.pictures, int(seed)).items():
+            lists = [ranked_list(position, query, gallery, distances, ranked, captions) for position in chosen]
+            if lists:
+                save_jpeg(draw_lists(lists, frames.image), run.figure(f"ranked_{kind}.jpg"))
+
+
+def per_query(frames: Frames, query: Entities, ranked: RankedQueries):
+    """The table of every query's figures."""
+    sizes = np.array([len(members) for members in query.members])
+    return query_table(ranked, frames.frame_id[query.representative], sizes, query.identity, query.group)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,57 @@
+"""DVC stage `keypoints`: HRNet's keypoints and pose embedding of every image of a data set.
+
+usage: python pipeline/keypoints.py DATASET
+"""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from auxreid.data.frames import Frames, open_frames
+from auxreid.graph import load_study
+from auxreid.pose.architecture import PoseSpec
+from auxreid.pose.checkpoint import load_checkpoint
+from auxreid.pose.overlay import write_overlay
+from auxreid.pose.predict import BATCH_SIZE, Poses, predict
+from auxreid.pose.table import read_keypoints, write_keypoints
+from auxreid.progress import track
+from auxreid.tracking.stage import Run, stage_run
+
+PICTURES = 24
+
+
+def main(dataset: str) -> None:
+    load_study()
+    with stage_run("keypoints", dataset, dataset=dataset, params={}) as run:
+        frames = open_frames(f"results/ingest/{dataset}/frames.arrow")
+        net, spec = load_checkpoint(Path(f"results/pose/{dataset}/hrnet.safetensors"))
+        table = run.out / "keypoints.parquet"
+        poses = predict(net, spec, images(frames, dataset))
+        write_keypoints(table, spec.joints, with_ids(frames, poses))
+        confidence = draw(table, frames, spec, run)
+        run.summary({"images": len(frames), "mean_confidence": confidence})
+
+
+def images(frames: Frames, dataset: str) -> Iterator[np.ndarray]:
+    for index in track(range(len(frames)), f"keypoints of {dataset}"):
+        yield frames.image(index)
+
+
+def with_ids(frames: Frames, batches: Iterator[Poses]) -> Iterator[tuple[np.ndarray, Poses]]:
+    for start, poses in zip(range(0, len(frames), BATCH_SIZE), batches, strict=True):
+        yield frames.frame_id[start : start + BATCH_SIZE], poses
+
+
+def draw(path: Path, frames: Frames, spec: PoseSpec, run: Run) -> float:
+    """A picture of random images as the table has them; returns the mean confidence over all joints and images."""
+    table = read_keypoints(path)
+    shown = np.sort(np.random.default_rng(0).permutation(len(frames))[:PICTURES])
+    captions = [f"{frames.split[index]} {frames.frame_id[index]}" for index in shown]
+    write_overlay(run.figure("keypoints.png"), frames.take(shown), table.keypoints[shown], spec, captions)
+    return float(table.keypoints[..., 2].mean())
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,127 @@
+"""The multi-task attribute classifier: one timm backbone and a linear head per attribute (THESIS section 2)."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import timm
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from auxreid.config import InputConfig
+from auxreid.errors import ConfigError, DataError
+
+TIMM_DOWNLOAD = "timm"  # value of `weights` that asks for timm's own pretrained weights
+HEADER_KEY = "auxreid"
+
+
+class AttributeModel(nn.Module):
+    """Pooled features of a backbone, dropout, and a linear layer per attribute.
+
+    Args:
+        backbone: maps [b, 3, h, w] to [b, d]; `backbone.head_hidden_size` is d, as in timm's models without classes
+        vocabulary: attribute -> its words, in the order of the head's outputs
+        dropout: probability of dropping a feature before the heads
+    """
+
+    def __init__(self, backbone: nn.Module, vocabulary: Mapping[str, Sequence[str]], dropout: float = 0.0):
+        super().__init__()
+        self.backbone = backbone
+        self.vocabulary = {name: tuple(words) for name, words in vocabulary.items()}
+        self.dropout = nn.Dropout(dropout)
+        width = backbone.head_hidden_size
+        self.heads = nn.ModuleDict({name: nn.Linear(width, len(words)) for name, words in self.vocabulary.items()})
+
+    def forward(self, images: Tensor) -> dict[str, Tensor]:
+        """[b, 3, h, w] -> per attribute logits [b, k]"""
+        features = self.dropout(self.backbone(images))  # [b, d]
+        return {name: head(features) for name, head in self.heads.items()}
+
+
+def build_backbone(name: str, weights: str | None) -> nn.Module:
+    """A timm model without its classifier.
+
+    Args:
+        name: as in timm.list_models()
+        weights: None for random ones, "timm" for timm's own download, else a local safetensors file of the whole
+            model, whose classifier is left out
+
+    Raises:
+        ConfigError: a name that timm does not know, or a download that failed.
+        DataError: the file is missing, or does not fit the model.
+    """
+    if not timm.is_model(name):
+        near = timm.list_models(f"*{name.split('_')[0]}*")[:8] or timm.list_models("*lite*")
+        raise ConfigError(f"backbone {name!r} is not a timm model; for example {', '.join(near)}")
+    if weights == TIMM_DOWNLOAD:
+        return _downloaded(name)
+    backbone = timm.create_model(name, num_classes=0)
+    if weights is not None:
+        _load_local(backbone, name, Path(weights))
+    return backbone
+
+
+def _downloaded(name: str) -> nn.Module:
+    try:
+        return timm.create_model(name, pretrained=True, num_classes=0)
+    except (OSError, RuntimeError) as error:  # no network or no such file: OSError; no weights published: RuntimeError
+        raise ConfigError(
+            f"weights of {name!r} could not be had from timm's hub ({type(error).__name__}); "
+            "name a local safetensors file, or null for random weights"
+        ) from error
+
+
+def _load_local(backbone: nn.Module, name: str, path: Path) -> None:
+    tensors = _read_tensors(path)
+    classifier = backbone.pretrained_cfg["classifier"]
+    prefixes = (classifier,) if isinstance(classifier, str) else tuple(classifier or ())
+    kept = {key: tensor for key, tensor in tensors.items() if not key.startswith(tuple(f"{p}." for p in prefixes))}
+    own = backbone.state_dict()
+    odd = sorted(own.keys() ^ kept.keys()) or sorted(key for key in own if own[key].shape != kept[key].shape)
+    if odd:
+        raise DataError(f"{path}: does not fit timm's {name!r}: {len(odd)} tensors differ, {odd[0]!r} is the first")
+    backbone.load_state_dict(kept)
+
+
+def _read_tensors(path: Path) -> dict[str, Tensor]:
+    if not path.is_file():
+        raise DataError(f"{path}: no such weights file")
+    try:
+        return load_file(path)
+    except SafetensorError as error:
+        raise DataError(f"{path}: not a safetensors file ({error})") from error
+
+
+def save_model(path: str | Path, model: AttributeModel, backbone: str, spec: Any) -> None:
+    """Write weights and, as JSON in the file's header, all that is needed to use them. The file appears by rename.
+
+    Args:
+        backbone: the backbone's name in timm
+        spec: object with height, width (pixels), mean and std
+    """
+    path = Path(path)
+    fields = {key: getattr(spec, key) for key in InputConfig.model_fields}
+    header = {"backbone": backbone, "vocabulary": model.vocabulary, "input": fields}
+    tensors = {key: tensor.detach().cpu().contiguous() for key, tensor in model.state_dict().items()}
+    unfinished = path.with_name(path.name + ".tmp")
+    save_file(tensors, unfinished, metadata={HEADER_KEY: json.dumps(header)})
+    unfinished.rename(path)
+
+
+def load_model(path: str | Path) -> tuple[AttributeModel, InputConfig]:
+    """The model of :func:`save_model` in eval mode, and its input.
+
+    Raises:
+        DataError: the file is missing, or not an attribute model of this project.
+    """
+    path = Path(path)
+    tensors = _read_tensors(path)
+    with safe_open(path, framework="pt") as file:
+        header = json.loads((file.metadata() or {}).get(HEADER_KEY, "{}"))
+    if header.keys() != {"backbone", "vocabulary", "input"}:
+        raise DataError(f"{path}: its header does not describe an attribute model")
+    model = AttributeModel(timm.create_model(header["backbone"], num_classes=0), header["vocabulary"])
+    model.load_state_dict(tensors)
+    return model.eval(), InputConfig(**header["input"])

@@ -1,0 +1,156 @@
+"""Training of the attribute classifier: one loop on Lightning Fabric."""
+
+import copy
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor, nn
+from torch.optim import AdamW
+from torch.optim.lr_scheduler import LambdaLR
+
+from auxreid.attributes.dataset import attribute_codes, train_loader, with_labels
+from auxreid.attributes.losses import MISSING, inverse_frequency, multitask_loss
+from auxreid.attributes.metrics import mean_metrics, score_attributes
+from auxreid.attributes.model import AttributeModel, build_backbone
+from auxreid.attributes.predict import predict
+from auxreid.data.frames import Frames
+from auxreid.errors import DataError
+from auxreid.progress import track
+from auxreid.seeding import seed_everything
+
+Log = Callable[[Mapping[str, float], int], None]
+Vocabulary = Mapping[str, Sequence[str]]
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A trained model, in eval mode on the CPU.
+
+    `best_epoch` (from 1) is the epoch its weights are from. `chosen_by_val` tells whether the val split chose it (by
+    the mean balanced accuracy); without val frames it is the last epoch.
+    """
+
+    model: AttributeModel
+    best_epoch: int
+    chosen_by_val: bool
+    untrained: dict[str, str]
+
+
+def fit(frames: Frames, settings: Any, log: Log, workers: int = 0) -> Fitted:
+    """Train on the labelled frames of split "train".
+
+    Args:
+        frames: a whole data set; splits "train" and "val" are used
+        settings: the attributes section of a recipe
+        log: called once per epoch with the losses, learning rate and val metrics, and the epoch from 1
+        workers: loader processes; they change no result
+
+    Raises:
+        DataError: no training frame has a label, or no attribute has two different words among them.
+    """
+    seed_everything(settings.seed)
+    train, val = with_labels(frames.where("train")), with_labels(frames.where("val"))
+    vocabulary, untrained = trainable_attributes(train)
+    model = AttributeModel(build_backbone(settings.backbone, settings.weights), vocabulary, settings.dropout)
+    fabric = Fabric(accelerator="auto", devices=1)
+    loader = train_loader(train, vocabulary, settings, workers)
+    optimizer = AdamW(parameter_groups(model, settings))
+    schedule = LambdaLR(optimizer, warmup_cosine(settings.warmup_epochs, settings.epochs, len(loader)))
+    wrapped, optimizer = fabric.setup(model.to(memory_format=torch.channels_last), optimizer)
+    batches = fabric.setup_dataloaders(loader, use_distributed_sampler=False)
+    weights = class_weights(train, vocabulary, settings.balance, fabric.device)
+
+    best_score, best_epoch, best_state = -math.inf, settings.epochs, None
+    for epoch in range(1, settings.epochs + 1):
+        loader.sampler.epoch = epoch
+        losses = []
+        wrapped.train()
+        for images, codes in track(batches, f"attributes, epoch {epoch} of {settings.epochs}"):
+            logits = wrapped(images.contiguous(memory_format=torch.channels_last))
+            loss = multitask_loss(logits, codes, weights, settings.label_smoothing)
+            optimizer.zero_grad()
+            fabric.backward(loss)
+            optimizer.step()
+            schedule.step()
+            losses.append(loss.detach())
+        points = {"train_loss": float(torch.stack(losses).mean()), "lr": schedule.get_last_lr()[-1]}
+        if len(val):
+            points |= val_metrics(model, val, settings, workers)
+            if points["val_balanced_accuracy"] > best_score:
+                best_score, best_epoch = points["val_balanced_accuracy"], epoch
+                best_state = copy.deepcopy(model.state_dict())
+        log(points, epoch)
+    if best_state is not None:
+        model.load_state_dict(best_state)
+    return Fitted(model.cpu().eval(), best_epoch, best_state is not None, untrained)
+
+
+def trainable_attributes(train: Frames) -> tuple[dict[str, tuple[str, ...]], dict[str, str]]:
+    """The vocabulary of the attributes that can be learnt, and the others with the reason, in words.
+
+    An attribute needs two different words among the training frames: a head that has seen one word or none would give
+    figures that look like predictions.
+
+    Raises:
+        DataError: none can be learnt.
+    """
+    vocabulary, untrained = {}, {}
+    for name, words in train.meta.attributes.items():
+        codes = train.attribute_codes(name)
+        seen = [words[code] for code in np.unique(codes[codes != MISSING])]
+        if len(seen) >= 2:
+            vocabulary[name] = tuple(words)
+        else:
+            untrained[name] = f"the training frames have only {seen[0]!r}" if seen else "no training frame has a label"
+    if not vocabulary:
+        raise DataError(
+            f"frames of {train.meta.dataset}: {len(train)} labelled frames in split 'train', and no attribute of "
+            f"({', '.join(train.meta.attributes) or 'none'}) has two different words among them"
+        )
+    return vocabulary, untrained
+
+
+def parameter_groups(model: nn.Module, settings: Any) -> list[dict[str, Any]]:
+    """Backbone and heads with their learning rates; vectors (biases, norms) without weight decay. Heads come last."""
+    groups = []
+    for part, lr in ((model.backbone, settings.lr * settings.backbone_lr_factor), (model.heads, settings.lr)):
+        vectors = [p for p in part.parameters() if p.ndim < 2]
+        others = [p for p in part.parameters() if p.ndim >= 2]
+        groups.append({"params": vectors, "lr": lr, "weight_decay": 0.0})
+        groups.append({"params": others, "lr": lr, "weight_decay": settings.weight_decay})
+    return groups
+
+
+def warmup_cosine(warmup_epochs: int, epochs: int, steps_per_epoch: int) -> Callable[[int], float]:
+    """Factor of the learning rate at a step: a linear rise over the warm-up, then half a cosine to 0."""
+    warmup, total = warmup_epochs * steps_per_epoch, epochs * steps_per_epoch
+
+    def factor(step: int) -> float:
+        if step < warmup:
+            return (step + 1) / (warmup + 1)
+        return 0.5 * (1.0 + math.cos(math.pi * (step - warmup) / max(total - warmup, 1)))
+
+    return factor
+
+
+def class_weights(train: Frames, vocabulary: Vocabulary, balance: str, device: torch.device) -> dict[str, Tensor]:
+    """Per attribute [k] for `balance` "inverse_frequency", nothing for "none"."""
+    if balance == "none":
+        return {}
+    codes = attribute_codes(train, vocabulary)
+    return {
+        name: inverse_frequency(torch.from_numpy(codes[name]), len(words)).to(device)
+        for name, words in vocabulary.items()
+    }
+
+
+def val_metrics(model: AttributeModel, val: Frames, settings: Any, workers: int) -> dict[str, float]:
+    """Means over the attributes, on the val split."""
+    probabilities = predict(model, val, settings, batch_size=settings.batch_size, workers=workers)
+    scores = score_attributes(attribute_codes(val, model.vocabulary), probabilities, model.vocabulary)
+    return {f"val_{name}": value for name, value in mean_metrics(scores).items()}

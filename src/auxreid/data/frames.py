@@ -1,0 +1,339 @@
+"""The frames table: one memory-mapped Arrow file per data set, with every usable image and what is known of it."""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from auxreid.data.vocabulary import SPLITS
+from auxreid.errors import DataError
+
+META_KEY = b"auxreid"
+BATCH_ROWS = 256
+BATCH_BYTES = 16 * 2**20
+
+CORE_FIELDS = [
+    pa.field("frame_id", pa.int64(), nullable=False),
+    pa.field("path", pa.string(), nullable=False),
+    pa.field("dataset", pa.string(), nullable=False),
+    pa.field("split", pa.string(), nullable=False),
+    pa.field("identity", pa.int64(), nullable=False),
+    pa.field("identity_name", pa.string(), nullable=False),
+    pa.field("camera", pa.int32(), nullable=False),
+    pa.field("sequence", pa.string(), nullable=False),
+    pa.field("date", pa.string(), nullable=False),
+    pa.field("place", pa.string(), nullable=False),
+    pa.field("width", pa.int32(), nullable=False),
+    pa.field("height", pa.int32(), nullable=False),
+    pa.field("sha256", pa.string(), nullable=False),
+    pa.field("image", pa.binary(), nullable=False),
+    pa.field("keypoints", pa.list_(pa.float32()), nullable=True),
+]
+
+
+@dataclass(frozen=True)
+class FramesMeta:
+    """What holds for a whole data set; stored as JSON in the schema of its frames file."""
+
+    dataset: str
+    layout: str
+    protocol: str
+    word: str  # what a prompt calls an individual: "person", "dog"
+    joints: list[str] = field(default_factory=list)
+    skeleton: list[list[int]] = field(default_factory=list)  # pairs of joint numbers, from 0
+    attributes: dict[str, list[str]] = field(default_factory=dict)  # name -> words, in the order of their codes
+    splits: list[dict[str, list[int]]] = field(default_factory=list)  # [{"train": identities, "test": identities}]
+
+    def schema(self) -> pa.Schema:
+        attributes = [pa.field(f"attr_{name}", pa.string(), nullable=True) for name in self.attributes]
+        return pa.schema(CORE_FIELDS + attributes, metadata={META_KEY: json.dumps(asdict(self)).encode()})
+
+    @classmethod
+    def from_schema(cls, schema: pa.Schema, path: Path) -> "FramesMeta":
+        text = (schema.metadata or {}).get(META_KEY)
+        if text is None:
+            raise DataError(f"{path}: an Arrow file, but not a frames file: its schema has no {META_KEY!r} entry")
+        return cls(**json.loads(text))
+
+
+def write_frames(path: str | Path, rows: Iterable[Mapping[str, Any]] | pa.Table, meta: FramesMeta) -> int:
+    """Write a frames file as a stream of record batches and return the number of rows.
+
+    A row needs `path`, `split`, `identity`, `width`, `height` and `image` (the file's bytes). `frame_id` (the row's
+    number), `dataset` (from `meta`) and `sha256` are filled in, the other columns default to empty. The file appears
+    under its name only when it is complete; equal rows give equal bytes.
+
+    Raises:
+        DataError: a missing or unknown column, a split or an attribute word outside its vocabulary, or keypoints that
+            are not 3 numbers per joint.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    schema = meta.schema()
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    count = 0
+    try:
+        with pa.OSFile(str(partial), "wb") as sink, pa.ipc.new_file(sink, schema) as writer:
+            for batch in _batches(_completed(_mappings(rows), meta)):
+                writer.write_batch(pa.RecordBatch.from_pylist(batch, schema=schema))
+                count += len(batch)
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+    return count
+
+
+def open_frames(path: str | Path, split: int = 0) -> "Frames":
+    """Open a frames file without reading its images.
+
+    Args:
+        path: a file written by `write_frames`.
+        split: which of the data set's repeated splits the `split` column follows (PRID2011 has ten); without repeated
+            splits it has no effect.
+
+    Raises:
+        DataError: the file is not there or not a frames file, or the data set has no split of that number.
+    """
+    store = _Store(Path(path), split)
+    return Frames(store, np.arange(store.table.num_rows))
+
+
+class Frames:
+    """A selection of the rows of a frames file. `take` and `where` select further and copy no image.
+
+    It can be pickled: a copy holds the path and the row numbers and opens the file again, for example in a worker.
+    """
+
+    def __init__(self, store: "_Store", rows: np.ndarray):
+        self._store = store
+        self._rows = rows  # [n] row numbers in the file
+
+    def __reduce__(self):
+        return _reopen, (str(self._store.path), self._store.split_index, self._rows)
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    @property
+    def meta(self) -> FramesMeta:
+        return self._store.meta
+
+    @cached_property
+    def frame_id(self) -> np.ndarray:
+        """int64 [n]"""
+        return self._store.numbers("frame_id")[self._rows]
+
+    @cached_property
+    def identity(self) -> np.ndarray:
+        """int64 [n]; -1 is junk or unknown, 0 a distractor."""
+        return self._store.numbers("identity")[self._rows]
+
+    @cached_property
+    def camera(self) -> np.ndarray:
+        """int32 [n]; 0 where there is no camera."""
+        return self._store.numbers("camera")[self._rows]
+
+    @cached_property
+    def size(self) -> np.ndarray:
+        """int32 [n, 2]: width and height in pixels."""
+        return np.stack([self._store.numbers("width"), self._store.numbers("height")], axis=1)[self._rows]
+
+    @cached_property
+    def split(self) -> np.ndarray:
+        """object [n]: train, val, query, gallery, test or none, in the split that was opened."""
+        return self._store.split[self._rows]
+
+    @cached_property
+    def path(self) -> np.ndarray:
+        """object [n], relative to the data set's folder."""
+        return self._store.texts("path")[self._rows]
+
+    @cached_property
+    def sequence(self) -> np.ndarray:
+        """object [n]; empty where there is no sequence."""
+        return self._store.texts("sequence")[self._rows]
+
+    @cached_property
+    def identity_name(self) -> np.ndarray:
+        """object [n]: the identity as the data set names it."""
+        return self._store.texts("identity_name")[self._rows]
+
+    def image_bytes(self, index: int) -> memoryview:
+        """The image file's bytes, as they lie in the mapped file."""
+        return self._store.image(int(self._rows[index]))
+
+    def image(self, index: int) -> np.ndarray:
+        """uint8 RGB [h, w, 3], turned upright if the file says how."""
+        pixels = cv2.imdecode(np.frombuffer(self.image_bytes(index), np.uint8), cv2.IMREAD_COLOR)
+        return cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)
+
+    def keypoints(self) -> tuple[np.ndarray, np.ndarray]:
+        """float32 [n, J, 3] of x, y (pixels of the image as `image` gives it) and COCO visibility v (0, 1 or 2), and
+        bool [n] telling which rows are annotated. Rows that are not are zero."""
+        points, annotated = self._store.keypoints
+        return points[self._rows], annotated[self._rows]
+
+    def attribute_codes(self, name: str) -> np.ndarray:
+        """int64 [n]: the place of each row's word in `meta.attributes[name]`, -1 where it is missing."""
+        return self._store.codes(name)[self._rows]
+
+    def take(self, selection: Sequence[int] | np.ndarray) -> "Frames":
+        """The rows at these positions, in this order, or those where a boolean mask [n] is true."""
+        selection = np.asarray(selection)
+        if selection.size == 0:
+            selection = selection.astype(np.int64) if selection.dtype != bool else selection
+        return Frames(self._store, self._rows[selection])
+
+    def where(self, split: str | tuple[str, ...]) -> "Frames":
+        """The rows of one split, or of any of several.
+
+        Raises:
+            DataError: a name that is no split.
+        """
+        wanted = (split,) if isinstance(split, str) else tuple(split)
+        for name in wanted:
+            _check_split(name, self._store.path)
+        return self.take(np.isin(self.split.astype(str), wanted))
+
+
+class _Store:
+    """The mapped file. Columns are turned into arrays on first use; images never are."""
+
+    def __init__(self, path: Path, split_index: int):
+        self.path = path
+        self.split_index = split_index
+        try:
+            self.table = pa.ipc.open_file(pa.memory_map(str(path))).read_all()
+        except FileNotFoundError as error:
+            raise DataError(f"{path}: no such frames file") from error
+        except (pa.ArrowInvalid, OSError) as error:
+            raise DataError(f"{path}: not a complete frames file ({error})") from error
+        self.meta = FramesMeta.from_schema(self.table.schema, path)
+        if self.meta.splits and not 0 <= split_index < len(self.meta.splits):
+            raise DataError(f"{path}: split {split_index} was asked for, allowed are 0..{len(self.meta.splits) - 1}")
+        chunks = self.table["image"].chunks
+        self._starts = np.cumsum([0] + [len(chunk) for chunk in chunks])
+        # Arrow's own element access copies the bytes; its buffers are the mapped file.
+        self._offsets = [np.frombuffer(chunk.buffers()[1], np.int32) for chunk in chunks]
+        self._bytes = [memoryview(chunk.buffers()[2]) for chunk in chunks]
+
+    def numbers(self, name: str) -> np.ndarray:
+        return self.table[name].to_numpy()
+
+    def texts(self, name: str) -> np.ndarray:
+        return self.table[name].to_numpy()
+
+    def image(self, row: int) -> memoryview:
+        chunk = int(np.searchsorted(self._starts, row, side="right")) - 1
+        start, end = self._offsets[chunk][row - self._starts[chunk] :][:2]
+        return self._bytes[chunk][start:end]
+
+    @cached_property
+    def split(self) -> np.ndarray:
+        written = self.texts("split")
+        if not self.meta.splits:
+            return written
+        identity, camera = self.numbers("identity"), self.numbers("camera")
+        return resolve_split(written, identity, camera, self.meta.splits, self.split_index)
+
+    @cached_property
+    def keypoints(self) -> tuple[np.ndarray, np.ndarray]:
+        column = self.table["keypoints"].combine_chunks()
+        annotated = column.is_valid().to_numpy(zero_copy_only=False)
+        points = np.zeros((len(column), len(self.meta.joints), 3), np.float32)
+        points[annotated] = column.drop_null().flatten().to_numpy().reshape(-1, len(self.meta.joints), 3)
+        return points, annotated
+
+    def codes(self, name: str) -> np.ndarray:
+        if name not in self.meta.attributes:
+            allowed = ", ".join(self.meta.attributes) or "none"
+            raise DataError(f"{self.path}: no attribute {name!r}; the data set has: {allowed}")
+        words = pa.array(self.meta.attributes[name], pa.string())
+        codes = pc.index_in(self.table[f"attr_{name}"], value_set=words)
+        return pc.fill_null(codes, -1).to_numpy().astype(np.int64)
+
+
+def resolve_split(
+    written: np.ndarray, identity: np.ndarray, camera: np.ndarray, splits: Sequence[Mapping[str, list[int]]], index: int
+) -> np.ndarray:
+    """The split of each frame in one of several repeated splits over two cameras.
+
+    Args:
+        written: object [n], the file's own column; kept for people who take part in no split.
+        identity, camera: [n]; camera 1 asks (query), camera 2 is searched (gallery).
+        splits: the identities to train and to test on, per split.
+        index: which split.
+    Returns:
+        object [n] of split names.
+    """
+    everyone = [number for one in splits for half in one.values() for number in half]
+    resolved = np.where(np.isin(identity, everyone), "none", written).astype(object)
+    resolved[np.isin(identity, splits[index]["train"])] = "train"
+    tested = np.isin(identity, splits[index]["test"])
+    resolved[tested & (camera == 1)] = "query"
+    resolved[tested & (camera == 2)] = "gallery"
+    return resolved
+
+
+def _reopen(path: str, split: int, rows: np.ndarray) -> Frames:
+    return Frames(_Store(Path(path), split), rows)
+
+
+def _mappings(rows: Iterable[Mapping[str, Any]] | pa.Table) -> Iterator[Mapping[str, Any]]:
+    if isinstance(rows, pa.Table):
+        for batch in rows.to_batches(max_chunksize=BATCH_ROWS):
+            yield from batch.to_pylist()
+    else:
+        yield from rows
+
+
+def _completed(rows: Iterable[Mapping[str, Any]], meta: FramesMeta) -> Iterator[dict[str, Any]]:
+    attributes = {f"attr_{name}": set(words) for name, words in meta.attributes.items()}
+    defaults = dict.fromkeys(attributes) | {"identity_name": "", "camera": 0, "sequence": "", "date": "", "place": ""}
+    for number, given in enumerate(rows):
+        row = defaults | {"frame_id": number, "dataset": meta.dataset, "keypoints": None} | dict(given)
+        if "image" in row and "sha256" not in row:
+            row["sha256"] = hashlib.sha256(row["image"]).hexdigest()
+        _check_row(row, number, meta, attributes)
+        yield row
+
+
+def _check_row(row: dict[str, Any], number: int, meta: FramesMeta, attributes: Mapping[str, set[str]]) -> None:
+    where = f"frames of {meta.dataset}, row {number} ({row.get('path', 'no path')})"
+    columns = {one.name for one in CORE_FIELDS} | set(attributes)
+    if row.keys() != columns:
+        missing, unknown = sorted(columns - row.keys()), sorted(row.keys() - columns)
+        raise DataError(f"{where}: missing columns {missing}, unknown columns {unknown}")
+    _check_split(row["split"], where)
+    for column, words in attributes.items():
+        if row[column] is not None and row[column] not in words:
+            raise DataError(f"{where}: {column} is {row[column]!r}, allowed: {sorted(words)}")
+    if row["keypoints"] is not None and len(row["keypoints"]) != 3 * len(meta.joints):
+        raise DataError(f"{where}: {len(row['keypoints'])} keypoint numbers, expected 3 x {len(meta.joints)} joints")
+
+
+def _check_split(name: str, where: object) -> None:
+    if name not in SPLITS:
+        raise DataError(f"{where}: split {name!r}, allowed: {', '.join(SPLITS)}")
+
+
+def _batches(rows: Iterable[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
+    batch: list[dict[str, Any]] = []
+    size = 0
+    for row in rows:
+        batch.append(row)
+        size += len(row["image"])
+        if len(batch) == BATCH_ROWS or size >= BATCH_BYTES:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch

@@ -1,0 +1,235 @@
+"""HRNet weights on disk: our own safetensors files, and checkpoints in mmpose's format, local or published."""
+
+import json
+import pickle
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+from auxreid.errors import ConfigError, DataError
+from auxreid.pose.architecture import PoseSpec, build, import_mmpose
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+METADATA_KEY = "pose"
+MMPOSE_PADDING = 1.25  # the view that mmpose trains on, relative to the box
+HUB = "https://download.openmmlab.com/mmpose"
+
+
+class Body(NamedTuple):
+    """Joint names in the order of the heat maps, and the pairs of joint numbers to draw."""
+
+    joints: Sequence[str]
+    skeleton: Sequence[Sequence[int]]
+
+
+@dataclass(frozen=True)
+class Published:
+    """A checkpoint on mmpose's server; `body` names mmpose's description of the data set it was trained on."""
+
+    architecture: str
+    body: str
+    url: str
+
+
+PUBLISHED = {
+    "coco_w48": Published(
+        "w48",
+        "coco",
+        f"{HUB}/v1/body_2d_keypoint/topdown_heatmap/coco/td-hm_hrnet-w48_8xb32-210e_coco-256x192-0e67c616_20220913.pth",
+    ),
+    "coco_w32": Published(
+        "w32",
+        "coco",
+        f"{HUB}/v1/body_2d_keypoint/topdown_heatmap/coco/td-hm_hrnet-w32_8xb64-210e_coco-256x192-81c58e40_20220909.pth",
+    ),
+    "ap10k_w32": Published("w32", "ap10k", f"{HUB}/animal/hrnet/hrnet_w32_ap10k_256x256-18aac840_20211029.pth"),
+}
+
+
+class CheckpointSettings(Protocol):
+    """The keys of recipes.<name>.pose in params.yaml that choose a checkpoint."""
+
+    checkpoint: str
+    architecture: str
+    height: int
+    width: int
+
+
+def save_checkpoint(net: "nn.Module", spec: PoseSpec, path: Path) -> None:
+    """Write the weights as safetensors, with `spec` as JSON in the header."""
+    from safetensors.torch import save_file
+
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in net.state_dict().items()}
+    save_file(tensors, path, metadata={METADATA_KEY: json.dumps(asdict(spec))})
+
+
+def load_checkpoint(path: Path) -> tuple["nn.Module", PoseSpec]:
+    """Read what `save_checkpoint` wrote: the network in eval mode, and its spec.
+
+    Raises:
+        DataError: the file is missing, broken, or no pose checkpoint of this package.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="pt") as file:
+            header = (file.metadata() or {}).get(METADATA_KEY)
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
+    except FileNotFoundError as error:
+        raise DataError(f"{path}: no such pose checkpoint") from error
+    except SafetensorError as error:
+        raise DataError(f"{path}: not a safetensors file ({error})") from error
+    if header is None:
+        raise DataError(f"{path}: a safetensors file without the entry {METADATA_KEY!r} that a pose checkpoint has")
+    fields = json.loads(header)
+    fields |= {"joints": tuple(fields["joints"]), "skeleton": pairs(fields["skeleton"])}
+    spec = PoseSpec(**fields)
+    return _with_weights(spec, tensors), spec
+
+
+def pairs(skeleton: Sequence[Sequence[int]]) -> tuple[tuple[int, int], ...]:
+    """A skeleton as JSON or mmpose gives it, in the form of `PoseSpec`."""
+    return tuple((int(start), int(end)) for start, end in skeleton)
+
+
+def import_checkpoint(settings: CheckpointSettings, body: Body) -> tuple["nn.Module", PoseSpec]:
+    """The network that `settings.checkpoint` names: a published one or a local file, ours (.safetensors) or mmpose's.
+
+    Args:
+        body: the data set's; it names the outputs of a local file that does not name them itself.
+    Raises:
+        ConfigError: `settings` name another architecture or input size than the checkpoint has.
+        DataError: the file cannot be read, downloaded, or used, or holds more than weights.
+    """
+    name = settings.checkpoint
+    if name in PUBLISHED:
+        return _import_published(settings, PUBLISHED[name])
+    path = Path(name)
+    if not path.is_file():
+        raise DataError(f"pose.checkpoint = {name!r}: no such file; allowed are fit, {', '.join(PUBLISHED)}, or a file")
+    if path.suffix == ".safetensors":
+        net, spec = load_checkpoint(path)
+        _check_same(settings, {key: getattr(spec, key) for key in ("architecture", "height", "width")})
+        return net, spec
+    content = _read_mmpose(path)
+    return _import_mmpose(content, settings, _body_of(content, body, name))
+
+
+def _import_published(settings: CheckpointSettings, published: Published) -> tuple["nn.Module", PoseSpec]:
+    _check_same(settings, {"architecture": published.architecture})
+    content = _download(published.url)
+    return _import_mmpose(content, settings, published_body(published.body))
+
+
+def _check_same(settings: CheckpointSettings, has: Mapping[str, Any]) -> None:
+    for key, value in has.items():
+        if getattr(settings, key) != value:
+            found = getattr(settings, key)
+            raise ConfigError(f"pose.{key} = {found!r}: checkpoint {settings.checkpoint!r} has {value!r}")
+
+
+def _import_mmpose(
+    content: Mapping[str, Any], settings: CheckpointSettings, body: Body
+) -> tuple["nn.Module", PoseSpec]:
+    spec = PoseSpec(
+        architecture=settings.architecture,
+        joints=tuple(body.joints),
+        skeleton=pairs(body.skeleton),
+        height=settings.height,
+        width=settings.width,
+        padding=MMPOSE_PADDING,
+        source=settings.checkpoint,
+    )
+    return _with_weights(spec, content.get("state_dict", content)), spec
+
+
+def published_body(name: str) -> Body:
+    """The body of a data set that mmpose describes, such as coco or ap10k."""
+    mmpose = import_mmpose()
+    from mmpose.datasets.datasets.utils import parse_pose_metainfo
+
+    file = Path(mmpose.__file__).parent / ".mim" / "configs" / "_base_" / "datasets" / f"{name}.py"
+    return _body(parse_pose_metainfo({"from_file": str(file)}))
+
+
+def _body(described: Mapping[str, Any]) -> Body:
+    names = described["keypoint_id2name"]
+    return Body([names[number] for number in range(len(names))], described.get("skeleton_links", ()))
+
+
+def _body_of(content: Mapping[str, Any], otherwise: Body, source: str) -> Body:
+    """From the checkpoint where it says, else the data set's, if their number fits."""
+    weights = content.get("state_dict", content)
+    heads = [weights[key] for key in ("head.final_layer.weight", "keypoint_head.final_layer.weight") if key in weights]
+    if not heads:
+        raise DataError(f"{source}: holds no heat map head of mmpose (head.final_layer.weight)")
+    described = (content.get("meta") or {}).get("dataset_meta") or {}
+    body = _body(described) if "keypoint_id2name" in described else otherwise
+    if len(body.joints) != heads[0].shape[0]:
+        whose = "its own list" if body is not otherwise else "the data set"
+        raise DataError(f"{source}: has heat maps of {heads[0].shape[0]} joints, {whose} names {len(body.joints)}")
+    return body
+
+
+def _with_weights(spec: PoseSpec, tensors: Mapping[str, "Tensor"]) -> "nn.Module":
+    net = build(spec)
+    try:
+        net.load_state_dict(dict(tensors))
+    except RuntimeError as error:
+        raise DataError(f"{spec.source}: weights do not fit an HRNet {spec.architecture!r}: {error}") from error
+    return net
+
+
+def _read_mmpose(path: Path) -> Mapping[str, Any]:
+    import torch
+
+    try:
+        with torch.serialization.safe_globals(_plain_data()):
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise DataError(f"{path}: holds more than tensors and plain data, it is not opened ({error})") from error
+    except (RuntimeError, EOFError) as error:
+        raise DataError(f"{path}: not a complete torch checkpoint ({error})") from error
+
+
+def _download(url: str) -> Mapping[str, Any]:
+    import torch
+
+    try:
+        with torch.serialization.safe_globals(_plain_data()):
+            return torch.hub.load_state_dict_from_url(url, map_location="cpu", weights_only=True)
+    except (OSError, RuntimeError, pickle.UnpicklingError) as error:
+        raise DataError(
+            f"{url}: could not be downloaded and read ({error}). Without a network, download it elsewhere and give "
+            "the file's path as pose.checkpoint"
+        ) from error
+
+
+class _Ignored:
+    """Stands for what mmengine logs beside the weights, which nobody needs here: it keeps nothing and runs nothing."""
+
+    def __init__(self, *parts: Any):
+        pass
+
+    def __setstate__(self, state: Any) -> None:
+        pass
+
+
+def _plain_data() -> list[Any]:
+    """What else than tensors may be read from an mmpose checkpoint: NumPy arrays, and its log as a placeholder.
+
+    Each entry is the object that stands for a name in the file. The log refers to its own methods through `getattr`,
+    which must not run: both names give placeholders.
+    """
+    import numpy as np
+
+    arrays = np.core.multiarray
+    kinds = (np.bool_, np.uint8, np.int32, np.int64, np.float32, np.float64)
+    plain = [np.ndarray, np.dtype, *(type(np.dtype(kind)) for kind in kinds)]
+    for part in (arrays._reconstruct, arrays.scalar):
+        plain += [(part, f"numpy.{core}.multiarray.{part.__name__}") for core in ("core", "_core")]  # NumPy 1 and 2
+    ignored = ("builtins.getattr", "mmengine.logging.history_buffer.HistoryBuffer")
+    return plain + [(_Ignored, name) for name in ignored]

@@ -1,0 +1,222 @@
+"""Fitting an HRNet to annotated frames, through mmpose's data sets and mmengine's Runner."""
+
+import os
+import tempfile
+from collections.abc import Callable
+from contextlib import redirect_stdout
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from auxreid.data.frames import Frames
+from auxreid.errors import DataError
+from auxreid.pose.architecture import PoseSpec, import_mmpose, model_config
+from auxreid.pose.coco_export import ANNOTATIONS, IMAGES, export_coco
+from auxreid.pose.joints import mmpose_metainfo
+from auxreid.pose.pck import pck
+from auxreid.pose.predict import predict_all
+
+if TYPE_CHECKING:
+    from mmengine.config import Config
+    from torch import nn
+
+FITTED_PADDING = 1.0  # the crop is seen as it is
+WEIGHT_DECAY = 1e-4
+WARMUP = 0.05  # share of the iterations over which the learning rate rises
+ROTATION = 20.0  # degrees
+SCALE = (0.85, 1.15)
+SHIFT = 0.05  # of the box
+CLIP = 1.0  # gradient norm
+
+
+class FitSettings(Protocol):
+    """The keys of recipes.<name>.pose in params.yaml that fitting reads."""
+
+    epochs: int
+    batch_size: int
+    lr: float
+    seed: int
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """What one epoch came to."""
+
+    number: int  # from 1
+    loss: float  # mean over the iterations
+    pck: float  # PCK@0.1 on the held-out frames
+
+
+def choose_frames(frames: Frames, held_out: float, max_images: int | None, seed: int) -> tuple[Frames, Frames]:
+    """The annotated frames to fit on and those held out; no individual is in both.
+
+    Fitting uses frames of split "train" where any of them is annotated, and frames of every split otherwise. Whole
+    individuals are held out, in seeded order, until they make up `held_out` of the annotated frames (or of
+    `max_images`): individuals outside the train split where there are annotated ones, else some of those to fit on.
+
+    Raises:
+        DataError: the annotated frames do not suffice for both parts.
+    """
+    _, annotated = frames.keypoints()
+    individual = individuals(frames)
+    in_train = annotated & (frames.split == "train")
+    outside = annotated & ~np.isin(individual, individual[in_train])
+    usable = in_train if in_train.any() else annotated
+    pool = outside if in_train.any() and outside.any() else usable
+    rng = np.random.default_rng(seed)
+    total = min(int(annotated.sum()), max_images or len(frames))
+    chosen = _take_individuals(individual, pool, held_out * total, rng)
+    to_fit = np.flatnonzero(usable & ~chosen)
+    if not len(to_fit) or not chosen.any():
+        raise DataError(
+            f"data set {frames.meta.dataset!r}: {annotated.sum()} frames of {len(np.unique(individual[annotated]))} "
+            "individuals have keypoints; fitting and holding out need at least two individuals"
+        )
+    if max_images is not None and len(to_fit) > max_images:
+        to_fit = np.sort(rng.choice(to_fit, max_images, replace=False))
+    return frames.take(to_fit), frames.take(np.flatnonzero(chosen))
+
+
+def individuals(frames: Frames) -> np.ndarray:
+    """[n] names that keep together what may show one individual: its identity, else its sequence, else the frame."""
+    known = frames.identity > 0
+    by_sequence = np.where(frames.sequence != "", "sequence " + frames.sequence, "")
+    unknown = np.where(by_sequence != "", by_sequence, "frame " + frames.frame_id.astype(str).astype(object))
+    return np.where(known, "identity " + frames.identity.astype(str).astype(object), unknown).astype(str)
+
+
+def _take_individuals(individual: np.ndarray, pool: np.ndarray, wanted: float, rng: np.random.Generator) -> np.ndarray:
+    """bool [n]: frames of the pool, whole individuals in random order until `wanted` frames are reached."""
+    names, sizes = np.unique(individual[pool], return_counts=True)
+    order = rng.permutation(len(names))
+    before = np.cumsum(sizes[order]) - sizes[order]
+    return pool & np.isin(individual, names[order[before < wanted]])
+
+
+def fit(
+    spec: PoseSpec, training: Frames, held_out: Frames, settings: FitSettings, on_epoch: Callable[[Epoch], None]
+) -> "nn.Module":
+    """Fit an HRNet from a random initialisation and return it in eval mode.
+
+    Top-down heat maps with mean squared error, AdamW, linear warm-up and cosine decay; mirrored (with left and right
+    joints swapped), rotated, scaled and shifted views. Equal frames and settings give equal weights on one kind of CPU.
+
+    Args:
+        on_epoch: called after each epoch, with PCK@0.1 on `held_out`.
+    """
+    import_mmpose()
+    from mmengine.runner import Runner
+
+    with tempfile.TemporaryDirectory(prefix="auxreid-pose-") as folder:
+        export_coco(training, Path(folder) / "coco")
+        runner = Runner.from_cfg(runner_config(spec, training, settings, Path(folder)))
+        runner.register_hook(_epoch_hook(spec, held_out, on_epoch))
+        with redirect_stdout(None):  # the COCO reader prints how it gets on
+            _ = runner.train_loop  # builds the data loader
+        net = runner.train()
+    return net.eval()
+
+
+def runner_config(spec: PoseSpec, training: Frames, settings: FitSettings, folder: Path) -> "Config":
+    """mmengine's configuration of the fit; `folder`/coco holds the exported frames, nothing else is written."""
+    from mmengine.config import Config
+
+    iterations = settings.epochs * max(1, len(training) // settings.batch_size)
+    warmup = max(1, round(WARMUP * iterations))
+    return Config(
+        {
+            "default_scope": "mmpose",
+            "work_dir": str(folder / "work"),
+            "log_level": "WARNING",
+            "visualizer": {"type": "Visualizer", "vis_backends": []},
+            "default_hooks": {"logger": None, "checkpoint": None, "timer": None},
+            "randomness": {"seed": settings.seed},
+            "model": model_config(spec),
+            "train_dataloader": _loader(spec, training, settings, folder / "coco"),
+            "train_cfg": {"by_epoch": True, "max_epochs": settings.epochs},
+            "optim_wrapper": {
+                "optimizer": {"type": "AdamW", "lr": settings.lr, "weight_decay": WEIGHT_DECAY},
+                "clip_grad": {"max_norm": CLIP},
+            },
+            "param_scheduler": [
+                {"type": "LinearLR", "start_factor": 0.01, "by_epoch": False, "begin": 0, "end": warmup},
+                {
+                    "type": "CosineAnnealingLR",
+                    "T_max": max(1, iterations - warmup),
+                    "by_epoch": False,
+                    "begin": warmup,
+                    "end": iterations,
+                    "eta_min": settings.lr / 100,
+                },
+            ],
+        },
+        format_python_code=False,  # it would be formatted three times over for a log that nobody reads
+    )
+
+
+def _loader(spec: PoseSpec, training: Frames, settings: FitSettings, folder: Path) -> dict[str, Any]:
+    workers = int(os.environ.get("AUXREID_WORKERS", "0"))
+    return {
+        "batch_size": settings.batch_size,
+        "num_workers": workers,
+        "persistent_workers": workers > 0,
+        "drop_last": len(training) > settings.batch_size,  # a last batch of one image would upset batch normalisation
+        "sampler": {"type": "DefaultSampler", "shuffle": True},
+        "dataset": {
+            "type": "CocoDataset",
+            "data_root": str(folder),
+            "ann_file": ANNOTATIONS,
+            "data_prefix": {"img": f"{IMAGES}/"},
+            "metainfo": mmpose_metainfo(spec.joints, training.meta.skeleton),
+            "pipeline": training_pipeline(spec),
+        },
+    }
+
+
+def training_pipeline(spec: PoseSpec) -> list[dict[str, Any]]:
+    """mmpose's transforms for one training view."""
+    model = model_config(spec)
+    return [
+        {"type": "LoadImage"},
+        {"type": "GetBBoxCenterScale", "padding": spec.padding},
+        {"type": "RandomFlip", "direction": "horizontal"},
+        {
+            "type": "RandomBBoxTransform",
+            "shift_factor": SHIFT,
+            "shift_prob": 0.5,
+            "scale_factor": SCALE,
+            "rotate_factor": ROTATION,
+        },
+        {"type": "TopdownAffine", "input_size": (spec.width, spec.height)},
+        {"type": "GenerateTarget", "encoder": model["head"]["decoder"]},
+        {"type": "PackPoseInputs"},
+    ]
+
+
+def _epoch_hook(spec: PoseSpec, held_out: Frames, on_epoch: Callable[[Epoch], None]) -> Any:
+    import torch
+    from mmengine.hooks import Hook
+
+    truth, _ = held_out.keypoints()
+
+    class EpochHook(Hook):
+        """Hands each epoch's mean loss and held-out PCK to `on_epoch`."""
+
+        def before_train(self, runner: Any) -> None:
+            runner.model.to(memory_format=torch.channels_last)  # 1.6 times as fast on a CPU
+
+        def before_train_epoch(self, runner: Any) -> None:
+            self.losses: list[float] = []
+
+        def after_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
+            self.losses.append(outputs["loss"].item())
+
+        def after_train_epoch(self, runner: Any) -> None:
+            runner.model.eval()  # the Runner itself returns to training mode at the start of an epoch
+            predicted = predict_all(runner.model, spec, (held_out.image(index) for index in range(len(held_out))))
+            score = pck(predicted[..., :2], truth).overall
+            on_epoch(Epoch(runner.epoch + 1, float(np.mean(self.losses)), score))
+
+    return EpochHook()

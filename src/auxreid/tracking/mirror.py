@@ -1,0 +1,155 @@
+"""publish: makes MLflow show the results that dvc.lock names. It may be repeated, and killed, at any time.
+
+A run carries the digest of its result and a state: "publishing" from its first moment on, "complete" as the last thing
+that is written. Hence a run that was left half done is recognised, and completed, by the next publish.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from filelock import FileLock, Timeout
+
+from auxreid.tracking import view
+from auxreid.tracking.result import Result, gather
+from auxreid.tracking.store import Store, open_store, tracking_uri
+
+if TYPE_CHECKING:
+    from mlflow.entities import Run as MlflowRun
+
+OUTCOMES = ("created", "adopted", "completed", "restored", "unchanged", "superseded")
+
+
+@dataclass
+class PublishReport:
+    """What a publish did, by run as "<data set>/<run name>". skipped has stages and the reasons."""
+
+    uri: str
+    created: list[str] = field(default_factory=list)
+    adopted: list[str] = field(default_factory=list)  # live runs that became complete
+    completed: list[str] = field(default_factory=list)  # left half done by a publish that was killed
+    restored: list[str] = field(default_factory=list)  # superseded once, now the present result again
+    unchanged: list[str] = field(default_factory=list)
+    superseded: list[str] = field(default_factory=list)  # runs whose place was taken, never deleted
+    skipped: list[tuple[str, str]] = field(default_factory=list)
+
+
+def publish(root: Path = Path("."), uri: str | None = None) -> PublishReport:
+    """Mirrors every finished record that dvc.lock names and the workspace holds into MLflow, one publish at a time.
+
+    uri says where MLflow is; without it MLFLOW_TRACKING_URI does; without that it is root/mlruns/mlflow.db.
+    """
+    root = Path(root)
+    with only_publisher(root):
+        results, skipped = gather(root)
+        report = PublishReport(tracking_uri(root, uri), skipped=skipped)
+        if not results:
+            return report
+        store = open_store(root, uri)
+        for dataset in sorted({result.main.record.dataset for result in results}):
+            present = [result for result in results if result.main.record.dataset == dataset]
+            publish_dataset(store, dataset, present, report)
+    return report
+
+
+@contextmanager
+def only_publisher(root: Path) -> Iterator[None]:
+    """Waits for its turn. The lock is the operating system's, so that it is free again if its owner is killed."""
+    path = root / "mlruns" / ".publish.lock"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(path)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        print(f"{path}: another publish is running; waiting for it", flush=True)
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def publish_dataset(store: Store, dataset: str, results: Sequence[Result], report: PublishReport) -> None:
+    experiment = store.experiment(dataset)
+    runs = store.runs(experiment)
+    for result in results:
+        run_id, outcome = ensure_run(store, experiment, runs, result)
+        getattr(report, outcome).append(result.label)
+        report.superseded += supersede(store, runs, result, run_id)
+
+
+def ensure_run(store: Store, experiment: str, runs: Sequence["MlflowRun"], result: Result) -> tuple[str, str]:
+    """The id of the one complete run of a result, and what had to be done to have it."""
+    digest = result.digest()
+    run = find_run(runs, view.RESULT, digest)
+    if run is not None and run.data.tags.get(view.STATE) == "complete":
+        if view.SUPERSEDED not in run.data.tags:
+            return run.info.run_id, "unchanged"
+        store.client.delete_tag(run.info.run_id, view.SUPERSEDED)
+        return run.info.run_id, "restored"
+    outcome = "completed"
+    if run is None:
+        outcome = "adopted"
+        run = find_run(runs, view.ATTEMPT, result.main.record.attempt, but_not="complete")
+    tags = {**view.tags(result.main.record), view.RESULT: digest, view.STATE: "publishing"}
+    if run is None:
+        outcome = "created"
+        name, started = view.run_name(result.main.record), result.main.record.started
+        run = store.client.create_run(experiment, start_time=started, tags=tags, run_name=name)
+    else:
+        store.set_tags(run.info.run_id, tags)
+    fill(store, run, result)
+    return run.info.run_id, outcome
+
+
+def find_run(runs: Sequence["MlflowRun"], tag: str, value: str, but_not: str = "") -> "MlflowRun | None":
+    """The oldest run with this tag, a complete one before others."""
+    found = [run for run in runs if run.data.tags.get(tag) == value and run.data.tags.get(view.STATE) != but_not]
+    found.sort(key=lambda run: run.data.tags.get(view.STATE) != "complete")
+    return found[0] if found else None
+
+
+def fill(store: Store, run: "MlflowRun", result: Result) -> None:
+    """Everything that a run shows. Each step can be repeated: it adds what is missing and nothing twice."""
+    run_id = run.info.run_id
+    params, cut = view.param_texts(result.params())
+    points, missing = result.points()
+    store.log_params(run_id, {name: text for name, text in params.items() if name not in run.data.params})
+    store.log_points(run_id, points)
+    for path, folder in result.files():
+        store.client.log_artifact(run_id, str(path), folder)
+    remarks = {view.CUT_PARAMS: cut, view.MISSING_POINTS: missing}
+    store.set_tags(run_id, {tag: view.listing(names) for tag, names in remarks.items() if names})
+    store.client.set_terminated(run_id, "FINISHED", end_time=result.main.record.finished)
+    store.client.set_tag(run_id, view.STATE, "complete")
+
+
+def supersede(store: Store, runs: Sequence["MlflowRun"], result: Result, run_id: str) -> list[str]:
+    """Marks the runs of former results in the same place, so that views can hide them.
+
+    A live run is left alone, for it may be running or tell of a failure; unless it is of the very attempt that the
+    complete run shows, which happens when a forced rerun gave the same result.
+    """
+    record = result.main.record
+    marked = []
+    for run in runs:
+        tags = run.data.tags
+        same_place = (tags.get(view.STAGE), tags.get(view.KEY)) == (record.stage, record.key)
+        over = view.RESULT in tags or tags.get(view.ATTEMPT) == record.attempt
+        if same_place and over and run.info.run_id != run_id and tags.get(view.SUPERSEDED) != run_id:
+            store.client.set_tag(run.info.run_id, view.SUPERSEDED, run_id)
+            marked.append(f"{result.label} {run.info.run_id}")
+    return marked
+
+
+def format_report(report: PublishReport) -> str:
+    """The report for a terminal: counts, what changed by name, and what was left out and why."""
+    counts = ", ".join(f"{len(getattr(report, outcome))} {outcome}" for outcome in OUTCOMES)
+    lines = [f"MLflow at {report.uri}: {counts}"]
+    for outcome in OUTCOMES:
+        if outcome != "unchanged":
+            lines += [f"  {outcome}: {label}" for label in getattr(report, outcome)]
+    lines += [f"  left out: {stage}: {reason}" for stage, reason in report.skipped]
+    return "\n".join(lines)

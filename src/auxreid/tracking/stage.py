@@ -1,0 +1,164 @@
+"""stage_run: the one thing a pipeline script uses to leave a record and to be seen live in MLflow."""
+
+import os
+import platform
+import shutil
+import socket
+import sys
+import time
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from importlib import metadata
+from pathlib import Path
+
+from auxreid.errors import DataError
+from auxreid.tracking.live import LiveLog
+from auxreid.tracking.record import (
+    Point,
+    Record,
+    check_name,
+    finite,
+    flatten,
+    point_line,
+    record_folder,
+    to_float,
+    write_record,
+)
+
+VERSIONED = ("auxreid", "torch", "torchvision", "open_clip_torch", "timm", "mmpose", "numpy", "pyarrow", "scikit-learn")
+
+
+class Run:
+    """A stage that is running. Made by stage_run; out is results/<stage>/<key>, attempt names this very execution."""
+
+    def __init__(self, out: Path, record: Record, live: LiveLog) -> None:
+        self.out = out
+        self.attempt = record.attempt
+        self._record = record
+        self._folder = out / "record"
+        self._live = live
+        self._history = None
+
+    def log(self, metrics: Mapping[str, float], step: int) -> None:
+        """Adds a point to each named curve. The line is in the file before this returns; MLflow follows when it can."""
+        if not isinstance(step, int) or isinstance(step, bool):
+            raise DataError(f"step {step!r}: an integer is needed")
+        now = milliseconds()
+        points = [
+            Point(check_name(name, "metric"), step, to_float(name, value), now) for name, value in metrics.items()
+        ]
+        if self._history is None:
+            self._history = (self._folder / "history.jsonl").open("a", encoding="utf-8")
+            self._live.start()
+        self._history.write("".join(point_line(point) for point in points))
+        self._history.flush()
+
+    def summary(self, metrics: Mapping[str, float]) -> None:
+        """Sets final metrics: flat names, finite numbers (DataError otherwise). Later values replace earlier ones."""
+        self._record.summary.update(
+            {check_name(name, "metric"): finite(name, value) for name, value in metrics.items()}
+        )
+
+    def figure(self, name: str) -> Path:
+        """Where to write a picture; a name like "ranked_lists/best.png" puts it in a folder of its own."""
+        path = self._folder / "figures" / check_name(name, "figure")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path
+
+    def artifact(self, path: str | Path) -> None:
+        """Names an output file, relative to out or inside it, that belongs in MLflow, such as encoder.safetensors."""
+        whole = Path(path) if Path(path).is_relative_to(self.out) else self.out / path
+        name = whole.relative_to(self.out).as_posix() if whole.is_relative_to(self.out) else str(path)
+        check_name(name, "artifact")
+        if name not in self._record.artifacts:
+            self._record.artifacts.append(name)
+
+    def _finish(self, status: str) -> None:
+        if self._history is not None:
+            self._history.close()
+        missing = [name for name in self._record.artifacts if not (self.out / name).is_file()]
+        self._record.finished = milliseconds()
+        self._record.status = "failed" if missing else status
+        self._record.live = self._live.finish(self._record.status, self._record.finished)
+        write_record(self._folder, self._record)
+        if missing and status == "finished":
+            raise DataError(f"{self.out}: named as artifacts but not written: {', '.join(missing)}")
+
+
+@contextmanager
+def stage_run(
+    stage: str,
+    key: str,
+    *,
+    dataset: str,
+    params: Mapping[str, object],
+    ablation: str | None = None,
+    seed: int | None = None,
+    root: Path = Path("results"),
+) -> Iterator[Run]:
+    """Runs a stage under a record in root/<stage>/<key>/record.
+
+    params may be nested; name them as in params.yaml, e.g. {"ablations": {"clip_reid": {...}}}. The record of a former
+    execution is removed; the stage's other outputs are DVC's affair. If the body raises, the record says "failed" and
+    the exception goes on. Nothing that happens to MLflow reaches the stage.
+    """
+    for part, name in (("stage", stage), ("key", key)):
+        if "/" in check_name(name, part):
+            raise DataError(f"{part} name {name!r}: no slash is allowed")
+    out = Path(root) / stage / key
+    folder = record_folder(Path(root), stage, key)
+    shutil.rmtree(folder, ignore_errors=True)
+    (folder / "figures").mkdir(parents=True)
+    record = Record(
+        stage=stage,
+        key=key,
+        dataset=dataset,
+        attempt=uuid.uuid4().hex,
+        status="running",
+        started=milliseconds(),
+        params=flatten(params),
+        ablation=ablation,
+        seed=seed,
+        host=host(),
+        versions=versions(),
+    )
+    write_record(folder, record)
+    print(f"== {stage} {key}", flush=True)
+    run = Run(out, record, LiveLog(Path(root).resolve().parent, folder.resolve()))
+    try:
+        yield run
+    except BaseException:
+        run._finish("failed")
+        raise
+    run._finish("finished")
+    print(closing_line(record), flush=True)
+
+
+def milliseconds() -> int:
+    return time.time_ns() // 1_000_000
+
+
+def closing_line(record: Record) -> str:
+    seconds = (record.finished - record.started) / 1000
+    values = ", ".join(f"{name} {value:.4g}" for name, value in record.summary.items())
+    return f"== {record.stage} {record.key}: {seconds:.1f} s" + (f": {values}" if values else "")
+
+
+def host() -> dict[str, object]:
+    """The machine, for the reader of a result; never part of what decides whether a result is up to date."""
+    found = {"name": socket.gethostname(), "system": platform.platform(), "cpus": os.cpu_count()}
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_available():
+        found["gpus"] = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
+    return found
+
+
+def versions() -> dict[str, str]:
+    found = {"python": platform.python_version()}
+    for package in VERSIONED:
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return found

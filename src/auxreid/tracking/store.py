@@ -1,0 +1,134 @@
+"""The MLflow store: where it is, how it is made without races, one experiment per data set."""
+
+import logging
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from filelock import FileLock
+
+from auxreid.errors import DataError
+from auxreid.tracking.record import Point
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Run as MlflowRun
+
+SQLITE = "sqlite:///"
+POINTS_AT_ONCE = 1000  # MLflow's limits for one batch
+NAMES_AT_ONCE = 100
+
+
+@dataclass(frozen=True)
+class Store:
+    """A client and the address that it speaks to."""
+
+    client: "MlflowClient"
+    uri: str
+
+    def experiment(self, name: str) -> str:
+        """The id of the experiment with this name, made if there is none. DataError if it was deleted in the UI."""
+        from mlflow.exceptions import MlflowException
+
+        found = self.client.get_experiment_by_name(name)
+        if found is None:
+            try:
+                return self.client.create_experiment(name, artifact_location=artifact_location(self.uri, name))
+            except MlflowException as error:
+                if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                    raise
+                found = self.client.get_experiment_by_name(name)  # another process made it since
+        if found.lifecycle_stage != "active":
+            raise DataError(f"{self.uri}: experiment {name!r} was deleted; see `mlflow experiments restore`")
+        return found.experiment_id
+
+    def log_params(self, run_id: str, texts: Mapping[str, str]) -> None:
+        from mlflow.entities import Param
+
+        for some in batched([Param(name, text) for name, text in texts.items()], NAMES_AT_ONCE):
+            self.client.log_batch(run_id, params=some)
+
+    def log_points(self, run_id: str, points: Sequence[Point]) -> None:
+        """A point that the run has already, equal in name, step, time and value, is not added again."""
+        from mlflow.entities import Metric
+
+        entries = [Metric(point.name, point.value, point.time_ms, point.step) for point in points]
+        for some in batched(entries, POINTS_AT_ONCE):
+            self.client.log_batch(run_id, metrics=some)
+
+    def set_tags(self, run_id: str, texts: Mapping[str, str]) -> None:
+        from mlflow.entities import RunTag
+
+        for some in batched([RunTag(name, text) for name, text in texts.items()], NAMES_AT_ONCE):
+            self.client.log_batch(run_id, tags=some)
+
+    def runs(self, experiment: str) -> list["MlflowRun"]:
+        """All runs of an experiment that were not deleted in the UI, the oldest first."""
+        found, token = [], None
+        while True:
+            page = self.client.search_runs(
+                [experiment], max_results=1000, order_by=["attributes.start_time ASC"], page_token=token
+            )
+            found.extend(page)
+            token = page.token
+            if not token:
+                return found
+
+
+def batched(entries: list, size: int) -> Iterator[list]:
+    for first in range(0, len(entries), size):
+        yield entries[first : first + size]
+
+
+def tracking_uri(root: Path, given: str | None = None) -> str:
+    """The address given, else MLFLOW_TRACKING_URI, else the SQLite file mlruns/mlflow.db of the repository."""
+    default = f"{SQLITE}{Path(root).resolve() / 'mlruns' / 'mlflow.db'}"
+    return given or os.environ.get("MLFLOW_TRACKING_URI") or default
+
+
+def artifact_location(uri: str, experiment: str) -> str | None:
+    """Artifacts lie beside an SQLite file; a server decides for itself. MLflow's own default is the working folder."""
+    if not uri.startswith(SQLITE):
+        return None
+    return (database_path(uri).parent / "artifacts" / experiment).as_uri()
+
+
+def database_path(uri: str) -> Path:
+    return Path(uri.removeprefix(SQLITE)).resolve()
+
+
+def open_store(root: Path, given: str | None = None) -> Store:
+    """Opens the store, making an SQLite file that is not there. Imports MLflow, which takes seconds."""
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")  # two lines for every run published
+    from mlflow import MlflowClient
+
+    uri = tracking_uri(root, given)
+    if uri.startswith(SQLITE):
+        create_database(database_path(uri))
+    return Store(MlflowClient(tracking_uri=uri, registry_uri=uri), uri)
+
+
+def create_database(path: Path) -> None:
+    """Makes MLflow's tables in a file of another name and renames it: the file is whole or not there.
+
+    MLflow writes its schema in many steps; two processes doing so at once, or one that is killed, leave a file that
+    none can open.
+    """
+    if path.exists():
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(path.parent / ".lock"):
+        if path.exists():
+            return
+        from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+        logging.getLogger("alembic").setLevel(logging.WARNING)
+        logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
+        unfinished = path.with_name(f".{path.name}.new")
+        unfinished.unlink(missing_ok=True)
+        made = SqlAlchemyStore(f"{SQLITE}{unfinished}", (path.parent / "artifacts").as_uri())
+        made.engine.dispose()
+        os.replace(unfinished, path)

@@ -1,0 +1,352 @@
+"""The attribute classifier: losses and scores against worked numbers, and a training small enough to be watched."""
+
+import json
+import math
+from types import SimpleNamespace
+
+import cv2
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import timm
+import torch
+from safetensors.torch import save_file
+from sklearn.metrics import balanced_accuracy_score, roc_auc_score
+
+from auxreid.attributes.dataset import train_loader, with_labels
+from auxreid.attributes.figures import confusion_figure, table_figure
+from auxreid.attributes.losses import inverse_frequency, masked_cross_entropy, multitask_loss
+from auxreid.attributes.metrics import (
+    THESIS_TABLE_1,
+    flat_metrics,
+    mean_metrics,
+    score_attribute,
+    score_attributes,
+    table_rows,
+)
+from auxreid.attributes.model import AttributeModel, build_backbone, load_model, save_model
+from auxreid.attributes.predict import predict, write_predictions
+from auxreid.attributes.train import fit, parameter_groups, warmup_cosine
+from auxreid.data.frames import FramesMeta, open_frames, write_frames
+from auxreid.errors import ConfigError, DataError
+
+BACKBONE = "test_resnet"  # timm's own tiny network for tests
+VOCABULARY = {"color": ["red", "blue"], "shape": ["disc", "bar", "ring"]}
+SETTINGS = {
+    "backbone": BACKBONE,
+    "weights": None,
+    "height": 32,
+    "width": 32,
+    "mean": (0.5, 0.5, 0.5),
+    "std": (0.5, 0.5, 0.5),
+    "epochs": 3,
+    "batch_size": 8,
+    "lr": 3e-3,
+    "backbone_lr_factor": 1.0,
+    "weight_decay": 0.01,
+    "warmup_epochs": 1,
+    "label_smoothing": 0.0,
+    "dropout": 0.1,
+    "balance": "inverse_frequency",
+    "seed": 3,
+}
+
+
+def settings(**changes):
+    return SimpleNamespace(**(SETTINGS | changes))
+
+
+def picture(color, shape, rng):
+    """A noisy red or blue disc or bar as PNG bytes."""
+    image = rng.integers(90, 130, (40, 40, 3), dtype=np.uint8)
+    bgr = (40, 40, 220) if color == "red" else (220, 40, 40)
+    if shape == "disc":
+        cv2.circle(image, (20, 20), 12, bgr, -1)
+    else:
+        cv2.rectangle(image, (2, 15), (38, 25), bgr, -1)
+    return cv2.imencode(".png", image)[1].tobytes()
+
+
+@pytest.fixture(scope="module")
+def frames(tmp_path_factory):
+    """32 training, 8 val and 16 query frames; of the training frames, three lack a label or both."""
+    rng = np.random.default_rng(0)
+    rows = []
+    for number in range(56):
+        color, shape = ("red", "blue")[number % 2], ("disc", "bar")[number // 2 % 2]
+        split = "train" if number < 32 else "val" if number < 40 else "query"
+        row = {"path": f"{number}.png", "split": split, "identity": number, "width": 40, "height": 40}
+        row |= {"image": picture(color, shape, rng), "attr_color": color, "attr_shape": shape}
+        rows.append(row)
+    rows[0] |= {"attr_color": None}
+    rows[1] |= {"attr_shape": None}
+    rows[2] |= {"attr_color": None, "attr_shape": None}
+    path = tmp_path_factory.mktemp("frames") / "frames.arrow"
+    write_frames(path, rows, FramesMeta("shapes", "dogs", "dogs", "dog", attributes=VOCABULARY))
+    return open_frames(path)
+
+
+def ignore(points, step):
+    pass
+
+
+# losses
+
+
+def test_cross_entropy_worked_numbers():
+    logits = torch.tensor([[0.0, math.log(3.0)], [math.log(4.0), 0.0], [5.0, -5.0]])  # p = (1/4, 3/4), (4/5, 1/5)
+    codes = torch.tensor([0, 0, -1])
+    plain = (math.log(4.0) + math.log(5 / 4)) / 2
+    assert masked_cross_entropy(logits, codes).item() == pytest.approx(plain)
+    smooth_0 = 0.8 * math.log(4.0) + 0.1 * (math.log(4.0) + math.log(4 / 3))
+    smooth_1 = 0.8 * math.log(5 / 4) + 0.1 * (math.log(5 / 4) + math.log(5.0))
+    assert masked_cross_entropy(logits, codes, smoothing=0.2).item() == pytest.approx((smooth_0 + smooth_1) / 2)
+
+
+def test_class_weights_multiply_each_row():
+    logits = torch.tensor([[0.0, math.log(3.0)], [0.0, math.log(3.0)]])
+    weights = torch.tensor([2.0, 0.5])
+    expected = (2.0 * math.log(4.0) + 0.5 * math.log(4 / 3)) / 2
+    assert masked_cross_entropy(logits, torch.tensor([0, 1]), weights).item() == pytest.approx(expected)
+
+
+def test_no_gradient_from_missing_labels():
+    logits = torch.randn(4, 3, requires_grad=True)
+    masked_cross_entropy(logits, torch.tensor([1, -1, 2, -1])).backward()
+    assert (logits.grad[[1, 3]] == 0).all()
+    assert (logits.grad[[0, 2]] != 0).all()
+
+
+def test_head_without_labels_costs_nothing_and_stays_finite():
+    logits = {"a": torch.randn(2, 3, requires_grad=True), "b": torch.randn(2, 2, requires_grad=True)}
+    codes = {"a": torch.tensor([-1, -1]), "b": torch.tensor([0, 1])}
+    loss = multitask_loss(logits, codes)
+    loss.backward()
+    assert loss.item() == pytest.approx(masked_cross_entropy(logits["b"], codes["b"]).item() / 2)
+    assert (logits["a"].grad == 0).all()
+
+
+def test_infinite_logits_of_a_masked_row_do_no_harm():
+    logits = torch.tensor([[float("inf"), 0.0], [0.0, 0.0]])
+    assert masked_cross_entropy(logits, torch.tensor([-1, 0])).item() == pytest.approx(math.log(2.0))
+
+
+def test_inverse_frequency():
+    weights = inverse_frequency(torch.tensor([0, 0, 0, 2, -1, -1]), 4)
+    assert weights.tolist() == pytest.approx([4 / (2 * 3), 0.0, 4 / (2 * 1), 0.0])
+
+
+# metrics
+
+
+def test_scores_equal_scikit_learn():
+    rng = np.random.default_rng(1)
+    codes = rng.integers(-1, 3, 60)
+    probabilities = rng.dirichlet(np.ones(3), 60)
+    score = score_attribute(codes, probabilities, "abc")
+    keep = codes >= 0
+    predicted = probabilities[keep].argmax(1)
+    assert score.balanced_accuracy == pytest.approx(balanced_accuracy_score(codes[keep], predicted))
+    assert score.roc_auc == pytest.approx(roc_auc_score(codes[keep], probabilities[keep], multi_class="ovr"))
+    assert score.labelled == keep.sum()
+    assert score.absent == ()
+
+
+def test_absent_word_is_named_and_left_out_of_the_means():
+    codes = np.array([0, 0, 2, 2, -1])
+    probabilities = np.array([[0.6, 0.1, 0.3], [0.2, 0.5, 0.3], [0.1, 0.2, 0.7], [0.5, 0.1, 0.4], [0.1, 0.8, 0.1]])
+    score = score_attribute(codes, probabilities, ("short", "medium", "long"))
+    assert score.absent == ("medium",)
+    assert score.balanced_accuracy == pytest.approx(0.5)  # recall 1/2 of short (one called medium), 1/2 of long
+    # short: 0.6, 0.2 against 0.1, 0.5 -> 3 of 4 pairs; long: 0.7, 0.4 against 0.3, 0.3 -> 4 of 4
+    assert score.roc_auc == pytest.approx((3 / 4 + 1) / 2)
+    assert score.confusion.tolist() == [[1, 1, 0], [0, 0, 0], [1, 0, 1]]
+    assert flat_metrics({"coat": score})["coat_absent"] == "medium"
+
+
+def test_attribute_with_one_word_is_unscored_and_no_part_of_the_mean():
+    codes = {"hat": np.array([0, 0, -1]), "bag": np.array([0, 1, 1])}
+    probabilities = {"hat": np.full((3, 2), 0.5), "bag": np.array([[0.9, 0.1], [0.2, 0.8], [0.3, 0.7]])}
+    scores = score_attributes(codes, probabilities, {"hat": ("no", "yes"), "bag": ("no", "yes")})
+    metrics = flat_metrics(scores)
+    assert "hat_balanced_accuracy" not in metrics
+    assert "hat_unscored" in metrics
+    assert metrics["hat_absent"] == "yes"
+    assert metrics["mean_balanced_accuracy"] == metrics["bag_balanced_accuracy"] == 1.0
+    assert metrics["attributes_scored"] == 1
+    assert all(math.isfinite(value) for value in metrics.values() if not isinstance(value, str))
+
+
+def test_nothing_to_score_is_an_error():
+    with pytest.raises(DataError, match="hat"):
+        mean_metrics({"hat": score_attribute(np.array([-1]), np.array([[0.5, 0.5]]), ("no", "yes"))})
+
+
+def test_table_has_the_thesis_beside_the_dogs_only():
+    dogs = {name: score_attribute(np.array([0, 1]), np.eye(2), ("a", "b")) for name in THESIS_TABLE_1}
+    header, rows = table_rows(dogs)
+    assert header[-2:] == ["thesis: balanced acc.", "thesis: ROC AUC"]
+    assert rows[0] == ["color", "2", "100.0", "50.0", "100.0", "72.2", "97.2"]
+    assert rows[-1][-2:] == ["76.2", "93.5"]
+    header, rows = table_rows({"hat": dogs["size"]})
+    assert len(header) == len(rows[0]) == len(rows[-1]) == 5
+
+
+def test_figures_are_drawn(tmp_path):
+    scores = {name: score_attribute(np.array([0, 1]), np.eye(2), ("a", "b")) for name in ("color", "coat", "x", "y")}
+    for number, figure in enumerate(
+        (confusion_figure(scores, dict.fromkeys(scores, ("a", "b"))), table_figure(scores))
+    ):
+        figure.savefig(tmp_path / f"{number}.png")
+        assert cv2.imread(str(tmp_path / f"{number}.png")).std() > 1
+
+
+# data
+
+
+def test_frames_without_any_label_are_left_out(frames):
+    train = frames.where("train")
+    assert len(train) == 32
+    assert 2 not in with_labels(train).frame_id
+    assert len(with_labels(train)) == 31
+
+
+def all_batches(frames, workers, epochs=(1, 2)):
+    loader = train_loader(frames.where("train"), VOCABULARY, settings(), workers)
+    for epoch in epochs:
+        loader.sampler.epoch = epoch
+        yield from loader
+
+
+def test_number_of_workers_changes_no_batch(frames):
+    here, workers = list(all_batches(frames, 0)), list(all_batches(frames, 2))
+    assert len(here) == len(workers) == 8
+    for (images, codes), (other_images, other_codes) in zip(here, workers, strict=True):
+        assert torch.equal(images, other_images)
+        assert all(torch.equal(codes[name], other_codes[name]) for name in VOCABULARY)
+
+
+def test_epochs_differ_and_repeat(frames):
+    first, second = list(all_batches(frames, 0, [1])), list(all_batches(frames, 0, [2]))
+    assert not torch.equal(first[0][0], second[0][0])
+    assert torch.equal(first[0][0], next(iter(all_batches(frames, 0, [1])))[0])
+
+
+# model
+
+
+def test_backbone_from_a_local_file_without_its_classifier(tmp_path):
+    whole = timm.create_model(BACKBONE, num_classes=7)
+    save_file(whole.state_dict(), tmp_path / "whole.safetensors")
+    backbone = build_backbone(BACKBONE, str(tmp_path / "whole.safetensors"))
+    images = torch.randn(2, 3, 32, 32)
+    assert torch.equal(
+        backbone.eval()(images), whole.eval().forward_head(whole.forward_features(images), pre_logits=True)
+    )
+
+
+def test_weights_that_do_not_fit_are_named(tmp_path):
+    save_file({"conv1.0.weight": torch.zeros(1)}, tmp_path / "other.safetensors")
+    (tmp_path / "broken.safetensors").write_bytes(b"no weights")
+    with pytest.raises(DataError, match=r"other\.safetensors.*does not fit"):
+        build_backbone(BACKBONE, str(tmp_path / "other.safetensors"))
+    with pytest.raises(DataError, match=r"broken\.safetensors: not a safetensors file"):
+        build_backbone(BACKBONE, str(tmp_path / "broken.safetensors"))
+    with pytest.raises(DataError, match="no such weights file"):
+        build_backbone(BACKBONE, str(tmp_path / "none.safetensors"))
+    with pytest.raises(ConfigError, match="no_such_net"):
+        build_backbone("no_such_net", None)
+
+
+def test_failed_download_is_one_clear_error(monkeypatch):
+    def offline(*args, **kwargs):
+        raise FileNotFoundError("cannot find the requested files in the local cache")
+
+    monkeypatch.setattr(timm, "create_model", offline)
+    with pytest.raises(ConfigError, match=r"timm's hub.*local safetensors file"):
+        build_backbone(BACKBONE, "timm")
+
+
+def test_checkpoint_round_trip(tmp_path):
+    torch.manual_seed(0)
+    model = AttributeModel(build_backbone(BACKBONE, None), VOCABULARY, dropout=0.3).eval()
+    save_model(tmp_path / "model.safetensors", model, BACKBONE, settings(height=48))
+    again, spec = load_model(tmp_path / "model.safetensors")
+    images = torch.randn(2, 3, 48, 32)
+    assert again.vocabulary == {"color": ("red", "blue"), "shape": ("disc", "bar", "ring")}
+    assert (spec.height, spec.width, spec.mean) == (48, 32, (0.5, 0.5, 0.5))
+    for name, logits in model(images).items():
+        assert torch.equal(again(images)[name], logits)
+
+
+def test_other_safetensors_files_are_no_attribute_model(tmp_path):
+    save_file({"a": torch.zeros(1)}, tmp_path / "a.safetensors", metadata={"auxreid": json.dumps({"encoder": {}})})
+    with pytest.raises(DataError, match="does not describe an attribute model"):
+        load_model(tmp_path / "a.safetensors")
+
+
+# training
+
+
+def test_learning_rates_of_backbone_and_heads():
+    model = AttributeModel(build_backbone(BACKBONE, None), VOCABULARY)
+    groups = parameter_groups(model, settings(lr=1e-2, backbone_lr_factor=0.1, weight_decay=0.5))
+    assert [group["lr"] for group in groups] == pytest.approx([1e-3, 1e-3, 1e-2, 1e-2])
+    assert [group["weight_decay"] for group in groups] == [0.0, 0.5, 0.0, 0.5]
+    assert sum(len(group["params"]) for group in groups) == len(list(model.parameters()))
+
+
+def test_warmup_then_cosine():
+    factor = warmup_cosine(warmup_epochs=1, epochs=3, steps_per_epoch=4)
+    assert [factor(step) for step in range(4)] == pytest.approx([0.2, 0.4, 0.6, 0.8])
+    assert factor(4) == 1.0
+    assert factor(8) == pytest.approx(0.5)
+    assert factor(12) == pytest.approx(0.0)
+
+
+def test_training_learns_colours_and_shapes(frames):
+    points = []
+    fitted = fit(frames, settings(epochs=20, dropout=0.0), lambda values, step: points.append((step, dict(values))))
+    held_out = frames.where("query")
+    probabilities = predict(fitted.model, held_out, settings())
+    codes = {name: held_out.attribute_codes(name) for name in VOCABULARY}
+    scores = score_attributes(codes, probabilities, fitted.model.vocabulary)
+    assert scores["color"].balanced_accuracy == 1.0
+    assert scores["shape"].balanced_accuracy > 0.8
+    assert scores["shape"].absent == ("ring",)
+    assert [step for step, _ in points] == list(range(1, 21))
+    best = max(range(20), key=lambda epoch: points[epoch][1]["val_balanced_accuracy"])
+    assert fitted.chosen_by_val
+    assert fitted.best_epoch == best + 1
+
+
+def test_equal_seed_equal_weights(frames):
+    first, again, other = (fit(frames, settings(seed=seed), ignore).model.state_dict() for seed in (3, 3, 4))
+    assert all(torch.equal(first[key], again[key]) for key in first)
+    assert any(not torch.equal(first[key], other[key]) for key in first)
+
+
+def test_without_val_the_last_epoch_stays(frames):
+    fitted = fit(frames.where(("train", "query")), settings(epochs=1), ignore)
+    assert (fitted.best_epoch, fitted.chosen_by_val) == (1, False)
+
+
+def test_attribute_that_cannot_be_learnt_gets_no_head(frames):
+    only_red = frames.take(frames.attribute_codes("color") != 1)
+    fitted = fit(only_red, settings(epochs=1), ignore)
+    assert set(fitted.model.vocabulary) == {"shape"}
+    assert "'red'" in fitted.untrained["color"]
+    with pytest.raises(DataError, match="0 labelled frames in split 'train'"):
+        fit(frames.where("query"), settings(), ignore)
+
+
+def test_predictions_file(frames, tmp_path):
+    model = AttributeModel(build_backbone(BACKBONE, None), VOCABULARY)
+    some = frames.take([5, 1, 9])
+    probabilities = predict(model, some, settings(), batch_size=2)
+    write_predictions(tmp_path / "predictions.parquet", some.frame_id, probabilities)
+    table = pq.read_table(tmp_path / "predictions.parquet").to_pydict()
+    assert table["frame_id"] == [5, 1, 9]
+    assert np.array(table["shape"]).shape == (3, 3)
+    assert np.allclose(np.array(table["shape"]).sum(1), 1.0, atol=1e-5)
+    assert model.training

@@ -1,0 +1,141 @@
+"""The whole graph under the real DVC, on a miniature sample in a temporary clone; then edits, and what they rerun."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+import yaml
+
+from auxreid.sample.dog_set import render_dogs
+from auxreid.sample.people_set import render_people
+
+ROOT = Path(__file__).parent.parent
+PARTS = ("dvc.yaml", "params.yaml", "pipeline", "src", ".dvc/config", ".dvcignore", ".gitignore")
+pytestmark = pytest.mark.slow
+
+
+class Clone:
+    """A copy of the project whose `python` is the running interpreter and whose sources are its own."""
+
+    def __init__(self, root: Path):
+        self.root = root
+        for part in PARTS:
+            target = root / part
+            target.parent.mkdir(parents=True, exist_ok=True)
+            copy = shutil.copytree if (ROOT / part).is_dir() else shutil.copy2
+            copy(ROOT / part, target)
+        python = Path(sys.executable).parent
+        self.env = os.environ | {"PATH": f"{python}{os.pathsep}{os.environ['PATH']}", "PYTHONPATH": str(root / "src")}
+        self.env |= {"OMP_NUM_THREADS": "2", "AUXREID_LIVE": "off"}
+        self.run("git", "init", "-q")
+
+    def run(self, *command: str, check: bool = True) -> subprocess.CompletedProcess:
+        done = subprocess.run(command, cwd=self.root, env=self.env, capture_output=True, text=True)
+        assert not check or done.returncode == 0, f"{command}\n{done.stdout[-4000:]}\n{done.stderr[-4000:]}"
+        return done
+
+    def repro(self) -> list[str]:
+        """Stages that `dvc repro` ran, in order."""
+        return re.findall(r"Running stage '([^']+)'", self.run(sys.executable, "-m", "dvc", "repro").stdout)
+
+    def edit(self, change) -> None:
+        path = self.root / "params.yaml"
+        params = yaml.safe_load(path.read_text())
+        change(params)
+        path.write_text(yaml.safe_dump(params, sort_keys=False))
+
+
+def shrink(params: dict) -> None:
+    """The sample's recipes at a size that only proves that the links hold."""
+    params["datasets"]["sample_people"] |= {"shared_identities": 16, "min_frames": 3}
+    people, dogs = params["recipes"]["sample_people"], params["recipes"]["sample_dogs"]
+    people["input"] |= {"height": 64, "width": 32}
+    people["encoder"] |= {"width": 8, "embed_dim": 16, "text": {"width": 16, "heads": 2, "layers": 1}}
+    people["pretrain"] |= {"epochs": 1, "batch_size": 16, "warmup_epochs": 0}
+    people["prompts"] |= {"epochs": 2, "warmup_epochs": 1}
+    people["finetune"] |= {"epochs": 2, "identities": 4, "instances": 2, "milestones": [2], "warmup_epochs": 1}
+    people["evaluate"] = {"pictures": 2}
+    for recipe in (people, dogs):
+        recipe["pose"] |= {"epochs": 1, "height": 64, "width": 64 if recipe is dogs else 32, "max_images": 32}
+    dogs["attributes"] |= {"epochs": 1, "height": 64, "width": 64, "warmup_epochs": 0}
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory) -> Clone:
+    clone = Clone(tmp_path_factory.mktemp("clone"))
+    render_people(clone.root / "data/sample_people", shared=16, only_a=2, only_b=4, frames=3)
+    render_dogs(clone.root / "data/sample_dogs", dogs=16, sequences=(2, 2), frames=2)
+    clone.run(sys.executable, "-m", "dvc", "add", "-q", "data")
+    clone.edit(shrink)
+    clone.run(sys.executable, "-m", "auxreid.cli", "plan")
+    clone.executed = clone.repro()
+    return clone
+
+
+def test_every_stage_of_the_table_ran_once(clone):
+    graph = yaml.safe_load((clone.root / "pipeline/graph.yaml").read_text())
+    expected = {f"{stage}@{key}" for stage, rows in graph.items() for key in rows}
+    expected |= {f"keypoints@{key}" for key in graph["pose"]}
+    assert sorted(clone.executed) == sorted(expected)
+
+
+def test_every_stage_left_a_finished_record(clone):
+    records = [json.loads(path.read_text()) for path in clone.root.glob("results/*/*/record/record.json")]
+    assert {f"{record['stage']}@{record['key']}" for record in records} == set(clone.executed)
+    assert {record["status"] for record in records} == {"finished"}
+
+
+def test_keypoints_cover_every_packed_image(clone):
+    from auxreid.data.frames import open_frames
+
+    for dataset in ("sample_people", "sample_dogs"):
+        frames = open_frames(clone.root / f"results/ingest/{dataset}/frames.arrow")
+        table = pq.read_table(clone.root / f"results/keypoints/{dataset}/keypoints.parquet")
+        assert table["frame_id"].to_pylist() == frames.frame_id.tolist()
+        assert len(table["keypoints"][0]) == 3 * 17 and len(table["embedding"][0]) == 17 * 32
+
+
+def test_the_table_has_every_row(clone):
+    lines = (clone.root / "results/compare/sample_people/table.csv").read_text().splitlines()
+    assert [line.split(",")[0] for line in lines[1:]] == ["untrained", "pretrained", "visual_only", "clip_reid"]
+
+
+def test_nothing_is_left_to_do_and_a_second_repro_runs_nothing(clone):
+    assert "up to date" in clone.run(sys.executable, "-m", "dvc", "status").stdout
+    assert clone.repro() == []
+
+
+def test_an_edit_of_one_ablation_reruns_its_chain_and_compare_alone(clone):
+    before = (clone.root / "params.yaml").read_text()
+    clone.edit(lambda params: params["ablations"]["visual_only"].update(finetune={"margin": 0.4}))
+    assert clone.repro() == [
+        "finetune@sample_people-visual_only-0",
+        "evaluate@sample_people-visual_only-0",
+        "compare@sample_people",
+    ]
+    (clone.root / "params.yaml").write_text(before)
+    assert clone.repro() == []  # the former results come back from the run cache
+
+
+def test_a_new_ablation_without_plan_is_a_clear_error(clone):
+    before = (clone.root / "params.yaml").read_text()
+    clone.edit(lambda params: params["ablations"].update(another={"form": "thesis", "prompts": "learned"}))
+    failed = clone.run(sys.executable, "-m", "dvc", "repro", check=False)
+    (clone.root / "params.yaml").write_text(before)
+    assert failed.returncode != 0
+    assert "finetune@sample_people-another-0 is not there" in failed.stdout + failed.stderr
+    assert "auxreid plan" in failed.stdout + failed.stderr
+
+
+def test_a_stage_run_again_gives_equal_bytes(clone):
+    target = "finetune@sample_people-clip_reid-0"
+    encoder = clone.root / "results/finetune/sample_people-clip_reid-0/encoder.safetensors"
+    before = encoder.read_bytes()
+    clone.run(sys.executable, "-m", "dvc", "repro", "-f", "-s", target)
+    assert encoder.read_bytes() == before
