@@ -52,7 +52,7 @@ def main(dataset: str, ablation: str, seed: str, encoder_path: str) -> None:
         for kind, chosen in chosen_queries(ranked, settings.pictures, int(seed)).items():
             lists = [ranked_list(position, query, gallery, distances, ranked, captions) for position in chosen]
             if lists:
-                save_jpeg(draw_lists(lists, frames.image), run.figure(f"ranked_{kind}.jpg"))
+                save_jpeg(draw_lists(lists, frames.image), run.figure(f"ranked_lists/{kind}.jpg"))
 
 
 def per_query(frames: Frames, query: Entities, ranked: RankedQueries):

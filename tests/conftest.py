@@ -1,4 +1,4 @@
-"""Settings of all tests: few threads, no live tracking unless a test asks for it, deadlines off (the machine is shared)."""
+"""Settings of all tests: no live tracking unless a test asks for it, and no deadlines, since machines are shared."""
 
 import os
 

@@ -90,7 +90,7 @@ def test_a_config_cannot_be_changed(raw):
 
 
 def test_a_missing_or_broken_file_is_named(tmp_path):
-    with pytest.raises(ConfigError, match="params.yaml: no such file"):
+    with pytest.raises(ConfigError, match=r"params\.yaml: no such file"):
         load_config(tmp_path / "params.yaml")
     (tmp_path / "params.yaml").write_text("study: [")
     with pytest.raises(ConfigError, match="not valid YAML"):

@@ -36,9 +36,8 @@ def test_ablations_of_one_variant_share_one_prompts_stage(raw):
 def test_baselines_are_evaluated_beside_the_ablations(raw):
     rows = build_graph(parse_config(raw))["evaluate"]
     assert rows["sample_people-untrained-0"]["encoder"] == "results/pretrain/sample_people-0/initial.safetensors"
-    assert (
-        rows["sample_people-clip_reid-0"]["encoder"] == "results/finetune/sample_people-clip_reid-0/encoder.safetensors"
-    )
+    tuned = "results/finetune/sample_people-clip_reid-0/encoder.safetensors"
+    assert rows["sample_people-clip_reid-0"]["encoder"] == tuned
 
 
 def test_a_seed_picks_prid2011s_split_and_nothing_on_market1501(raw):

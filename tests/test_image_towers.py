@@ -101,7 +101,7 @@ def test_checkpoints_give_equal_features_back(tmp_path):
 
 
 def test_a_missing_checkpoint_is_named(tmp_path):
-    with pytest.raises(DataError, match="nothing.safetensors: no such file"):
+    with pytest.raises(DataError, match=r"nothing\.safetensors: no such file"):
         load_image_encoder(tmp_path / "nothing.safetensors")
 
 
