@@ -59,9 +59,12 @@ def fit_network(frames: Frames, settings: PoseConfig, run: Run) -> tuple[nn.Modu
     )
 
     def on_epoch(epoch: Epoch) -> None:
-        run.log({"loss": epoch.loss, "PCK": epoch.pck}, step=epoch.number)
-        done = f"epoch {epoch.number} of {settings.epochs}"
-        print(f"  {done}: loss {epoch.loss:.5f}, held-out PCK {epoch.pck:.3f}", flush=True)
+        measured = {} if epoch.pck is None else {"PCK": epoch.pck}
+        run.log({"loss": epoch.loss} | measured, step=epoch.number)
+        values = f"loss {epoch.loss:.5f}" + "".join(
+            f", held-out {name} {value:.3f}" for name, value in measured.items()
+        )
+        print(f"  epoch {epoch.number} of {settings.epochs}: {values}", flush=True)
 
     print(f"  fitting on {len(training)} images, {len(held_out)} of other individuals are held out", flush=True)
     net = fit(spec, training, held_out, settings, on_epoch)

@@ -1,4 +1,4 @@
-"""The source files that a pipeline script imports from this repository, directly or not; dvc.yaml lists them as deps."""
+"""The source files that a pipeline script imports from this repository, directly or not: deps in dvc.yaml."""
 
 import io
 from modulefinder import ModuleFinder

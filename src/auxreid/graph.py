@@ -14,6 +14,7 @@ from auxreid.errors import ConfigError
 
 GRAPH_FILE = Path("pipeline/graph.yaml")
 NO_WEIGHTS = "pipeline/no_weights.txt"  # what a stage depends on that reads no local weights
+TOP_KEY = "graph"  # DVC merges the file with params.yaml, whose sections bear stage names too
 HEADER = "# Written by `auxreid plan` from params.yaml. Do not edit.\n"
 
 Graph = dict[str, dict[str, dict[str, str | int]]]  # stage -> key -> fields
@@ -75,7 +76,7 @@ def _local_file(named: str | None) -> str:
 
 def write_graph(config: Config, path: Path = GRAPH_FILE) -> None:
     """Write the graph file of a configuration."""
-    path.write_text(HEADER + yaml.safe_dump(build_graph(config), sort_keys=False, width=120), encoding="utf-8")
+    path.write_text(HEADER + yaml.safe_dump({TOP_KEY: build_graph(config)}, sort_keys=False, width=120), encoding="utf-8")
 
 
 def check_graph(config: Config, path: Path = GRAPH_FILE) -> None:
@@ -86,7 +87,7 @@ def check_graph(config: Config, path: Path = GRAPH_FILE) -> None:
     """
     written = yaml.safe_load(path.read_text(encoding="utf-8")) if path.is_file() else {}
     for stage, wanted in build_graph(config).items():
-        found = (written or {}).get(stage) or {}
+        found = ((written or {}).get(TOP_KEY) or {}).get(stage) or {}
         for key in [*wanted, *found]:
             if wanted.get(key) != found.get(key):
                 raise ConfigError(
