@@ -61,8 +61,8 @@ def pretrain_clip(image: nn.Module, text: TextTower, frames, settings, input_con
             with torch.no_grad():
                 scale.clamp_(0, math.log(100))  # the bound of CLIP
             losses.append(loss.item())
-        report({"loss": float(np.mean(losses)), "logit_scale": float(scale.exp())}, epoch)
-    fold_scale(image, text, frames, captions, input_config, float(scale.exp()))
+        report({"loss": float(np.mean(losses)), "logit_scale": scale.exp().item()}, epoch)
+    fold_scale(image, text, frames, captions, input_config, scale.exp().item())
 
 
 @torch.no_grad()
