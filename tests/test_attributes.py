@@ -29,6 +29,7 @@ from auxreid.attributes.predict import predict, write_predictions
 from auxreid.attributes.train import fit, parameter_groups, warmup_cosine
 from auxreid.data.frames import FramesMeta, open_frames, write_frames
 from auxreid.errors import ConfigError, DataError
+from auxreid.seeding import seed_everything
 
 BACKBONE = "test_resnet"  # timm's own tiny network for tests
 VOCABULARY = {"color": ["red", "blue"], "shape": ["disc", "bar", "ring"]}
@@ -324,6 +325,14 @@ def test_equal_seed_equal_weights(frames):
     first, again, other = (fit(frames, settings(seed=seed), ignore).model.state_dict() for seed in (3, 3, 4))
     assert all(torch.equal(first[key], again[key]) for key in first)
     assert any(not torch.equal(first[key], other[key]) for key in first)
+
+
+def test_a_frozen_backbone_keeps_weights_and_batch_statistics(frames):
+    fitted = fit(frames, settings(backbone_lr_factor=0.0), ignore)
+    seed_everything(settings().seed)
+    fresh = build_backbone(settings().backbone, None).state_dict()
+    after = fitted.model.backbone.state_dict()
+    assert all(torch.equal(after[name], fresh[name]) for name in fresh)
 
 
 def test_without_val_the_last_epoch_stays(frames):

@@ -207,7 +207,7 @@ class AttributesConfig(Section):
     epochs: PositiveInt
     batch_size: PositiveInt
     lr: PositiveFloat
-    backbone_lr_factor: PositiveFloat = 1.0
+    backbone_lr_factor: NonNegativeFloat = 1.0  # 0: only the heads are trained
     weight_decay: NonNegativeFloat
     warmup_epochs: NonNegativeInt
     label_smoothing: Fraction = 0.0

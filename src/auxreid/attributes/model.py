@@ -24,15 +24,30 @@ class AttributeModel(nn.Module):
         backbone: maps [b, 3, h, w] to [b, d]; `backbone.head_hidden_size` is d, as in timm's models without classes
         vocabulary: attribute -> its words, in the order of the head's outputs
         dropout: probability of dropping a feature before the heads
+        frozen: the backbone stays in eval mode and is not trained: only the heads learn
     """
 
-    def __init__(self, backbone: nn.Module, vocabulary: Mapping[str, Sequence[str]], dropout: float = 0.0):
+    def __init__(
+        self,
+        backbone: nn.Module,
+        vocabulary: Mapping[str, Sequence[str]],
+        dropout: float = 0.0,
+        frozen: bool = False,
+    ):
         super().__init__()
+        self.frozen = frozen
+        backbone.requires_grad_(not frozen)
         self.backbone = backbone
         self.vocabulary = {name: tuple(words) for name, words in vocabulary.items()}
         self.dropout = nn.Dropout(dropout)
         width = backbone.head_hidden_size
         self.heads = nn.ModuleDict({name: nn.Linear(width, len(words)) for name, words in self.vocabulary.items()})
+
+    def train(self, mode: bool = True) -> "AttributeModel":
+        super().train(mode)
+        if self.frozen:
+            self.backbone.eval()  # its batch statistics are part of what is frozen
+        return self
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
         """[b, 3, h, w] -> per attribute logits [b, k]"""

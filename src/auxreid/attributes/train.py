@@ -56,7 +56,8 @@ def fit(frames: Frames, settings: Any, log: Log, workers: int = 0) -> Fitted:
     seed_everything(settings.seed)
     train, val = with_labels(frames.where("train")), with_labels(frames.where("val"))
     vocabulary, untrained = trainable_attributes(train)
-    model = AttributeModel(build_backbone(settings.backbone, settings.weights), vocabulary, settings.dropout)
+    backbone, frozen = build_backbone(settings.backbone, settings.weights), settings.backbone_lr_factor == 0
+    model = AttributeModel(backbone, vocabulary, settings.dropout, frozen)
     fabric = Fabric(accelerator="auto", devices=1)
     loader = train_loader(train, vocabulary, settings, workers)
     optimizer = AdamW(parameter_groups(model, settings))
@@ -119,8 +120,9 @@ def parameter_groups(model: nn.Module, settings: Any) -> list[dict[str, Any]]:
     """Backbone and heads with their learning rates; vectors (biases, norms) without weight decay. Heads come last."""
     groups = []
     for part, lr in ((model.backbone, settings.lr * settings.backbone_lr_factor), (model.heads, settings.lr)):
-        vectors = [p for p in part.parameters() if p.ndim < 2]
-        others = [p for p in part.parameters() if p.ndim >= 2]
+        trained = [p for p in part.parameters() if p.requires_grad]
+        vectors = [p for p in trained if p.ndim < 2]
+        others = [p for p in trained if p.ndim >= 2]
         groups.append({"params": vectors, "lr": lr, "weight_decay": 0.0})
         groups.append({"params": others, "lr": lr, "weight_decay": settings.weight_decay})
     return groups
