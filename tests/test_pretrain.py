@@ -1,6 +1,7 @@
 """Pre-training of a small CLIP on captions, and the fold of its logit scale."""
 
 import math
+from functools import partial
 
 import numpy as np
 import pytest
@@ -40,6 +41,10 @@ def frames(tmp_path):
     return open_frames(tmp_path / "frames.arrow")
 
 
+def keep_loss(curve, metrics, epoch):
+    curve.append(metrics["loss"])
+
+
 def test_captions_are_made_where_something_is_known(frames):
     captions = FrameCaptions(frames)
     assert len(captions.rows) == 32 and 32 not in captions.rows
@@ -47,7 +52,7 @@ def test_captions_are_made_where_something_is_known(frames):
 
 
 def test_a_data_set_without_attributes_is_named(frames):
-    with pytest.raises(DataError, match="squares: .*none of 1 frames has one"):
+    with pytest.raises(DataError, match=r"squares: .*none of 1 frames has one"):
         FrameCaptions(frames.take([32]))
 
 
@@ -56,8 +61,8 @@ def test_training_brings_images_to_their_captions_and_is_repeatable(frames):
     for _ in range(2):
         seed_everything(0)
         image, text = build_towers(ENCODER, (32, 32))
-        curve = []
-        pretrain_clip(image, text, frames, SETTINGS, INPUT, 0, lambda metrics, epoch: curve.append(metrics["loss"]))
+        curve: list[float] = []
+        pretrain_clip(image, text, frames, SETTINGS, INPUT, 0, partial(keep_loss, curve))
         losses.append(curve)
         weights.append(torch.cat([p.detach().flatten() for p in image.parameters()]))
     assert losses[0][-1] < losses[0][0]

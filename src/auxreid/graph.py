@@ -76,7 +76,9 @@ def _local_file(named: str | None) -> str:
 
 def write_graph(config: Config, path: Path = GRAPH_FILE) -> None:
     """Write the graph file of a configuration."""
-    path.write_text(HEADER + yaml.safe_dump({TOP_KEY: build_graph(config)}, sort_keys=False, width=120), encoding="utf-8")
+    path.write_text(
+        HEADER + yaml.safe_dump({TOP_KEY: build_graph(config)}, sort_keys=False, width=120), encoding="utf-8"
+    )
 
 
 def check_graph(config: Config, path: Path = GRAPH_FILE) -> None:

@@ -1,7 +1,8 @@
 """HRNet as mmpose configures it: the network, its top-down heat map head and its codec.
 
 Source: Sun et al., Deep High-Resolution Representation Learning for Human Pose Estimation, CVPR 2019. `w32` and `w48`
-are the paper's networks; `small` is the same network of width 8 with one module a stage and one block a branch.
+are the paper's networks; `small` is the same network of width 8 with one module a stage and one block a branch. As the
+finest of its branches has 8 channels only, its head reads all four (HRNetV2: Wang et al., TPAMI 2020, section 3.2).
 """
 
 import warnings
@@ -28,12 +29,13 @@ class Width:
     modules: tuple[int, int, int]  # exchange modules in stages 2, 3, 4
     blocks: int  # residual blocks of a branch in a module
     stem: int  # channels of the bottlenecks of stage 1
+    all_branches: bool  # whether the head reads all branches, or the finest alone
 
 
 WIDTHS = {
-    "small": Width(channels=8, modules=(1, 1, 1), blocks=1, stem=16),
-    "w32": Width(channels=32, modules=(1, 4, 3), blocks=4, stem=64),
-    "w48": Width(channels=48, modules=(1, 4, 3), blocks=4, stem=64),
+    "small": Width(channels=8, modules=(1, 1, 1), blocks=1, stem=16, all_branches=True),
+    "w32": Width(channels=32, modules=(1, 4, 3), blocks=4, stem=64, all_branches=False),
+    "w48": Width(channels=48, modules=(1, 4, 3), blocks=4, stem=64, all_branches=False),
 }
 
 
@@ -98,6 +100,22 @@ def codec_config(spec: PoseSpec) -> dict[str, Any]:
 def model_config(spec: PoseSpec) -> dict[str, Any]:
     """mmpose's TopdownPoseEstimator: HRNet and a 1x1 heat map head. Tests without flipping, and hands out heat maps."""
     width = WIDTHS[spec.architecture]
+    extra = _stages(width)
+    head = {
+        "type": "HeatmapHead",
+        "in_channels": width.channels,
+        "out_channels": len(spec.joints),
+        "deconv_out_channels": None,
+        "loss": {"type": "KeypointMSELoss", "use_target_weight": True},
+        "decoder": codec_config(spec),
+    }
+    neck = None
+    if width.all_branches:
+        channels = sum(extra["stage4"]["num_channels"])
+        extra["stage4"]["multiscale_output"] = True
+        extra["upsample"] = {"mode": "bilinear", "align_corners": False}
+        neck = {"type": "FeatureMapProcessor", "concat": True}
+        head |= {"in_channels": channels, "conv_out_channels": (channels,), "conv_kernel_sizes": (1,)}
     return {
         "type": "TopdownPoseEstimator",
         "data_preprocessor": {
@@ -106,39 +124,29 @@ def model_config(spec: PoseSpec) -> dict[str, Any]:
             "std": IMAGENET_STD,
             "bgr_to_rgb": True,
         },
-        "backbone": {"type": "HRNet", "in_channels": 3, "extra": _stages(width)},
-        "head": {
-            "type": "HeatmapHead",
-            "in_channels": width.channels,
-            "out_channels": len(spec.joints),
-            "deconv_out_channels": None,
-            "loss": {"type": "KeypointMSELoss", "use_target_weight": True},
-            "decoder": codec_config(spec),
-        },
+        "backbone": {"type": "HRNet", "in_channels": 3, "extra": extra},
+        "neck": neck,
+        "head": head,
         "train_cfg": {"compute_acc": False},
         "test_cfg": {"flip_test": False, "output_heatmaps": True},
     }
 
 
 def _stages(width: Width) -> dict[str, Any]:
-    stages = {
-        "stage1": {
-            "num_modules": 1,
-            "num_branches": 1,
-            "block": "BOTTLENECK",
-            "num_blocks": (width.blocks,),
-            "num_channels": (width.stem,),
-        }
-    }
+    stages = {"stage1": _stage(1, 1, "BOTTLENECK", width.blocks, width.stem)}
     for branches, modules in enumerate(width.modules, start=2):
-        stages[f"stage{branches}"] = {
-            "num_modules": modules,
-            "num_branches": branches,
-            "block": "BASIC",
-            "num_blocks": (width.blocks,) * branches,
-            "num_channels": tuple(width.channels * 2**branch for branch in range(branches)),
-        }
+        stages[f"stage{branches}"] = _stage(modules, branches, "BASIC", width.blocks, width.channels)
     return stages
+
+
+def _stage(modules: int, branches: int, block: str, blocks: int, channels: int) -> dict[str, Any]:
+    return {
+        "num_modules": modules,
+        "num_branches": branches,
+        "block": block,
+        "num_blocks": (blocks,) * branches,
+        "num_channels": tuple(channels * 2**branch for branch in range(branches)),
+    }
 
 
 def build(spec: PoseSpec) -> "nn.Module":
