@@ -233,7 +233,10 @@ def test_decoding_is_the_maximum_and_a_quarter_cell(tiny):
     [found] = predict_all(net, spec, [image])
     with torch.no_grad():
         normal = net.data_preprocessor({"inputs": [torch.from_numpy(image[..., ::-1].copy()).permute(2, 0, 1)]})
-        heatmaps = net(normal["inputs"], None, mode="tensor")[0].numpy()  # [J, 16, 8]
+        plain = net(normal["inputs"], None, mode="tensor")[0]  # [J, 16, 8]
+        mirror = net(normal["inputs"].flip(3), None, mode="tensor")[0].flip(2)[flip_indices(spec.joints)]
+        mirror[..., 1:] = mirror[..., :-1].clone()  # a mirrored image lies one cell off (Sun et al.'s code, as mmpose)
+        heatmaps = ((plain + mirror) / 2).numpy()
     for joint, heatmap in enumerate(heatmaps):
         y, x = np.unravel_index(heatmap.argmax(), heatmap.shape)
         assert found[joint, 2] == pytest.approx(heatmap.max(), abs=1e-4)
@@ -416,12 +419,15 @@ def test_wide_networks_are_configured_as_in_mmpose():
         }
     assert dict(theirs.head.decoder) == dict(ours.head.decoder)
     assert theirs.head.in_channels == ours.head.in_channels
+    assert ours.neck is None
+    assert theirs.test_cfg.items() <= ours.test_cfg.items()
     assert theirs.data_preprocessor == ours.data_preprocessor
 
 
-def test_small_network_is_small():
+def test_small_network_is_small_and_its_head_reads_all_branches():
     net = build(tiny_spec(joints=tuple("abcdefghijklmnopq"), skeleton=()))
-    assert sum(parameter.numel() for parameter in net.parameters()) == 286_721
+    assert sum(parameter.numel() for parameter in net.parameters()) < 300_000
+    assert net.head.conv_layers[0].in_channels == 8 + 16 + 32 + 64
 
 
 @pytest.mark.parametrize("changes", [{"height": 100}, {"width": 0}, {"architecture": "w18"}])

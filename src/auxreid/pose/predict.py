@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from auxreid.pose.architecture import PoseSpec, import_mmpose
+from auxreid.pose.joints import flip_indices
 
 if TYPE_CHECKING:
     import torch
@@ -43,9 +44,9 @@ def predict(
 
     view = Compose(view_pipeline(spec))
     net.to("cuda" if torch.cuda.is_available() else "cpu", memory_format=torch.channels_last)
-    remaining = iter(images)
+    remaining, mirrored = iter(images), flip_indices(spec.joints)
     while chunk := list(islice(remaining, batch_size)):
-        batch = pseudo_collate([view(_whole_image(image)) for image in chunk])
+        batch = pseudo_collate([view(_whole_image(image, mirrored)) for image in chunk])
         with torch.no_grad():
             yield _poses(net.test_step(batch))
 
@@ -73,9 +74,10 @@ def pose_embedding(heatmaps: "torch.Tensor") -> "torch.Tensor":
     return adaptive_avg_pool2d(heatmaps, GRID).flatten(1)
 
 
-def _whole_image(image: np.ndarray) -> dict[str, np.ndarray]:
+def _whole_image(image: np.ndarray, mirrored: list[int]) -> dict[str, Any]:
     height, width = image.shape[:2]
     return {
+        "flip_indices": mirrored,  # which joint each one is in the mirror image
         "img": np.ascontiguousarray(image[..., ::-1]),  # mmpose's networks expect OpenCV's BGR here
         "bbox": np.array([[0, 0, width, height]], np.float32),
         "bbox_score": np.ones(1, np.float32),
