@@ -3,6 +3,7 @@
 import json
 from collections import Counter, defaultdict
 
+import dataset_folders
 import pytest
 from dataset_folders import (
     config,
@@ -109,8 +110,9 @@ def test_market_attribute_columns_must_be_there_and_of_one_length(tmp_path, monk
     path = market_attributes(market(tmp_path) / "market_attribute.mat", test_hat=[1])
     with pytest.raises(DataError, match="member test: not 2 values, one per identity: hat"):
         by_path(tmp_path, "market1501", attributes=path.name)
-    with monkeypatch.context() as patched:
-        patched.delitem(PERSON_ATTRIBUTES, "hat")
+    hatless = {name: words for name, words in PERSON_ATTRIBUTES.items() if name != "hat"}
+    with monkeypatch.context() as patched:  # a copy: putting a key back into the dict itself would change its order
+        patched.setattr(dataset_folders, "PERSON_ATTRIBUTES", hatless)
         market_attributes(path)
     with pytest.raises(DataError, match="member train: missing columns: hat"):
         by_path(tmp_path, "market1501", attributes=path.name)

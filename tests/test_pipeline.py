@@ -69,8 +69,8 @@ def shrink(params: dict) -> None:
 @pytest.fixture(scope="module")
 def clone(tmp_path_factory) -> Clone:
     clone = Clone(tmp_path_factory.mktemp("clone"))
-    render_people(clone.root / "data/sample_people", shared=16, only_a=2, only_b=4, frames=3)
-    render_dogs(clone.root / "data/sample_dogs", dogs=16, sequences=(2, 2), frames=2)
+    render_people(clone.root / "data", workers=1, shared=16, only_a=2, only_b=4, frames=3)
+    render_dogs(clone.root / "data", workers=1, dogs=16, sequences=(2, 2), frames=2)
     clone.run(sys.executable, "-m", "dvc", "add", "-q", "data")
     clone.edit(shrink)
     clone.run(sys.executable, "-m", "auxreid.cli", "plan")
@@ -113,7 +113,7 @@ def test_nothing_is_left_to_do_and_a_second_repro_runs_nothing(clone):
 
 def test_an_edit_of_one_ablation_reruns_its_chain_and_compare_alone(clone):
     before = (clone.root / "params.yaml").read_text()
-    clone.edit(lambda params: params["ablations"]["visual_only"].update(finetune={"margin": 0.4}))
+    clone.edit(lambda params: params["ablations"]["visual_only"].update(finetune={"lr": 1.0e-4}))
     assert clone.repro() == [
         "finetune@sample_people-visual_only-0",
         "evaluate@sample_people-visual_only-0",
