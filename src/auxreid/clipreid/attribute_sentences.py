@@ -1,0 +1,123 @@
+"""Sentences that tell CLIP's text tower of an individual's attributes (THESIS section 4, attribute_prompts and
+attribute_tokens).
+
+All are pure functions of {attribute: word, or None where it is unknown}; no order of the attributes changes a sentence.
+"""
+
+from torch import Tensor
+
+from auxreid.clip.captions import (
+    LOWER_COLOURS,
+    UPPER_COLOURS,
+    Attributes,
+    caption,
+    dog_phrases,
+    dog_subject,
+    enumerate_parts,
+    garment,
+    person_phrases,
+    person_subject,
+    present,
+    with_article,
+)
+from auxreid.data.vocabulary import DOG_ATTRIBUTES, PERSON_ATTRIBUTES, Vocabulary
+
+PLACEHOLDER = "X"
+PLACEHOLDER_TOKEN = 343  # of "X", and of no part of any attribute's word, in CLIP's vocabulary
+FULL_STOP_TOKEN = 269
+
+
+def thesis_sentence(attributes: Attributes, word: str) -> str:
+    """The thesis's sentence, for persons: "A photo of an adult woman with long hair wearing red clothes with long
+    sleeve and blue pants carrying a bag".
+
+    It has the flaw of the original: "carrying a bag" is read from the column of white trousers, and the column of bags
+    is not read. Nor is anything said of backpack, handbag, hat and the length of the lower clothing, so that identities
+    share a sentence more often than they share their attributes. The original has no full stop.
+
+    Ours, where the thesis shows no example: several colours are joined as a list ("white and red clothes"); where no
+    colour or no sleeve is known, its words are left out; a garment of which nothing is known is not mentioned, and one
+    of which only the colour is known is called "bottoms"; teenagers are boys and girls.
+
+    Raises:
+        ValueError: an attribute that is none of PERSON_ATTRIBUTES, or a word that is not in its vocabulary.
+    """
+    _check(attributes, PERSON_ATTRIBUTES)
+    upper, lower = (enumerate_parts(present(attributes, colours)) for colours in (UPPER_COLOURS, LOWER_COLOURS))
+    sleeve = f"with {attributes['up']} sleeve" if attributes.get("up") else ""
+    worn = [
+        f"{upper} clothes {sleeve}" if upper or sleeve else "",
+        f"{lower} {garment(attributes)}" if lower or attributes.get("clothes") else "",
+    ]
+    parts = [
+        f"A photo of {with_article(person_subject(attributes, word))}",
+        f"with {attributes['hair']} hair" if attributes.get("hair") else "",
+        f"wearing {' and '.join(filter(None, worn))}" if any(worn) else "",
+        "carrying a bag" if attributes.get("downwhite") == "yes" else "",
+    ]
+    return " ".join(" ".join(parts).split())  # parts that are empty leave no double blank
+
+
+def sentence(attributes: Attributes, word: str) -> str:
+    """The corrected form, of persons or dogs: "A photo of a large black dog with drop ears and a long coat."
+
+    Everything known is told, "no" alone is silent: two sentences are equal exactly where the attributes are, if "no"
+    and unknown count as the same. Without any known attribute: "A photo of a dog."
+
+    Raises:
+        ValueError: attributes of neither persons nor dogs, or a word that is not in its vocabulary.
+    """
+    return f"{_told(attributes, word)}."
+
+
+def tokens_sentence(attributes: Attributes, word: str, placeholders: int) -> str:
+    """The attributes' words followed by places for learned vectors, each an X:
+    "A photo of a large black dog with drop ears and a long coat: a X X X X dog."
+
+    The text tower is causal: behind the attributes' words, the learned vectors read them and can say what these leave
+    open. The tail is CLIP-ReID's own phrase, the learned vectors before the data set's word. Where nothing is told, the
+    whole is CLIP-ReID's own sentence, "A photo of a X X X X dog." The article is "a" as there.
+
+    Raises:
+        ValueError: as :func:`sentence`, or fewer than one placeholder.
+    """
+    if placeholders < 1:
+        raise ValueError(f"{placeholders} placeholders, at least 1 is needed")
+    learned = f"a {' '.join([PLACEHOLDER] * placeholders)} {word}"
+    told = _told(attributes, word)
+    return f"A photo of {learned}." if told == _told({}, word) else f"{told}: {learned}."
+
+
+def placeholder_places(tokens: Tensor) -> list[int]:
+    """The places of the X in one tokenised :func:`tokens_sentence`, int64 [77] of open_clip.tokenize: one run.
+
+    Raises:
+        ValueError: there is no X, the X do not stand side by side (a word has a part that reads as X), or the sentence
+            was cut off because it does not fit into 77 tokens.
+    """
+    end = int(tokens.argmax())  # the end token is the highest of the vocabulary
+    if tokens[end - 1] != FULL_STOP_TOKEN:
+        raise ValueError(f"the sentence has no full stop at its end, {end}: it was cut off at {len(tokens)} tokens")
+    places = [place for place, token in enumerate(tokens.tolist()) if token == PLACEHOLDER_TOKEN]
+    if not places or places[-1] - places[0] != len(places) - 1:
+        raise ValueError(f"the X stand at {places}, expected one run")
+    return places
+
+
+def _told(attributes: Attributes, word: str) -> str:
+    """The caption of all that is known, with a capital and without a full stop."""
+    if attributes.keys() & DOG_ATTRIBUTES.keys():
+        _check(attributes, DOG_ATTRIBUTES)
+        told = caption(dog_subject(attributes, word), dog_phrases(attributes))
+    else:
+        _check(attributes, PERSON_ATTRIBUTES)
+        told = caption(person_subject(attributes, word), person_phrases(attributes))
+    return told[0].upper() + told[1:]
+
+
+def _check(attributes: Attributes, vocabulary: Vocabulary) -> None:
+    for name, word in attributes.items():
+        if name not in vocabulary:
+            raise ValueError(f"attribute {name!r}, allowed: {', '.join(vocabulary)}")
+        if word is not None and word not in vocabulary[name]:
+            raise ValueError(f"attribute {name} is {word!r}, allowed: {', '.join(vocabulary[name])}")
