@@ -1,6 +1,6 @@
 """DVC stage `evaluate`: rank the gallery of a data set for every query, with one encoder.
 
-usage: python pipeline/evaluate.py DATASET ABLATION SEED ENCODER
+usage: python pipeline/evaluate.py DATASET ABLATION SEED
 """
 
 import json
@@ -9,34 +9,34 @@ from pathlib import Path
 
 import numpy as np
 
-from auxreid.clip.checkpoints import load_image_encoder
-from auxreid.clip.embed import embed_frames
+from auxreid.clip.checkpoints import load_image_encoder, read_fusion
+from auxreid.clipreid.fused_embedding import embed_for_ranking
 from auxreid.data.frames import Frames
 from auxreid.evaluation.cmc_figure import CURVE_RANKS, cmc_figure
 from auxreid.evaluation.protocols import Entities, open_evaluated, query_and_gallery
 from auxreid.evaluation.ranked_lists import chosen_queries, draw_lists, frame_captions, ranked_list, save_jpeg
 from auxreid.evaluation.ranking import RankedQueries, cmc_curve, rank_queries, squared_distances, summarise
 from auxreid.evaluation.scores import Scores, query_table, write_scores
-from auxreid.graph import load_study, split_of
+from auxreid.graph import build_graph, load_study, split_of
 from auxreid.tracking.stage import stage_run
 
 RESULTS = Path("results")
 
 
-def main(dataset: str, ablation: str, seed: str, encoder_path: str) -> None:
+def main(dataset: str, ablation: str, seed: str) -> None:
     config = load_study()
     body, settings = config.datasets[dataset], config.recipe(dataset).evaluate
-    split = split_of(config, dataset, int(seed))
+    split, key = split_of(config, dataset, int(seed)), f"{dataset}-{ablation}-{seed}"
+    files = build_graph(config)["evaluate"][key]
     params = {
         "datasets": {dataset: {"protocol": body.protocol}},
         "recipes": {body.recipe: {"evaluate": settings.model_dump(mode="json")}},
-        "encoder": encoder_path,
+        "encoder": files["encoder"],
     }
-    key = f"{dataset}-{ablation}-{seed}"
     with stage_run("evaluate", key, dataset=dataset, params=params, ablation=ablation, seed=int(seed)) as run:
         frames = open_evaluated(RESULTS / "ingest" / dataset / "frames.arrow", split)
-        encoder = load_image_encoder(encoder_path)
-        embedding = embed_frames(encoder, frames, encoder.input_config)
+        encoder = load_image_encoder(files["encoder"])
+        embedding = embed_for_ranking(encoder, frames, read_fusion(files["encoder"]), files["pose"])
         query, gallery = query_and_gallery(frames, embedding, body.protocol)
         distances = squared_distances(query.embedding, gallery.embedding)
         ranked = rank_queries(distances, query.identity, gallery.identity, query.group, gallery.group)

@@ -9,34 +9,44 @@ import numpy as np
 from safetensors.torch import load_file
 from torch import Tensor
 
-from auxreid.clip.checkpoints import load_image_encoder, save_tower
-from auxreid.clipreid.stage2 import finetune_encoder
+from auxreid.clip.checkpoints import FusionHeader, load_image_encoder, save_tower
+from auxreid.clipreid.pose_fusion import PoseFusion
+from auxreid.clipreid.pose_inputs import open_pose
+from auxreid.clipreid.projector_figure import projector_figure
+from auxreid.clipreid.stage2 import PoseBranch, finetune_encoder
+from auxreid.clipreid.supervision import build_supervision
 from auxreid.clipreid.training_set import training_set
 from auxreid.errors import DataError
-from auxreid.graph import load_study, split_of
+from auxreid.graph import build_graph, load_study, split_of
+from auxreid.seeding import seed_everything
 from auxreid.tracking.curves import Curves
-from auxreid.tracking.stage import stage_run
+from auxreid.tracking.stage import Run, stage_run
 
 
 def main(dataset: str, ablation: str, seed: str) -> None:
     config = load_study()
-    body, row, settings = config.datasets[dataset], config.ablations[ablation], config.finetune(dataset, ablation)
-    split, prompts_key = split_of(config, dataset, int(seed)), f"{dataset}-{row.prompts}-{seed}"
+    row, settings, key = config.ablations[ablation], config.finetune(dataset, ablation), f"{dataset}-{ablation}-{seed}"
     params = {
-        "recipes": {body.recipe: {"finetune": settings.model_dump(mode="json")}},
+        "recipes": {config.datasets[dataset].recipe: {"finetune": settings.model_dump(mode="json")}},
         "ablations": {ablation: row.model_dump(mode="json")},
-        "prompts_key": prompts_key,
     }
-    key = f"{dataset}-{ablation}-{seed}"
+    if row.prompts is not None:
+        params["prompts_key"] = f"{dataset}-{row.prompts}-{seed}"
     with stage_run("finetune", key, dataset=dataset, params=params, ablation=ablation, seed=int(seed)) as run:
-        frames, identities, names = training_set(f"results/ingest/{dataset}/frames.arrow", split)
-        texts = read_texts(f"results/prompts/{prompts_key}/prompts.safetensors", names)
-        encoder = load_image_encoder(f"results/pretrain/{dataset}-{split}/image.safetensors")
+        files, split = build_graph(config)["finetune"][key], split_of(config, dataset, int(seed))
+        frames, classes, names = training_set(f"results/ingest/{dataset}/frames.arrow", split)
+        texts = None if row.prompts is None else read_texts(files["prompts"], names)
+        encoder = load_image_encoder(files["start"])
+        supervision = build_supervision(frames, classes, texts, row, settings.smoothing)
+        pose, header = open_branch(row.pose, files["pose"], frames, encoder.dims[2], int(seed))
         curves = Curves(run)
-        finetune_encoder(encoder, frames, identities, texts, settings, int(seed), curves)
-        save_tower(encoder, run.out / "encoder.safetensors", config.recipe(dataset).encoder, encoder.input_config)
+        finetune_encoder(encoder, frames, classes, supervision, settings, int(seed), curves, pose)
         curves.write(run.out / "history.csv")
         run.summary(curves.last)
+        if pose is not None:
+            report_fusion(pose.fusion, run)
+        fusion = None if pose is None else (pose.fusion, header)
+        save_tower(encoder, run.out / "encoder.safetensors", encoder.encoder_config, encoder.input_config, fusion)
         run.artifact("encoder.safetensors")
 
 
@@ -46,6 +56,23 @@ def read_texts(path: str, names: np.ndarray) -> Tensor:
     if not np.array_equal(prompts["identities"].numpy(), names):
         raise DataError(f"{path}: holds texts of other identities than the training frames have")
     return prompts["texts"]
+
+
+def open_branch(pose, path: str, frames, width: int, seed: int) -> tuple[PoseBranch | None, FusionHeader | None]:
+    """The pose branch of a row and what its checkpoint says of it; none where the row has no pose."""
+    if pose is None:
+        return None, None
+    inputs, joints = open_pose(path, frames, pose)
+    seed_everything(seed)  # the fusion's weights
+    branch = PoseBranch(inputs, PoseFusion(width, joints, pose), supervise_image=pose.supervise == "both")
+    return branch, FusionHeader(joints=joints, pose=pose)
+
+
+def report_fusion(fusion: PoseFusion, run: Run) -> None:
+    """Figure 13 of the thesis, and a number per half that says how much the model listens to it."""
+    image, pose = (half.numpy() for half in fusion.halves())
+    projector_figure(image, pose, run.out.name).savefig(run.figure("projector_weights.png"))
+    run.summary({f"listens_to_{half}": value for half, value in fusion.listening().items()})
 
 
 if __name__ == "__main__":

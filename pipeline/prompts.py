@@ -7,45 +7,65 @@ import sys
 
 import torch
 from safetensors.torch import save_file
+from torch import Tensor
 
 from auxreid.clip.checkpoints import load_image_encoder, load_text_tower
 from auxreid.clip.embed import encode_frames
+from auxreid.clipreid.identity_attributes import identity_attributes
 from auxreid.clipreid.prompt_learner import PromptLearner
 from auxreid.clipreid.stage1 import text_features, train_prompts
 from auxreid.clipreid.training_set import training_set
-from auxreid.graph import load_study, split_of
+from auxreid.clipreid.variants import (
+    attribute_texts,
+    centroids,
+    contrastive_targets,
+    encode_sentences,
+    learner_sentences,
+)
+from auxreid.config import variant_needs_attributes
+from auxreid.graph import build_graph, load_study, split_of
 from auxreid.seeding import seed_everything
 from auxreid.tracking.curves import Curves
-from auxreid.tracking.stage import stage_run
+from auxreid.tracking.stage import Run, stage_run
 
 
 def main(dataset: str, variant: str, seed: str) -> None:
     config = load_study()
-    body, recipe, prompt = config.datasets[dataset], config.recipe(dataset), config.prompts[variant]
-    split = split_of(config, dataset, int(seed))
+    recipe, prompt, key = config.recipe(dataset), config.prompts[variant], f"{dataset}-{variant}-{seed}"
     params = {
-        "recipes": {body.recipe: {"prompts": recipe.prompts.model_dump(mode="json")}},
+        "recipes": {config.datasets[dataset].recipe: {"prompts": recipe.prompts.model_dump(mode="json")}},
         "prompts": {variant: prompt.model_dump(mode="json")},
     }
-    key = f"{dataset}-{variant}-{seed}"
     with stage_run("prompts", key, dataset=dataset, params=params, seed=int(seed)) as run:
-        start = f"results/pretrain/{dataset}-{split}"
-        frames, identities, names = training_set(f"results/ingest/{dataset}/frames.arrow", split)
-        text = load_text_tower(f"{start}/text.safetensors")
+        split, files = split_of(config, dataset, int(seed)), build_graph(config)["prompts"][key]
+        training = training_set(f"results/ingest/{dataset}/frames.arrow", split)
         seed_everything(int(seed))
-        prompts = PromptLearner(text, len(names), body.word, prompt.tokens)
-        if prompt.kind == "learned":
-            encoder = load_image_encoder(f"{start}/image.safetensors")
-            features = encode_frames(encoder, frames, encoder.input_config)[2]
-            curves = Curves(run)
-            train_prompts(text, prompts, features, torch.from_numpy(identities), recipe.prompts, curves)
-            run.summary(curves.last)
-        tensors = {
-            "identities": torch.tensor(names),
-            "texts": text_features(text, prompts),
-            "learned": prompts.learned.detach().cpu().contiguous(),
-        }
-        save_file(tensors, run.out / "prompts.safetensors")
+        tensors = make_texts(prompt, recipe.prompts, training, files, run)
+        save_file(tensors | {"identities": torch.tensor(training[2])}, run.out / "prompts.safetensors")
+
+
+def make_texts(prompt, settings, training, files: dict, run: Run) -> dict[str, Tensor]:
+    """The texts [k, e] of a variant, and its learned tokens [k, tokens, d] where it has some."""
+    frames, classes, names = training
+    word, text = frames.meta.word, load_text_tower(files["text"])
+    attributes = identity_attributes(frames, classes) if variant_needs_attributes(prompt) else None
+    if prompt.kind == "attributes":
+        return {"texts": encode_sentences(text, attribute_texts(prompt, word, attributes))}
+    if prompt.kind == "centroids":
+        return {"texts": centroids(image_features(files["image"], frames), classes)}
+    learner = PromptLearner(text, learner_sentences(prompt, word, len(names), attributes))
+    if prompt.kind != "random":
+        curves, targets = Curves(run), contrastive_targets(prompt, attributes)
+        features = image_features(files["image"], frames)
+        train_prompts(text, learner, features, torch.from_numpy(classes), targets, settings, curves)
+        run.summary(curves.last)
+    return {"texts": text_features(text, learner), "learned": learner.learned.detach().cpu().contiguous()}
+
+
+def image_features(path: str, frames) -> Tensor:
+    """f3 of the training frames [n, e], without augmentation, by the encoder of a file."""
+    encoder = load_image_encoder(path)
+    return encode_frames(encoder, frames, encoder.input_config)[2]
 
 
 if __name__ == "__main__":

@@ -12,12 +12,11 @@ from open_clip.tokenizer import SimpleTokenizer
 from sentence_grammar import article_faults, dogs, people, read_dog, read_person, visible
 
 from auxreid.clipreid.attribute_sentences import (
-    PLACEHOLDER_TOKEN,
-    placeholder_places,
     sentence,
     thesis_sentence,
     tokens_sentence,
 )
+from auxreid.clipreid.placeholders import PLACEHOLDER_TOKEN, placeholder_places
 from auxreid.data.vocabulary import DOG_ATTRIBUTES, PERSON_ATTRIBUTES
 
 WOMAN = {name: "no" for name, words in PERSON_ATTRIBUTES.items() if words == ("no", "yes")} | {

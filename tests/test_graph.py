@@ -26,11 +26,12 @@ def test_the_repository_is_up_to_date():
 def test_ablations_of_one_variant_share_one_prompts_stage(raw):
     raw["study"]["seeds"] = [0, 1]
     raw["ablations"]["clip_reid_again"] = {"form": "thesis", "prompts": "learned"}
+    raw["study"]["rows"].append("clip_reid_again")
     graph = build_graph(parse_config(raw))
     assert sorted(graph["prompts"]) == [f"sample_people-{v}-{s}" for v in ("learned", "random") for s in (0, 1)]
     assert len(graph["finetune"]) == 6
     shared = {graph["finetune"][f"sample_people-{a}-1"]["prompts"] for a in ("clip_reid", "clip_reid_again")}
-    assert shared == {"sample_people-learned-1"}
+    assert shared == {"results/prompts/sample_people-learned-1/prompts.safetensors"}
 
 
 def test_baselines_are_evaluated_beside_the_ablations(raw):
@@ -53,7 +54,7 @@ def test_given_weights_become_a_dependency(raw):
     graph = build_graph(parse_config(raw))
     assert graph["pretrain"]["market1501-0"]["weights"] == "weights/tf_efficientnet_lite0.safetensors"
     raw["datasets"]["market1501"]["recipe"] = "rn50"
-    assert build_graph(parse_config(raw))["pretrain"]["market1501-0"]["weights"] == "pipeline/no_weights.txt"
+    assert build_graph(parse_config(raw))["pretrain"]["market1501-0"]["weights"] == "pipeline/nothing/weights.txt"
 
 
 def test_an_out_of_date_table_stops_every_stage(raw, tmp_path, monkeypatch):
@@ -63,6 +64,7 @@ def test_an_out_of_date_table_stops_every_stage(raw, tmp_path, monkeypatch):
     write_graph(load_config())
     load_study()
     raw["ablations"]["another"] = {"form": "thesis", "prompts": "learned"}
+    raw["study"]["rows"].append("another")
     Path("params.yaml").write_text(yaml.safe_dump(raw))
     with pytest.raises(ConfigError, match=r"finetune@sample_people-another-0 is not there.*auxreid plan"):
         load_study()

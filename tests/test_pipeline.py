@@ -125,6 +125,7 @@ def test_an_edit_of_one_ablation_reruns_its_chain_and_compare_alone(clone):
 
 def test_a_new_ablation_without_plan_is_a_clear_error(clone):
     before = (clone.root / "params.yaml").read_text()
+    clone.edit(lambda params: params["study"]["rows"].append("another"))
     clone.edit(lambda params: params["ablations"].update(another={"form": "thesis", "prompts": "learned"}))
     failed = clone.run(sys.executable, "-m", "dvc", "repro", check=False)
     (clone.root / "params.yaml").write_text(before)

@@ -8,9 +8,10 @@ import pytest
 import torch
 
 from auxreid.clip.build import build_towers
-from auxreid.clip.embed import embed_frames, encode_frames
+from auxreid.clip.embed import encode_frames
 from auxreid.clip.frame_captions import FrameCaptions
 from auxreid.clip.pretrain import fold_scale, pretrain_clip
+from auxreid.clipreid.fused_embedding import embed_for_ranking
 from auxreid.config import InputConfig, PretrainConfig, ResNetEncoderConfig, TextConfig
 from auxreid.data.frames import FramesMeta, open_frames, write_frames
 from auxreid.errors import DataError
@@ -82,7 +83,8 @@ def test_folding_sets_the_mean_norms_so_that_dot_products_have_the_scale(frames)
 
 def test_embeddings_are_f2_and_f3_normalised(frames):
     image, _ = build_towers(ENCODER, (32, 32))
+    image.input_config = INPUT
     _, f2, f3 = encode_frames(image, frames, INPUT, batch_size=7)
     joined = torch.cat([f2, f3], dim=1).numpy()
     expected = joined / np.linalg.norm(joined, axis=1, keepdims=True)
-    np.testing.assert_allclose(embed_frames(image, frames, INPUT), expected, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(embed_for_ranking(image, frames, None, "none"), expected, rtol=1e-4, atol=1e-6)

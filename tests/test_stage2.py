@@ -9,7 +9,8 @@ from torch import nn
 from torch.nn import functional as F
 
 from auxreid.clipreid.losses import batch_hard_triplet
-from auxreid.clipreid.stage2 import Stage2Losses, finetune_encoder
+from auxreid.clipreid.stage2 import finetune_encoder
+from auxreid.clipreid.stage2_losses import Stage2Losses, Supervision
 from auxreid.config import FinetuneConfig, InputConfig
 from auxreid.data.frames import FramesMeta, open_frames, write_frames
 
@@ -37,7 +38,7 @@ def features() -> tuple[torch.Tensor, ...]:
 
 def test_the_loss_is_the_weighted_sum_of_two_id_three_triplet_and_one_text_term():
     texts = torch.randn(2, 2, generator=torch.Generator().manual_seed(1))
-    losses = Stage2Losses((3, 5, 2), 2, texts, SETTINGS)
+    losses = Stage2Losses((3, 5, 2), 2, Supervision(texts), SETTINGS)
     f1, f2, f3 = features()
     terms = losses((f1, f2, f3), IDENTITIES)
 
@@ -56,12 +57,12 @@ def test_the_loss_is_the_weighted_sum_of_two_id_three_triplet_and_one_text_term(
 
 
 def test_without_texts_there_is_no_text_term():
-    terms = Stage2Losses((3, 5, 2), 2, None, SETTINGS)(features(), IDENTITIES)
+    terms = Stage2Losses((3, 5, 2), 2, Supervision(), SETTINGS)(features(), IDENTITIES)
     assert set(terms) == {"loss", "id", "triplet"}
 
 
 def test_the_necks_bias_stays_zero_and_the_texts_stay_frozen():
-    losses = Stage2Losses((3, 5, 2), 2, torch.ones(2, 2), SETTINGS)
+    losses = Stage2Losses((3, 5, 2), 2, Supervision(torch.ones(2, 2)), SETTINGS)
     trained = {name for name, parameter in losses.named_parameters() if parameter.requires_grad}
     assert trained == {f"necks.{n}.{part}.weight" for n in (0, 1) for part in ("norm", "classifier")}
 
@@ -98,7 +99,9 @@ def train(frames, texts) -> tuple[nn.Module, list[dict[str, float]]]:
     torch.manual_seed(0)
     encoder, curve = TinyEncoder(), []
     classes = np.arange(12) // 4
-    finetune_encoder(encoder, frames, classes, texts, SETTINGS, 0, lambda metrics, epoch: curve.append(metrics))
+    finetune_encoder(
+        encoder, frames, classes, Supervision(texts), SETTINGS, 0, lambda metrics, epoch: curve.append(metrics)
+    )
     return encoder, curve
 
 
@@ -126,6 +129,6 @@ def test_a_loss_that_is_not_finite_names_epoch_and_step(frames):
 
 
 def test_settings_are_plain_attributes():
-    losses = Stage2Losses((3, 5, 2), 2, None, SimpleNamespace(**SETTINGS.model_dump() | {"w_triplet": 0.0}))
+    losses = Stage2Losses((3, 5, 2), 2, Supervision(), SimpleNamespace(**SETTINGS.model_dump() | {"w_triplet": 0.0}))
     terms = losses(features(), IDENTITIES)
     torch.testing.assert_close(terms["loss"], 0.25 * terms["id"])

@@ -20,6 +20,9 @@ NonNegativeInt = Annotated[int, Field(ge=0)]
 PositiveFloat = Annotated[float, Field(gt=0.0)]
 NonNegativeFloat = Annotated[float, Field(ge=0.0)]
 Triple = tuple[float, float, float]
+ContrastiveTargets = Literal["identity", "attribute_share", "attribute_smoothing"]
+IdentityTargets = Literal["identity", "attribute_share", "attribute_smoothing"]
+TextTargets = Literal["identity", "attribute_share", "attribute_smoothing", "equal_text"]
 
 BASELINES = ("untrained", "pretrained")  # rows that every comparison has besides the ablations
 REFERENCE_ROW = "clip_reid"  # the row that the others are compared with
@@ -31,12 +34,17 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
+Seeds = Annotated[tuple[NonNegativeInt, ...], Field(min_length=1)]
+
+
 class Study(Section):
     """What a `dvc repro` runs over."""
 
     people: tuple[Name, ...]
     dogs: tuple[Name, ...]
-    seeds: Annotated[tuple[NonNegativeInt, ...], Field(min_length=1)]
+    seeds: Seeds
+    rows: tuple[Name, ...] | None = None  # ablations to run; null: all of them
+    row_seeds: dict[Name, Seeds] = Field(default_factory=dict)  # rows that run with other seeds than `seeds`
 
 
 class KeypointFile(Section):
@@ -166,6 +174,7 @@ class FinetuneConfig(Section):
     margin: NonNegativeFloat = 0.3
     smoothing: Fraction = 0.1
     erasing: Fraction = 0.5
+    max_epoch_factor: PositiveInt | None = None  # rows that ask for a larger epoch_factor run at this one
 
     @model_validator(mode="after")
     def _milestones_ascend(self) -> "FinetuneConfig":
@@ -244,19 +253,92 @@ class RecipeConfig(Section):
         return self.finetune is not None
 
 
-class PromptVariant(Section):
-    """A way to come by one text feature per identity (stage 1)."""
+class LearnedPrompts(Section):
+    """CLIP-ReID's stage 1: learned tokens in "A photo of a X X X X person."."""
 
-    kind: Literal["learned", "random"]  # random: the learned tokens as drawn, without stage 1
+    kind: Literal["learned"]
+    tokens: PositiveInt = 4
+    targets: ContrastiveTargets = "identity"
+    epsilon: Fraction = 0.1  # mass that attribute_smoothing gives to the other identities
+    encoder: Name | None = None  # a row whose tuned encoder gives the image features; null: the pretrained one
+
+
+class RandomPrompts(Section):
+    """The learned tokens as drawn, without stage 1."""
+
+    kind: Literal["random"]
     tokens: PositiveInt = 4
 
 
-class AblationConfig(Section):
-    """A row of Table 2: only what differs from CLIP-ReID."""
+class AttributeSentences(Section):
+    """Sentences made from attributes instead of stage 1, as the author wrote them or with the right columns."""
 
+    kind: Literal["attributes"]
     form: Literal["thesis", "corrected"]
-    prompts: Name
+
+
+class AttributeTokens(Section):
+    """Stage 1 with the attributes' words in the sentence beside the learned tokens."""
+
+    kind: Literal["attribute_tokens"]
+    tokens: PositiveInt = 4
+
+
+class Centroids(Section):
+    """The mean image feature of each identity instead of a text (as PCL-CLIP, Li and Gong 2023)."""
+
+    kind: Literal["centroids"]
+
+
+PromptVariant = Annotated[
+    LearnedPrompts | RandomPrompts | AttributeSentences | AttributeTokens | Centroids, Field(discriminator="kind")
+]
+
+
+class PoseFusionConfig(Section):
+    """How a row lets the pose take part in stage 2 (THESIS section 4, keypoints_* and hrnet_*)."""
+
+    source: Literal["keypoints", "hrnet", "hrnet_in_train_mode"]
+    normalisation: Literal["none", "unit", "mean_norm"]
+    swap_joints: bool  # left and right joints when an image is mirrored
+    detach_norm: bool  # the running mean of norms gets no gradient
+    supervise: Literal["fused", "both"]  # what the losses see in the place of f3: the fused feature, or both
+    rank: Literal["image", "fused"]  # what is ranked beside f2: f3, or the fused feature
+
+    @model_validator(mode="after")
+    def _train_mode_ends_with_training(self) -> "PoseFusionConfig":
+        if self.source == "hrnet_in_train_mode" and self.rank == "fused":
+            raise ValueError("source hrnet_in_train_mode depends on the batch and cannot be ranked; use rank: image")
+        return self
+
+
+class ViTConfig(Section):
+    """Changes of a vision transformer for re-ID (He et al., TransReID, ICCV 2021), as the reference has them."""
+
+    patch_stride: PositiveInt | None = None  # below the patch size: overlapping patches (OLP)
+    camera_embedding: NonNegativeFloat | None = None  # weight of a learned vector per camera (SIE)
+
+
+class AblationConfig(Section):
+    """A row of Table 2, or one beside it: only what differs from CLIP-ReID."""
+
+    form: Literal["thesis", "corrected", "added"]
+    prompts: Name | None  # null: no text loss
+    start: Name | None = None  # the row whose tuned encoder stage 2 starts from; null: the pretrained one
+    epoch_factor: PositiveInt = 1  # on the recipe's epochs and milestones of stage 2
+    id_targets: IdentityTargets = "identity"
+    text_targets: TextTargets = "identity"
+    positives: Literal["identity", "equal_attributes"] = "identity"  # of the triplet loss
+    epsilon: Fraction = 0.1  # mass that attribute_smoothing gives to the other identities
+    pose: PoseFusionConfig | None = None
+    vit: ViTConfig | None = None
     finetune: dict[str, Any] = Field(default_factory=dict)  # keys of the recipe's finetune section to replace
+
+    @model_validator(mode="after")
+    def _texts_for_text_targets(self) -> "AblationConfig":
+        if self.prompts is None and self.text_targets != "identity":
+            raise ValueError(f"text_targets {self.text_targets!r} need texts, and prompts is null")
+        return self
 
 
 class Config(Section):
@@ -273,11 +355,23 @@ class Config(Section):
         return self.recipes[self.datasets[dataset].recipe]
 
     def finetune(self, dataset: str, ablation: str) -> FinetuneConfig:
-        """The recipe's finetune section with the ablation's replacements."""
-        base = self.recipe(dataset).finetune
+        """The recipe's finetune section with the ablation's replacements and its epoch factor applied."""
+        base, row = self.recipe(dataset).finetune, self.ablations[ablation]
         if base is None:
             raise ConfigError(f"recipes.{self.datasets[dataset].recipe} has no finetune section, {dataset!r} needs one")
-        return FinetuneConfig(**(base.model_dump() | self.ablations[ablation].finetune))
+        replaced = FinetuneConfig(**(base.model_dump() | row.finetune))
+        factor = min(row.epoch_factor, replaced.max_epoch_factor or row.epoch_factor)
+        scaled = {"epochs": factor * replaced.epochs, "milestones": tuple(factor * m for m in replaced.milestones)}
+        return replaced.model_copy(update=scaled)
+
+    @property
+    def rows(self) -> tuple[str, ...]:
+        """The ablations of the study, in the order of params.yaml."""
+        return tuple(name for name in self.ablations if self.study.rows is None or name in self.study.rows)
+
+    def seeds(self, row: str) -> tuple[int, ...]:
+        """The seeds that a row runs with."""
+        return self.study.row_seeds.get(row, self.study.seeds)
 
     @property
     def studied(self) -> tuple[str, ...]:
@@ -342,14 +436,48 @@ def _broken_references(config: Config) -> Iterator[str]:
         if dataset.recipe not in config.recipes:
             yield f"datasets.{name}.recipe = {dataset.recipe!r}: not in recipes ({_names(config.recipes)})"
     yield from _broken_studies(config)
+    yield from _broken_rows(config)
+    for name, variant in config.prompts.items():
+        encoder = getattr(variant, "encoder", None)
+        if encoder is not None and encoder not in config.ablations:
+            yield f"prompts.{name}.encoder = {encoder!r}: not in ablations ({_names(config.ablations)})"
+
+
+def _broken_rows(config: Config) -> Iterator[str]:
     for name, ablation in config.ablations.items():
         if name in BASELINES:
             yield f"ablations.{name}: the name is taken by a baseline row"
-        if ablation.prompts not in config.prompts:
+        if ablation.prompts is not None and ablation.prompts not in config.prompts:
             yield f"ablations.{name}.prompts = {ablation.prompts!r}: not in prompts ({_names(config.prompts)})"
+        if ablation.start is not None and ablation.start not in config.ablations:
+            yield f"ablations.{name}.start = {ablation.start!r}: not in ablations ({_names(config.ablations)})"
         yield from _bad_replacements(config, name)
-    if len(set(config.study.seeds)) < len(config.study.seeds):
-        yield f"study.seeds = {list(config.study.seeds)}: a seed stands there twice"
+    for name in config.ablations:
+        if name in _rows_before(config, name):
+            yield f"ablations.{name}: starts from itself, by way of {_names(_rows_before(config, name))}"
+
+
+def variant_needs_attributes(variant: Any) -> bool:
+    """Whether a prompts variant reads the identities' attributes."""
+    return variant.kind.startswith("attribute") or getattr(variant, "targets", "").startswith("attribute")
+
+
+def rows_needed_by(config: "Config", row: str) -> set[str]:
+    """The rows whose tuned encoders a row uses directly: as stage 2's start, or for its prompts' image features."""
+    ablation = config.ablations[row]
+    variant = config.prompts.get(ablation.prompts) if ablation.prompts is not None else None
+    return {name for name in (ablation.start, getattr(variant, "encoder", None)) if name in config.ablations}
+
+
+def _rows_before(config: "Config", row: str) -> set[str]:
+    """All rows that a row needs, directly or not."""
+    found: set[str] = set()
+    todo = [row]
+    while todo:
+        new = rows_needed_by(config, todo.pop()) - found
+        found |= new
+        todo += new
+    return found
 
 
 def _broken_studies(config: Config) -> Iterator[str]:
@@ -359,6 +487,17 @@ def _broken_studies(config: Config) -> Iterator[str]:
             if known and getattr(config.recipe(name), section) is None:
                 recipe = config.datasets[name].recipe
                 yield f"recipes.{recipe}.{section}: missing, study.{group} names {name!r} which uses this recipe"
+    rows = config.study.rows or ()
+    for key, names in (("rows", rows), ("row_seeds", config.study.row_seeds)):
+        for name in names:
+            if name not in config.ablations:
+                yield f"study.{key}: {name!r} is not in ablations ({_names(config.ablations)})"
+    for name in rows:
+        if name in config.ablations and (missing := _rows_before(config, name) - set(rows)):
+            yield f"study.rows: {name!r} starts from {_names(missing)}, which must be among the rows too"
+    for key, seeds in {"seeds": config.study.seeds, **config.study.row_seeds}.items():
+        if len(set(seeds)) < len(seeds):
+            yield f"study: {key} = {list(seeds)}: a seed stands there twice"
     doubled = set(config.study.people) & set(config.study.dogs)
     if doubled:
         yield f"study: {_names(doubled)} under both people and dogs; name a data set once"

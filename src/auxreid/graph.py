@@ -9,11 +9,14 @@ from pathlib import Path
 
 import yaml
 
+from auxreid.applicability import applicable_rows
 from auxreid.config import BASELINES, Config, load_config
 from auxreid.errors import ConfigError
 
 GRAPH_FILE = Path("pipeline/graph.yaml")
-NO_WEIGHTS = "pipeline/no_weights.txt"  # what a stage depends on that reads no local weights
+NO_WEIGHTS = "pipeline/nothing/weights.txt"  # what a stage depends on that reads no local weights
+NO_PROMPTS = "pipeline/nothing/prompts.txt"  # or no texts
+NO_POSE = "pipeline/nothing/pose.txt"  # or no pose
 TOP_KEY = "graph"  # DVC merges the file with params.yaml, whose sections bear stage names too
 HEADER = "# Written by `auxreid plan` from params.yaml. Do not edit.\n"
 
@@ -33,8 +36,9 @@ def build_graph(config: Config) -> Graph:
     for dataset in config.studied:
         _add_data_stages(graph, config, dataset)
         if config.recipe(dataset).has_chain:
-            for seed in config.study.seeds:
-                _add_chain(graph, config, dataset, seed)
+            for row in (*BASELINES, *applicable_rows(config, dataset)):
+                for seed in config.seeds(row):
+                    _add_row(graph, config, dataset, row, seed)
             graph["compare"][dataset] = {"dataset": dataset}
     return graph
 
@@ -49,23 +53,55 @@ def _add_data_stages(graph: Graph, config: Config, dataset: str) -> None:
         graph["attributes"][dataset] = {"recipe": body.recipe, "weights": _local_file(recipe.attributes.weights)}
 
 
-def _add_chain(graph: Graph, config: Config, dataset: str, seed: int) -> None:
-    recipe, split = config.datasets[dataset].recipe, split_of(config, dataset, seed)
-    common: dict[str, str | int] = {"dataset": dataset, "recipe": recipe}
-    start = f"{dataset}-{split}"
+def _add_row(graph: Graph, config: Config, dataset: str, row: str, seed: int) -> None:
+    """The stages of one row and seed; those that rows share are added once."""
+    split = split_of(config, dataset, seed)
+    start, key = f"{dataset}-{split}", f"{dataset}-{row}-{seed}"
+    common: dict[str, str | int] = {"dataset": dataset, "recipe": config.datasets[dataset].recipe}
     encoder = config.recipe(dataset).encoder
     named = encoder.pretrained if encoder.kind == "open_clip" else getattr(encoder, "checkpoint", None)
     graph["pretrain"][start] = common | {"split": split, "weights": _local_file(named)}
-    files = {"untrained": f"results/pretrain/{start}/initial", "pretrained": f"results/pretrain/{start}/image"}
-    for ablation, body in config.ablations.items():
-        prompts, key = f"{dataset}-{body.prompts}-{seed}", f"{dataset}-{ablation}-{seed}"
-        keys = {"seed": seed, "pretrain": start}
-        graph["prompts"][prompts] = common | keys | {"variant": body.prompts}
-        graph["finetune"][key] = common | keys | {"ablation": ablation, "prompts": prompts}
-        files[ablation] = f"results/finetune/{key}/encoder"
-    for row in (*BASELINES, *config.ablations):
-        encoder_file = f"{files[row]}.safetensors"
-        graph["evaluate"][f"{dataset}-{row}-{seed}"] = common | {"row": row, "seed": seed, "encoder": encoder_file}
+    pose = NO_POSE
+    if row not in BASELINES:
+        _add_training(graph, config, dataset, row, seed)
+        fusion = config.ablations[row].pose
+        pose = _pose_file(dataset, fusion.source) if fusion is not None and fusion.rank == "fused" else NO_POSE
+    encoder_file = encoder_path(config, dataset, row, seed)
+    graph["evaluate"][key] = common | {"row": row, "seed": seed, "encoder": encoder_file, "pose": pose}
+
+
+def _add_training(graph: Graph, config: Config, dataset: str, row: str, seed: int) -> None:
+    body, recipe = config.ablations[row], config.datasets[dataset].recipe
+    common = {"dataset": dataset, "recipe": recipe, "seed": seed}
+    prompts = NO_PROMPTS
+    if body.prompts is not None:
+        source = getattr(config.prompts[body.prompts], "encoder", None) or "pretrained"
+        graph["prompts"][f"{dataset}-{body.prompts}-{seed}"] = common | {
+            "variant": body.prompts,
+            "image": encoder_path(config, dataset, source, seed),
+            "text": f"results/pretrain/{dataset}-{split_of(config, dataset, seed)}/text.safetensors",
+        }
+        prompts = f"results/prompts/{dataset}-{body.prompts}-{seed}/prompts.safetensors"
+    graph["finetune"][f"{dataset}-{row}-{seed}"] = common | {
+        "ablation": row,
+        "start": encoder_path(config, dataset, body.start or "pretrained", seed),
+        "prompts": prompts,
+        "pose": NO_POSE if body.pose is None else _pose_file(dataset, body.pose.source),
+    }
+
+
+def encoder_path(config: Config, dataset: str, row: str, seed: int) -> str:
+    """The file of a row's image encoder: a baseline's comes from pretrain, an ablation's from finetune."""
+    start = f"results/pretrain/{dataset}-{split_of(config, dataset, seed)}"
+    baselines = {"untrained": f"{start}/initial.safetensors", "pretrained": f"{start}/image.safetensors"}
+    return baselines.get(row, f"results/finetune/{dataset}-{row}-{seed}/encoder.safetensors")
+
+
+def _pose_file(dataset: str, source: str) -> str:
+    """What a row reads its pose from: HRNet itself where it runs in training, else what it left of every image."""
+    if source == "hrnet_in_train_mode":
+        return f"results/pose/{dataset}/hrnet.safetensors"
+    return f"results/keypoints/{dataset}/keypoints.parquet"
 
 
 def _local_file(named: str | None) -> str:

@@ -19,3 +19,8 @@ def seed_everything(seed: int) -> None:
     np.random.seed(seed)
     torch.manual_seed(seed)
     torch.use_deterministic_algorithms(True, warn_only=True)
+
+
+def epoch_seed(seed: int, epoch: int) -> int:
+    """The seed of one epoch of a run: what an epoch draws does not depend on what ran before it."""
+    return seed * 100_003 + epoch

@@ -1,6 +1,5 @@
 """Towers on disk: safetensors with the encoder's configuration in the header, so that a file explains itself."""
 
-import json
 from pathlib import Path
 
 from safetensors import safe_open
@@ -9,8 +8,17 @@ from torch import nn
 
 from auxreid.clip.build import build_towers
 from auxreid.clip.text_tower import TextTower
-from auxreid.config import EncoderConfig, InputConfig, Section
+from auxreid.config import EncoderConfig, InputConfig, PoseFusionConfig, Section
 from auxreid.errors import DataError
+
+FUSION = "fusion."  # prefix of the tensors of a pose fusion, which may stand beside the tower's
+
+
+class FusionHeader(Section):
+    """A pose fusion that was trained with the tower."""
+
+    joints: int
+    pose: PoseFusionConfig
 
 
 class TowerHeader(Section):
@@ -18,28 +26,42 @@ class TowerHeader(Section):
 
     encoder: EncoderConfig
     input: InputConfig
+    fusion: FusionHeader | None = None
 
 
-def save_tower(tower: nn.Module, path: Path, encoder, input_config) -> None:
-    """Write a tower's weights; the file appears by rename."""
-    header = {"encoder": encoder.model_dump(mode="json"), "input": input_config.model_dump(mode="json")}
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tower.state_dict().items()}
+def save_tower(
+    tower: nn.Module, path: Path, encoder, input_config, fusion: tuple[nn.Module, FusionHeader] | None = None
+) -> None:
+    """Write a tower's weights, and those of the fusion that was trained with it; the file appears by rename."""
+    header = TowerHeader(encoder=encoder, input=input_config, fusion=fusion[1] if fusion else None)
+    state = tower.state_dict()
+    if fusion is not None:
+        state |= {FUSION + name: tensor for name, tensor in fusion[0].state_dict().items()}
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
     unfinished = path.with_name(path.name + ".tmp")
-    save_file(tensors, unfinished, metadata={"auxreid": json.dumps(header, sort_keys=True)})
+    save_file(tensors, unfinished, metadata={"auxreid": header.model_dump_json()})
     unfinished.rename(path)
 
 
 def load_image_encoder(path: str | Path) -> nn.Module:
-    """The image tower of a checkpoint, in eval mode; its input section is in `.input_config`.
+    """The image tower of a checkpoint, in eval mode; its sections are in `.encoder_config` and `.input_config`.
 
     Raises:
         DataError: the file is missing or no checkpoint of this project.
     """
     header, tensors = _read(Path(path))
     image, _ = build_towers(header.encoder, (header.input.height, header.input.width), weights=False)
-    image.load_state_dict(tensors)
-    image.input_config = header.input
+    image.load_state_dict({name: tensor for name, tensor in tensors.items() if not name.startswith(FUSION)})
+    image.encoder_config, image.input_config = header.encoder, header.input
     return image.eval()
+
+
+def read_fusion(path: str | Path) -> tuple[FusionHeader, dict] | None:
+    """The pose fusion of a checkpoint, header and tensors, or None. Raises as :func:`load_image_encoder`."""
+    header, tensors = _read(Path(path))
+    if header.fusion is None:
+        return None
+    return header.fusion, {n.removeprefix(FUSION): tensor for n, tensor in tensors.items() if n.startswith(FUSION)}
 
 
 def load_text_tower(path: str | Path) -> TextTower:

@@ -1,9 +1,7 @@
 """Features of many frames by a frozen encoder."""
 
-import numpy as np
 import torch
 from torch import nn
-from torch.nn import functional as F
 
 from auxreid.clip.images import PlainImages, loader, normalise
 from auxreid.progress import track
@@ -21,9 +19,3 @@ def encode_frames(encoder: nn.Module, frames, input_config, batch_size: int = 12
         for batch in track(batches, "encoding batches")
     ]
     return tuple(torch.cat(column) for column in zip(*parts, strict=True))
-
-
-def embed_frames(encoder: nn.Module, frames, input_config, batch_size: int = 128) -> np.ndarray:
-    """Test embedding: concat(f2, f3) before the BNNeck, L2-normalised; float32 [n, d2 + d3] (THESIS section 3)."""
-    _, f2, f3 = encode_frames(encoder, frames, input_config, batch_size)
-    return F.normalize(torch.cat([f2, f3], dim=1), dim=1).numpy()

@@ -3,6 +3,7 @@
 import numpy as np
 
 from auxreid.clip.captions import caption, dog_phrases, dog_subject, person_phrases, person_subject
+from auxreid.data.vocabulary import DOG_ATTRIBUTES
 from auxreid.errors import DataError
 
 KEEP_PHRASE = 0.75  # share of a caption's phrases that are told: keeps the text from being one string per identity
@@ -42,6 +43,6 @@ class FrameCaptions:
         attributes = {
             name: self.vocabulary[name][codes[row]] if codes[row] >= 0 else None for name, codes in self.codes.items()
         }
-        if "gender" in attributes:
-            return person_subject(attributes, self.word), person_phrases(attributes)
-        return dog_subject(attributes, self.word), dog_phrases(attributes)
+        if attributes.keys() & DOG_ATTRIBUTES.keys():
+            return dog_subject(attributes, self.word), dog_phrases(attributes)
+        return person_subject(attributes, self.word), person_phrases(attributes)

@@ -1,6 +1,7 @@
 """Images as the encoders see them: resizing, augmentation, normalisation (THESIS section 3, transforms)."""
 
 import os
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -8,42 +9,60 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # it asks the package index at import otherwise
+PADDING = 10  # pixels around a training image, of which a crop of the former size is taken
 
-Draw = tuple[int, int]  # row of the frames, and the seed of its augmentation
+
+class View(NamedTuple):
+    """How a training image is seen: mirrored or not, and where its crop begins inside the padded image."""
+
+    mirrored: bool
+    top: int  # 0..2 * PADDING, PADDING is the middle
+    left: int
+
+
+Draw = tuple[int, View]  # row of the frames, and its view
+
+
+def draw_views(rows: np.ndarray, rng: np.random.Generator) -> list[Draw]:
+    """A random view of each row [n]: mirrored with probability 0.5, any crop of the padded image.
+
+    The views are drawn with the batch and not in the data set, so that they do not depend on which process reads an
+    image, and are known to what has to follow them (keypoints).
+    """
+    mirrored = rng.random(len(rows)) < 0.5
+    corners = rng.integers(2 * PADDING + 1, size=(len(rows), 2))
+    return [
+        (int(row), View(bool(flip), int(top), int(left)))
+        for row, flip, (top, left) in zip(rows, mirrored, corners, strict=True)
+    ]
 
 
 class TrainImages(Dataset):
-    """Frames augmented for training: bicubic resize, flip 0.5, pad 10, random crop. Items are uint8 [3, h, w].
+    """Frames augmented for training: bicubic resize, flip, zero padding, crop. Items are uint8 [h, w, 3].
 
-    An item is asked for as (row, seed), so that a batch does not depend on which worker made it, or on how many.
+    An item is asked for as (row, view); see :func:`draw_views`.
     """
 
-    def __init__(self, frames, height: int, width: int, padding: int = 10):
-        import albumentations as A
-
-        self.frames = frames
-        self.augment = A.Compose(
-            [
-                A.Resize(height, width, interpolation=cv2.INTER_CUBIC),
-                A.HorizontalFlip(p=0.5),
-                A.Pad(padding=padding, fill=0),
-                A.RandomCrop(height, width),
-            ]
-        )
+    def __init__(self, frames, height: int, width: int):
+        self.frames, self.height, self.width = frames, height, width
 
     def __len__(self) -> int:
         return len(self.frames)
 
     def __getitem__(self, draw: Draw) -> Tensor:
-        row, seed = draw
-        self.augment.set_random_seed(seed)
-        image = self.augment(image=self.frames.image(row))["image"]
-        return torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))
+        row, view = draw
+        image = _resized(self.frames.image(row), self.height, self.width)
+        image = image[:, ::-1] if view.mirrored else image
+        seen = np.zeros_like(image)  # the crop, black where it reaches beyond the image
+        down, right = view.top - PADDING, view.left - PADDING
+        seen[_inside(-down, self.height), _inside(-right, self.width)] = image[
+            _inside(down, self.height), _inside(right, self.width)
+        ]
+        return torch.from_numpy(seen)
 
 
 class PlainImages(Dataset):
-    """Frames as they are tested: bicubic resize alone. Items are uint8 [3, h, w]."""
+    """Frames as they are tested: bicubic resize alone. Items are uint8 [h, w, 3]."""
 
     def __init__(self, frames, height: int, width: int):
         self.frames, self.height, self.width = frames, height, width
@@ -52,10 +71,7 @@ class PlainImages(Dataset):
         return len(self.frames)
 
     def __getitem__(self, row: int) -> Tensor:
-        image = self.frames.image(row)
-        if image.shape[:2] != (self.height, self.width):
-            image = cv2.resize(image, (self.width, self.height), interpolation=cv2.INTER_CUBIC)
-        return torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))
+        return torch.from_numpy(_resized(self.frames.image(row), self.height, self.width))
 
 
 def loader(images: Dataset, **options) -> DataLoader:
@@ -64,7 +80,18 @@ def loader(images: Dataset, **options) -> DataLoader:
 
 
 def normalise(images: Tensor, input_config) -> Tensor:
-    """uint8 [b, 3, h, w] -> float32 in the encoder's mean and std, channels last in memory."""
-    mean = torch.tensor(input_config.mean, device=images.device).view(1, 3, 1, 1) * 255
-    std = torch.tensor(input_config.std, device=images.device).view(1, 3, 1, 1) * 255
-    return ((images.float() - mean) / std).contiguous(memory_format=torch.channels_last)
+    """uint8 [b, h, w, 3] -> float32 [b, 3, h, w] in the encoder's mean and std, channels last in memory."""
+    mean = torch.tensor(input_config.mean, device=images.device) * 255
+    std = torch.tensor(input_config.std, device=images.device) * 255
+    return images.float().sub_(mean).div_(std).permute(0, 3, 1, 2)  # a view: the channels are last already
+
+
+def _resized(image: np.ndarray, height: int, width: int) -> np.ndarray:
+    if image.shape[:2] == (height, width):
+        return image
+    return cv2.resize(image, (width, height), interpolation=cv2.INTER_CUBIC)
+
+
+def _inside(shift: int, length: int) -> slice:
+    """The part of 0..length that is still inside after a shift."""
+    return slice(max(0, shift), max(0, min(length, length + shift)))

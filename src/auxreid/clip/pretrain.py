@@ -14,10 +14,10 @@ from torch.nn import functional as F
 
 from auxreid.clip.embed import encode_frames
 from auxreid.clip.frame_captions import FrameCaptions
-from auxreid.clip.images import TrainImages, loader, normalise
+from auxreid.clip.images import Draw, TrainImages, draw_views, loader, normalise
 from auxreid.clip.text_tower import TextTower
 from auxreid.progress import track
-from auxreid.seeding import seed_everything
+from auxreid.seeding import epoch_seed, seed_everything
 
 Report = Callable[[dict[str, float], int], None]
 
@@ -45,8 +45,8 @@ def pretrain_clip(image: nn.Module, text: TextTower, frames, settings, input_con
     total = settings.epochs * (len(captions.rows) // settings.batch_size)
     images, loss_of = TrainImages(frames, input_config.height, input_config.width), ClipLoss()
     for epoch in track(range(settings.epochs), "pretrain epochs"):
-        seed_everything(_epoch_seed(seed, epoch))
-        rng = np.random.default_rng(_epoch_seed(seed, epoch))
+        seed_everything(epoch_seed(seed, epoch))
+        rng = np.random.default_rng(epoch_seed(seed, epoch))
         batches, texts = _epoch_batches(captions, settings.batch_size, rng)
         parts.train()
         losses = []
@@ -88,10 +88,10 @@ def _image_projection(image: nn.Module) -> list[Tensor]:
     return list(image.visual.attnpool.c_proj.parameters())
 
 
-def _epoch_batches(captions: FrameCaptions, size: int, rng) -> tuple[list[list[tuple[int, int]]], list[Tensor]]:
-    """Shuffled full batches of (row, augmentation seed), and the tokens of each batch's captions [b, 77]."""
+def _epoch_batches(captions: FrameCaptions, size: int, rng) -> tuple[list[list[Draw]], list[Tensor]]:
+    """Shuffled full batches of (row, view), and the tokens of each batch's captions [b, 77]."""
     order = rng.permutation(captions.rows)[: len(captions.rows) // size * size].reshape(-1, size)
-    batches = [[(int(row), int(rng.integers(2**31))) for row in batch] for batch in order]
+    batches = [draw_views(batch, rng) for batch in order]
     return batches, [_tokenize([captions.varied(row, rng) for row in batch]) for batch in order]
 
 
@@ -119,7 +119,3 @@ def _set_lr(optimizer, step: int, total: int, warmup: int) -> None:
     fall = 0.5 * (1 + math.cos(math.pi * max(0, step - warmup) / max(1, total - warmup)))
     for group in optimizer.param_groups:
         group["lr"] = group["peak"] * rise * fall
-
-
-def _epoch_seed(seed: int, epoch: int) -> int:
-    return seed * 100_003 + epoch

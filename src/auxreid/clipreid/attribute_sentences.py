@@ -4,8 +4,6 @@ attribute_tokens).
 All are pure functions of {attribute: word, or None where it is unknown}; no order of the attributes changes a sentence.
 """
 
-from torch import Tensor
-
 from auxreid.clip.captions import (
     LOWER_COLOURS,
     UPPER_COLOURS,
@@ -20,11 +18,8 @@ from auxreid.clip.captions import (
     present,
     with_article,
 )
+from auxreid.clipreid.placeholders import learned_phrase, plain_sentence
 from auxreid.data.vocabulary import DOG_ATTRIBUTES, PERSON_ATTRIBUTES, Vocabulary
-
-PLACEHOLDER = "X"
-PLACEHOLDER_TOKEN = 343  # of "X", and of no part of any attribute's word, in CLIP's vocabulary
-FULL_STOP_TOKEN = 269
 
 
 def thesis_sentence(attributes: Attributes, word: str) -> str:
@@ -81,27 +76,10 @@ def tokens_sentence(attributes: Attributes, word: str, placeholders: int) -> str
     Raises:
         ValueError: as :func:`sentence`, or fewer than one placeholder.
     """
-    if placeholders < 1:
-        raise ValueError(f"{placeholders} placeholders, at least 1 is needed")
-    learned = f"a {' '.join([PLACEHOLDER] * placeholders)} {word}"
     told = _told(attributes, word)
-    return f"A photo of {learned}." if told == _told({}, word) else f"{told}: {learned}."
-
-
-def placeholder_places(tokens: Tensor) -> list[int]:
-    """The places of the X in one tokenised :func:`tokens_sentence`, int64 [77] of open_clip.tokenize: one run.
-
-    Raises:
-        ValueError: there is no X, the X do not stand side by side (a word has a part that reads as X), or the sentence
-            was cut off because it does not fit into 77 tokens.
-    """
-    end = int(tokens.argmax())  # the end token is the highest of the vocabulary
-    if tokens[end - 1] != FULL_STOP_TOKEN:
-        raise ValueError(f"the sentence has no full stop at its end, {end}: it was cut off at {len(tokens)} tokens")
-    places = [place for place, token in enumerate(tokens.tolist()) if token == PLACEHOLDER_TOKEN]
-    if not places or places[-1] - places[0] != len(places) - 1:
-        raise ValueError(f"the X stand at {places}, expected one run")
-    return places
+    if told == _told({}, word):
+        return plain_sentence(word, placeholders)
+    return f"{told}: {learned_phrase(word, placeholders)}."
 
 
 def _told(attributes: Attributes, word: str) -> str:

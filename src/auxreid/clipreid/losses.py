@@ -8,37 +8,33 @@ from torch import Tensor
 from torch.nn import functional as F
 
 
-def image_to_text(images: Tensor, texts: Tensor) -> Tensor:
-    """i2t of stage 1: mean over i of -log softmax_a(V_i . T_a)[i].
+def contrastive(images: Tensor, texts: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    """(i2t, t2i) of stage 1: cross-entropies of V_i . T_a over the batch's texts and of V_a . T_i over its images.
+
+    With targets that put equal mass on the entries of one's identity (`attribute_targets.contrastive_identity`) these
+    are CLIP-ReID's: i2t(i) = -log softmax_a(V_i . T_a)[i], as an identity that is twice in the batch has one text, and
+    t2i(y) = the mean over the images p of y of -log softmax_a(V_a . T_y)[p].
 
     Args:
         images: features of the batch [b, e].
         texts: the text feature of each image's identity [b, e]; an identity that is twice in the batch stands twice.
+        targets: [b, b], row i what image i should find among the texts, and text i among the images.
     """
     logits = images @ texts.T  # [b, b]
-    return F.cross_entropy(logits, torch.arange(len(logits), device=logits.device))
+    return F.cross_entropy(logits, targets), F.cross_entropy(logits.T, targets)
 
 
-def text_to_image(images: Tensor, texts: Tensor, identities: Tensor) -> Tensor:
-    """t2i of stage 1: for each y, the mean over the batch's images p of its identity of -log softmax_a(V_a . T_y)[p].
-
-    Args:
-        images, texts: as in :func:`image_to_text`.
-        identities: [b].
-    """
-    log_share = F.log_softmax(texts @ images.T, dim=1)  # [b texts, b images]
-    same = (identities[:, None] == identities[None, :]).float()  # [b, b]
-    return -((same * log_share).sum(dim=1) / same.sum(dim=1)).mean()
-
-
-def image_text_cross_entropy(images: Tensor, all_texts: Tensor, identities: Tensor, smoothing: float) -> Tensor:
-    """i2tce of stage 2: cross-entropy of V_i . T_k over all k training identities against the smoothed identity.
+def identity_cross_entropy(logits: Tensor, identities: Tensor, smoothing: float, table: Tensor | None = None) -> Tensor:
+    """mean over i of -sum_k q_ik log softmax_k(logits_i): the identity loss, and with logits V_i . T_k the i2tce loss.
 
     Args:
-        images: [b, e]; all_texts: [k, e]; identities: [b] in 0..k-1.
+        logits: [b, k]; identities: [b] in 0..k-1.
         smoothing: eps of q = (1 - eps) * onehot + eps / k.
+        table: [k, k], whose row of each identity replaces that q.
     """
-    return F.cross_entropy(images @ all_texts.T, identities, label_smoothing=smoothing)
+    if table is None:
+        return F.cross_entropy(logits, identities, label_smoothing=smoothing)
+    return F.cross_entropy(logits, table[identities])
 
 
 def batch_hard_triplet(features: Tensor, identities: Tensor, margin: float) -> Tensor:

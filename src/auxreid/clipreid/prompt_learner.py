@@ -1,39 +1,56 @@
-"""Learned prompts: "A photo of a X X X X person.", where the X of each identity are trained vectors."""
+"""Learned prompts: sentences such as "A photo of a X X X X person.", in which each identity's X are trained vectors."""
+
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
 from auxreid.clip.text_tower import TextTower
+from auxreid.clipreid.placeholders import placeholder_places
 
 INIT_STD = 0.02
 
 
 class PromptLearner(nn.Module):
-    """The token vectors of every identity, and the sentence around them.
+    """The token vectors of every identity, and the sentences around them.
 
     Args:
         text: the frozen text tower that reads the sentences.
-        identities: how many there are.
-        word: the noun of the sentence.
-        tokens: learned vectors per identity.
+        sentences: one per identity [k], each with the same number of placeholders; equal ones are kept once.
+
+    Raises:
+        ValueError: the sentences have different numbers of placeholders, or one has none or does not fit the tower.
     """
 
-    def __init__(self, text: TextTower, identities: int, word: str, tokens: int = 4):
+    def __init__(self, text: TextTower, sentences: Sequence[str]):
         import open_clip
 
         super().__init__()
-        ids = open_clip.tokenize([f"A photo of a {' '.join(['X'] * tokens)} {word}."])  # [1, 77]
-        end = int(ids.argmax(dim=-1))
-        start = 5  # start token, "a", "photo", "of", "a"
+        distinct = sorted(set(sentences))
+        ids = open_clip.tokenize(distinct)  # [s, 77]
+        places = [placeholder_places(one) for one in ids]
+        if len({len(one) for one in places}) > 1:
+            raise ValueError(f"{sorted({len(one) for one in places})} placeholders, every sentence needs as many")
+        ends = ids.argmax(dim=-1)  # [s]
         with torch.no_grad():
-            embedded = text.embed(ids[:, : end + 1])  # [1, end + 1, d]
-        self.register_buffer("before", embedded[:, :start].clone(), persistent=False)
-        self.register_buffer("after", embedded[:, start + tokens :].clone(), persistent=False)
-        self.learned = nn.Parameter(torch.randn(identities, tokens, embedded.shape[2]) * INIT_STD)  # [k, tokens, d]
-        self.end = end
+            embedded = text.embed(ids[:, : int(ends.max()) + 1])  # [s, l, d]
+        numbers = {sentence: number for number, sentence in enumerate(distinct)}
+        kept = {
+            "embedded": embedded.clone(),
+            "sentence": torch.tensor([numbers[sentence] for sentence in sentences]),  # [k]
+            "places": torch.tensor(places),  # [s, tokens]
+            "ends": ends,
+        }
+        for name, tensor in kept.items():
+            self.register_buffer(name, tensor, persistent=False)
+        self.learned = nn.Parameter(
+            torch.randn(len(sentences), len(places[0]), embedded.shape[2]) * INIT_STD
+        )  # [k, tokens, d]
 
     def forward(self, identities: Tensor) -> tuple[Tensor, Tensor]:
-        """Identities [b] -> embedded sentences [b, l, d], cut behind the end token, and the end's place [b]."""
-        b = len(identities)
-        parts = [self.before.expand(b, -1, -1), self.learned[identities], self.after.expand(b, -1, -1)]
-        return torch.cat(parts, dim=1), torch.full((b,), self.end, device=identities.device)
+        """Identities [b] -> embedded sentences [b, l, d], cut behind the last end token, and the ends' places [b]."""
+        sentence = self.sentence[identities]
+        ends = self.ends[sentence]
+        embedded = self.embedded[sentence, : int(ends.max()) + 1]  # [b, l, d], a copy
+        places = self.places[sentence].unsqueeze(-1).expand(-1, -1, embedded.shape[2])  # [b, tokens, d]
+        return embedded.scatter(1, places, self.learned[identities]), ends

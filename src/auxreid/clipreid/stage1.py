@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from auxreid.clip.text_tower import TextTower
-from auxreid.clipreid.losses import image_to_text, text_to_image
+from auxreid.clipreid.losses import contrastive
 from auxreid.clipreid.prompt_learner import PromptLearner
 from auxreid.clipreid.schedules import warmup_cosine
 from auxreid.progress import track
@@ -21,20 +21,22 @@ def batch_texts(text: TextTower, prompts: PromptLearner, identities: Tensor) -> 
     return text.encode(*prompts(distinct))[place]
 
 
-def stage1_loss(images: Tensor, texts: Tensor, identities: Tensor) -> tuple[Tensor, Tensor]:
-    """(i2t, t2i) of a batch: image features [b, e], text features [b, e], identities [b]."""
-    return image_to_text(images, texts), text_to_image(images, texts, identities)
-
-
 def train_prompts(
-    text: TextTower, prompts: PromptLearner, features: Tensor, identities: Tensor, settings, report: Report
-):
+    text: TextTower,
+    prompts: PromptLearner,
+    features: Tensor,
+    identities: Tensor,
+    targets_of: Callable[[Tensor], Tensor],
+    settings,
+    report: Report,
+) -> None:
     """Train `prompts` in place.
 
     Args:
         text: frozen text tower.
         features: cached image features f3 of the training frames, without augmentation [n, e].
         identities: [n] in 0..k-1.
+        targets_of: a batch's identities [b] -> contrastive targets [b, b] (see attribute_targets).
         settings: the recipe's prompts section.
         report: called with the epoch's mean losses and learning rate.
 
@@ -54,7 +56,7 @@ def train_prompts(
         losses = []
         for batch in torch.randperm(len(features)).to(features.device).split(settings.batch_size):
             texts = batch_texts(text, prompts, identities[batch])
-            i2t, t2i = stage1_loss(features[batch], texts, identities[batch])
+            i2t, t2i = contrastive(features[batch], texts, targets_of(identities[batch]))
             optimizer.zero_grad()
             fabric.backward(i2t + t2i)
             optimizer.step()

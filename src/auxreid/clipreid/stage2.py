@@ -1,78 +1,53 @@
 """CLIP-ReID stage 2: fine-tune the image encoder against frozen text features (THESIS section 3)."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-from auxreid.clip.images import TrainImages, loader, normalise
-from auxreid.clipreid.losses import batch_hard_triplet, image_text_cross_entropy
+from auxreid.clip.images import Draw, TrainImages, draw_views, loader, normalise
+from auxreid.clipreid.pose_fusion import PoseFusion
+from auxreid.clipreid.pose_inputs import PoseInput
 from auxreid.clipreid.schedules import warmup_steps
+from auxreid.clipreid.stage2_losses import Stage2Losses, Supervision
 from auxreid.data.sampler import identity_batches
 from auxreid.progress import track
-from auxreid.seeding import seed_everything
+from auxreid.seeding import epoch_seed, seed_everything
 
 Report = Callable[[dict[str, float], int], None]
 
 
-class BNNeck(nn.Module):
-    """Batch norm with a frozen bias, then a classifier without one (Luo et al. 2019). [b, d] -> [b, identities]."""
+@dataclass(frozen=True)
+class PoseBranch:
+    """The pose beside the image: where it comes from, how it is fused, and whether f3 stays supervised beside it."""
 
-    def __init__(self, width: int, identities: int):
-        super().__init__()
-        self.norm = nn.BatchNorm1d(width)
-        self.norm.bias.requires_grad_(False)
-        self.classifier = nn.Linear(width, identities, bias=False)
-        nn.init.normal_(self.classifier.weight, std=0.001)
+    inputs: PoseInput
+    fusion: PoseFusion
+    supervise_image: bool
 
-    def forward(self, features: Tensor) -> Tensor:
-        return self.classifier(self.norm(features))
-
-
-class Stage2Losses(nn.Module):
-    """The loss of stage 2, with the two BNNecks that it trains.
-
-    L = w_id * (CE(f2) + CE(f3)) + w_triplet * (triplet(f1) + triplet(f2) + triplet(f3)) + w_i2t * i2tce(f3)
-
-    Args:
-        dims: widths of f1, f2, f3.
-        texts: text features of all training identities [k, e], or None: no text loss.
-        settings: the finetune section.
-    """
-
-    def __init__(self, dims: tuple[int, int, int], identities: int, texts: Tensor | None, settings):
-        super().__init__()
-        self.necks = nn.ModuleList([BNNeck(dims[1], identities), BNNeck(dims[2], identities)])
-        self.register_buffer("texts", texts)
-        self.settings = settings
-
-    def forward(self, features: tuple[Tensor, Tensor, Tensor], identities: Tensor) -> dict[str, Tensor]:
-        """The terms by name, unweighted, and their weighted sum "loss"; identities [b] in 0..k-1."""
-        s = self.settings
-        necked = zip(self.necks, features[1:], strict=True)
-        ce = [F.cross_entropy(neck(f), identities, label_smoothing=s.smoothing) for neck, f in necked]
-        terms = {
-            "id": torch.stack(ce).sum(),
-            "triplet": torch.stack([batch_hard_triplet(f, identities, s.margin) for f in features]).sum(),
-        }
-        total = s.w_id * terms["id"] + s.w_triplet * terms["triplet"]
-        if self.texts is not None:
-            terms["i2t"] = image_text_cross_entropy(features[2], self.texts, identities, s.smoothing)
-            total = total + s.w_i2t * terms["i2t"]
-        return {"loss": total} | terms
+    def features(self, features: tuple[Tensor, Tensor, Tensor], pose: Tensor) -> tuple[Tensor, ...]:
+        """(f1, f2, f3) and the pose [b, p] -> what the losses see: the fused feature in f3's place, or after it."""
+        fused = self.fusion(features[2], pose)
+        return (*features, fused) if self.supervise_image else (*features[:2], fused)
 
 
 def finetune_encoder(
-    encoder: nn.Module, frames, identities: np.ndarray, texts: Tensor | None, settings, seed: int, report: Report
+    encoder: nn.Module,
+    frames,
+    identities: np.ndarray,
+    supervision: Supervision,
+    settings,
+    seed: int,
+    report: Report,
+    pose: PoseBranch | None = None,
 ) -> None:
-    """Train `encoder` in place on `frames`.
+    """Train `encoder`, and the pose's fusion where there is one, in place on `frames`.
 
     Args:
         encoder: an image tower with `.dims` and `.input_config`.
         frames: the training frames; identities: theirs, in 0..k-1 [n].
-        texts: text features [k, e], or None for no text loss.
         report: called with the epoch's mean loss terms and learning rate.
 
     Raises:
@@ -83,24 +58,30 @@ def finetune_encoder(
 
     fabric = Fabric(devices=1)
     seed_everything(seed)  # the heads' weights
-    losses_of = Stage2Losses(encoder.dims, int(identities.max()) + 1, texts, settings)
+    dims = encoder.dims + ((encoder.dims[2],) if pose is not None and pose.supervise_image else ())
+    losses_of = Stage2Losses(dims, int(identities.max()) + 1, supervision, settings)
     trained = nn.ModuleDict({"encoder": encoder.to(memory_format=torch.channels_last), "losses": losses_of})
+    if pose is not None:
+        trained["fusion"] = pose.fusion
     fabric.to_device(trained)
     optimizer = fabric.setup_optimizers(_optimizer(trained, settings))
     size = encoder.input_config
     images = TrainImages(frames, size.height, size.width)
     erase = RandomErasing(probability=settings.erasing, mode="pixel", max_area=0.4, device=fabric.device)
     for epoch in track(range(1, settings.epochs + 1), "stage 2 epochs"):
-        epoch_seed = seed * 100_003 + epoch
-        seed_everything(epoch_seed)  # an epoch draws the same whatever ran before it
+        seed_everything(epoch_seed(seed, epoch))  # an epoch draws the same whatever ran before it
         lr = _set_lr(optimizer, settings, epoch)
-        batches = _draws(identities, settings, np.random.default_rng(epoch_seed))
+        batches = _draws(identities, settings, np.random.default_rng(epoch_seed(seed, epoch)))
         trained.train()
         means = _Means()
-        for batch, rows in zip(loader(images, batch_sampler=batches), batches, strict=True):
-            labels = fabric.to_device(torch.from_numpy(identities[[row for row, _ in rows]]))
-            pixels = erase(normalise(fabric.to_device(batch), size))
-            terms = losses_of(encoder(pixels), labels)
+        for batch, draws in zip(loader(images, batch_sampler=batches), batches, strict=True):
+            rows, batch = np.array([row for row, _ in draws]), fabric.to_device(batch)
+            labels = fabric.to_device(torch.from_numpy(identities[rows]))
+            features = encoder(erase(normalise(batch, size)))
+            if pose is not None:
+                mirrored = np.array([view.mirrored for _, view in draws])
+                features = pose.features(features, fabric.to_device(pose.inputs(rows, mirrored, batch)))
+            terms = losses_of(features, labels)
             _check_finite(terms["loss"], epoch, means.steps)
             optimizer.zero_grad()
             fabric.backward(terms["loss"])
@@ -125,10 +106,10 @@ class _Means:
         return {name: total / self.steps for name, total in self.sums.items()}
 
 
-def _draws(identities: np.ndarray, settings, rng) -> list[list[tuple[int, int]]]:
-    """The epoch's P x K batches as (row, augmentation seed)."""
+def _draws(identities: np.ndarray, settings, rng) -> list[list[Draw]]:
+    """The epoch's P x K batches as (row, view)."""
     batches = identity_batches(identities, settings.identities, settings.instances, rng)
-    return [[(int(row), int(rng.integers(2**31))) for row in batch] for batch in batches]
+    return [draw_views(batch, rng) for batch in batches]
 
 
 def _optimizer(trained: nn.ModuleDict, settings) -> torch.optim.Optimizer:

@@ -1,0 +1,107 @@
+"""The pose of training and test images as the fusion takes it: `pose(rows, mirrored, images) -> [b, p]`.
+
+Keypoints and heat maps were precomputed on the images as they are; those of a mirrored image are mirrored here. The
+random crop of at most ten pixels is not followed, as in the thesis.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from auxreid.errors import DataError
+from auxreid.pose.architecture import IMAGENET_MEAN, IMAGENET_STD
+from auxreid.pose.checkpoint import load_checkpoint
+from auxreid.pose.joints import flip_indices
+from auxreid.pose.predict import GRID, pose_embedding
+from auxreid.pose.table import KeypointTable, read_keypoints
+
+PoseInput = Callable[[np.ndarray, np.ndarray, Tensor], Tensor]  # rows [b], mirrored bool [b], uint8 [b, h, w, 3]
+
+
+def open_pose(path: str | Path, frames, config) -> tuple[PoseInput, int]:
+    """The pose input that `ablations.<row>.pose` asks for, and its number of joints.
+
+    Args:
+        path: a keypoint table of the data set, or HRNet's checkpoint for source hrnet_in_train_mode.
+        frames: the n frames that rows count in.
+
+    Raises:
+        DataError: the file cannot be read or lacks one of the frames.
+    """
+    if config.source == "hrnet_in_train_mode":
+        drifting = DriftingHRNet(Path(path))
+        return drifting, len(drifting.spec.joints)
+    table = read_keypoints(Path(path))
+    made = Keypoints if config.source == "keypoints" else HeatMaps
+    return made(table, frames, config.swap_joints, str(path)), len(table.joints)
+
+
+class Keypoints:
+    """Coordinates as shares of the image's width and height, [b, 2J]: x, y joint after joint."""
+
+    def __init__(self, table: KeypointTable, frames, swap_joints: bool, source: str):
+        found = _rows_of(table, frames, source)
+        self.points = table.keypoints[found][..., :2] / frames.size[:, None, :]  # [n, J, 2]
+        self.order = _mirror_order(table.joints, swap_joints)
+
+    def __call__(self, rows: np.ndarray, mirrored: np.ndarray, images: Tensor | None = None) -> Tensor:
+        points = self.points[rows].astype(np.float32)  # [b, J, 2], a copy
+        flipped = points[mirrored]
+        flipped[..., 0] = 1 - flipped[..., 0]
+        points[mirrored] = flipped[:, self.order]
+        return torch.from_numpy(points.reshape(len(rows), -1))
+
+
+class HeatMaps:
+    """HRNet's heat maps pooled to the 8 x 4 grid, [b, J * 32]."""
+
+    def __init__(self, table: KeypointTable, frames, swap_joints: bool, source: str):
+        found = _rows_of(table, frames, source)
+        self.maps = table.embedding[found].reshape(len(found), len(table.joints), *GRID)  # [n, J, 8, 4]
+        self.order = _mirror_order(table.joints, swap_joints)
+
+    def __call__(self, rows: np.ndarray, mirrored: np.ndarray, images: Tensor | None = None) -> Tensor:
+        maps = self.maps[rows]  # [b, J, 8, 4], a copy
+        maps[mirrored] = maps[mirrored][:, self.order, :, ::-1]
+        return torch.from_numpy(maps.reshape(len(rows), -1))
+
+
+class DriftingHRNet:
+    """The thesis's form of hrnet_mean_norm: a frozen HRNet left in training mode, run on every training batch.
+
+    Its weights do not change, but its batch norms use the batch's statistics and drift with them. It sees the batch as
+    it is augmented, before erasing.
+    """
+
+    def __init__(self, path: Path):
+        self.net, self.spec = load_checkpoint(path)
+        self.net.train().requires_grad_(False)
+
+    @torch.no_grad()
+    def __call__(self, rows: np.ndarray, mirrored: np.ndarray, images: Tensor) -> Tensor:
+        self.net.to(images.device)
+        mean, std = (torch.tensor(values, device=images.device) for values in (IMAGENET_MEAN, IMAGENET_STD))
+        pixels = ((images.float() - mean) / std).permute(0, 3, 1, 2)  # [b, 3, h, w]
+        size = (self.spec.height, self.spec.width)
+        if pixels.shape[2:] != size:
+            pixels = F.interpolate(pixels, size=size, mode="bilinear", align_corners=False)
+        return pose_embedding(self.net.head(self.net.extract_feat(pixels)))
+
+
+def _mirror_order(joints: tuple[str, ...], swap: bool) -> list[int]:
+    return flip_indices(joints) if swap else list(range(len(joints)))
+
+
+def _rows_of(table: KeypointTable, frames, source: str) -> np.ndarray:
+    """The table's row of each frame [n]."""
+    order = np.argsort(table.frame_id)
+    place = np.searchsorted(table.frame_id[order], frames.frame_id).clip(max=len(order) - 1)
+    found = order[place]
+    missing = frames.frame_id[table.frame_id[found] != frames.frame_id]
+    if len(missing):
+        raise DataError(f"{source}: has no row for {len(missing)} frames of {frames.meta.dataset}, e.g. {missing[0]}")
+    return found

@@ -1,0 +1,57 @@
+"""The ways to one text feature per identity that `prompts` in params.yaml names."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from auxreid.clip.text_tower import TextTower
+from auxreid.clipreid.attribute_sentences import sentence, thesis_sentence, tokens_sentence
+from auxreid.clipreid.attribute_targets import contrastive_identity, contrastive_share, contrastive_smoothing
+from auxreid.clipreid.identity_attributes import IdentityAttributes, share_of_equal
+from auxreid.clipreid.placeholders import plain_sentence
+
+
+def learner_sentences(variant, word: str, identities: int, attributes: IdentityAttributes | None) -> list[str]:
+    """The sentences [k] around the learned tokens of a variant of kind learned, random or attribute_tokens."""
+    if variant.kind != "attribute_tokens":
+        return [plain_sentence(word, variant.tokens)] * identities
+    return [tokens_sentence(attributes.words_of(identity), word, variant.tokens) for identity in range(identities)]
+
+
+def attribute_texts(variant, word: str, attributes: IdentityAttributes) -> list[str]:
+    """The sentences [k] of a variant of kind attributes."""
+    make = thesis_sentence if variant.form == "thesis" else sentence
+    return [make(attributes.words_of(identity), word) for identity in range(len(attributes.codes))]
+
+
+def contrastive_targets(variant, attributes: IdentityAttributes | None) -> Callable[[Tensor], Tensor]:
+    """A batch's identities [b] -> targets [b, b] of stage 1, as the variant's `targets` say."""
+    kind = getattr(variant, "targets", "identity")
+    if kind == "identity":
+        return contrastive_identity
+    share = torch.from_numpy(share_of_equal(attributes.codes)).float()  # [k, k]
+    if kind == "attribute_share":
+        return partial(contrastive_share, share=share)
+    return partial(contrastive_smoothing, share=share, epsilon=variant.epsilon)
+
+
+@torch.no_grad()
+def encode_sentences(text: TextTower, sentences: Sequence[str], batch_size: int = 256) -> Tensor:
+    """Text features [k, e] of sentences [k], on the CPU; equal sentences get equal features, to the bit."""
+    import open_clip
+
+    distinct = sorted(set(sentences))
+    tokens = open_clip.tokenize(distinct).to(text.text_projection.device)
+    features = torch.cat([text.eval()(part) for part in tokens.split(batch_size)]).cpu()
+    numbers = {one: number for number, one in enumerate(distinct)}
+    return features[[numbers[one] for one in sentences]]
+
+
+def centroids(features: Tensor, classes: np.ndarray) -> Tensor:
+    """Mean image feature of each identity: features [n, e] and classes [n] in 0..k-1 -> [k, e]."""
+    classes = torch.from_numpy(classes)
+    sums = torch.zeros(int(classes.max()) + 1, features.shape[1]).index_add_(0, classes, features)
+    return sums / torch.bincount(classes)[:, None]
