@@ -88,6 +88,135 @@ def test_an_ablation_replaces_only_what_it_names(raw):
     assert changed.margin == 0.5 and changed.model_dump() | {"margin": base.margin} == base.model_dump()
 
 
+def test_a_start_that_is_no_row_is_named(raw):
+    raw["ablations"]["clip_reid_twice"]["start"] = "clip_read"
+    raw["prompts"]["learned_twice"]["encoder"] = "nothing"
+    message = fault(raw)
+    assert "ablations.clip_reid_twice.start = 'clip_read': not in ablations (attribute_prompts, " in message
+    assert "prompts.learned_twice.encoder = 'nothing': not in ablations (attribute_prompts, " in message
+
+
+@pytest.mark.parametrize("known", ["clip_reid", "visual_only"])
+def test_a_row_that_starts_from_itself_is_an_error(raw, known):
+    raw["ablations"][known]["start"] = known
+    assert f"ablations.{known}: starts from itself, by way of {known}" in fault(raw)
+
+
+def test_a_row_whose_prompts_see_its_own_encoder_is_an_error(raw):
+    raw["prompts"]["learned"]["encoder"] = "clip_reid"
+    assert "ablations.clip_reid: starts from itself, by way of clip_reid" in fault(raw)
+
+
+def test_rows_that_start_from_each_other_are_an_error(raw):
+    """visual_only starts from clip_reid, whose prompts see the encoder of visual_only."""
+    raw["ablations"]["visual_only"]["start"] = "clip_reid"
+    raw["prompts"]["learned"]["encoder"] = "visual_only"
+    message = fault(raw)
+    for row in ("clip_reid", "visual_only"):
+        assert f"ablations.{row}: starts from itself, by way of clip_reid, visual_only" in message
+
+
+def test_the_studys_rows_must_hold_what_they_start_from(raw):
+    raw["study"]["rows"] = ["visual_only", "clip_reid_twice"]
+    assert "study.rows: 'clip_reid_twice' starts from clip_reid, which must be among the rows too" in fault(raw)
+    raw["study"]["rows"].append("clip_reid")
+    parse_config(raw)
+    raw["ablations"]["visual_only"]["start"] = "clip_reid_twice"  # and by way of it from clip_reid
+    raw["study"]["rows"] = ["visual_only"]
+    assert "study.rows: 'visual_only' starts from clip_reid, clip_reid_twice, which must" in fault(raw)
+
+
+@pytest.mark.parametrize("rows", [None, ["clip_reid"]])
+def test_rows_and_seeds_of_unknown_rows_are_named(raw, rows):
+    raw["study"] |= {"rows": rows, "row_seeds": {"clip_read": [1]}}
+    assert "study.row_seeds: 'clip_read' is not in ablations (attribute_prompts, " in fault(raw)
+    raw["study"] |= {"rows": ["clip_read"], "row_seeds": {}}
+    assert "study.rows: 'clip_read' is not in ablations (attribute_prompts, " in fault(raw)
+
+
+@pytest.mark.parametrize("by_prompts", [False, True])
+def test_a_row_runs_with_no_seed_that_its_start_lacks(raw, by_prompts):
+    """It would point at an encoder that no stage makes."""
+    raw["study"] |= {"rows": None, "seeds": [0, 1], "row_seeds": {"clip_reid_twice": [1, 2, 3]}}
+    del raw["ablations"]["clip_reid_twice"]["start" if by_prompts else "prompts"]
+    raw["ablations"]["clip_reid_twice"].setdefault("prompts", "learned")
+    assert (
+        "study: 'clip_reid_twice' runs with seeds [1, 2, 3] and starts from 'clip_reid', which runs with [0, 1]: "
+        "give 'clip_reid' seeds [2, 3] too, under row_seeds" in fault(raw)
+    )
+    raw["study"]["row_seeds"]["clip_reid"] = [0, 1, 2, 3]
+    parse_config(raw)
+    raw["study"]["row_seeds"] = {"clip_reid": [0, 1, 2]}  # more than the row that starts from it
+    parse_config(raw)
+    raw["study"]["row_seeds"] = {"clip_reid": [0]}
+    assert "'clip_reid_twice' runs with seeds [0, 1] and starts from 'clip_reid', which runs with [0]" in fault(raw)
+    raw["study"]["rows"] = ["clip_reid", "visual_only"]  # a row that is not studied needs nothing
+    parse_config(raw)
+
+
+def test_rows_and_their_seeds(raw):
+    raw["study"] |= {"seeds": [5, 6], "rows": ["clip_reid", "visual_only"], "row_seeds": {"clip_reid": [5, 6, 7]}}
+    config = parse_config(raw)
+    assert config.rows == ("visual_only", "clip_reid")  # in the order of ablations
+    assert config.seeds("clip_reid") == (5, 6, 7) and config.seeds("visual_only") == (5, 6)
+    raw["study"]["rows"] = None
+    assert parse_config(raw).rows == tuple(raw["ablations"])
+
+
+def with_recipe(raw: dict, **changes) -> None:
+    """Changes of the finetune section of the sample's recipe."""
+    recipe = copy.deepcopy(raw["recipes"]["sample_people"])
+    recipe["finetune"] |= changes
+    raw["recipes"]["sample_people"] = recipe
+
+
+def test_the_epoch_factor_scales_epochs_and_milestones_and_nothing_else(raw):
+    with_recipe(raw, epochs=10, milestones=[4, 7])
+    config = parse_config(raw)
+    found = {row: config.finetune("sample_people", row) for row in config.ablations}
+    for row, factor in {"clip_reid": 1, "keypoints_unit": 3, "keypoints_mean_norm": 4, "hrnet_mean_norm": 4}.items():
+        assert (found[row].epochs, found[row].milestones) == (10 * factor, (4 * factor, 7 * factor))
+        unscaled = found[row].model_dump() | {"epochs": 10, "milestones": (4, 7)}
+        assert unscaled == config.recipe("sample_people").finetune.model_dump()
+
+
+@pytest.mark.parametrize(("limit", "factors"), [(1, (1, 1, 1)), (3, (1, 3, 3)), (4, (1, 3, 4)), (9, (1, 3, 4))])
+def test_a_recipe_limits_the_epoch_factor(raw, limit, factors):
+    with_recipe(raw, epochs=10, milestones=[4, 7], max_epoch_factor=limit)
+    config = parse_config(raw)
+    for row, factor in zip(("clip_reid", "keypoints_unit", "keypoints_mean_norm"), factors, strict=True):
+        found = config.finetune("sample_people", row)
+        assert (found.epochs, found.milestones) == (10 * factor, (4 * factor, 7 * factor))
+
+
+def test_a_rows_own_epochs_are_scaled_too(raw):
+    raw["ablations"]["keypoints_unit"]["finetune"] = {"epochs": 2, "milestones": [1]}
+    found = parse_config(raw).finetune("sample_people", "keypoints_unit")
+    assert (found.epochs, found.milestones) == (6, (3,))
+
+
+@pytest.mark.parametrize(
+    ("row", "key", "value", "message"),
+    [
+        ("clip_reid", "epoch_factor", 0, r"clip_reid.epoch_factor = 0: Input should be greater than 0"),
+        ("clip_reid", "positives", "all", r"positives = 'all': .*'identity' or 'equal_attributes'"),
+        ("clip_reid", "id_targets", "equal_text", r"id_targets = 'equal_text': .*'attribute_smoothing'"),
+        ("clip_reid", "epsilon", 1.5, r"clip_reid.epsilon = 1.5: Input should be less than or equal to 1"),
+        ("visual_only_corrected", "text_targets", "equal_text", r"need texts, and prompts is null"),
+        ("clip_reid", "pose", {"source": "keypoints"}, r"clip_reid.pose.normalisation: Field required"),
+    ],
+)
+def test_faults_of_a_row_are_named(raw, row, key, value, message):
+    raw["ablations"][row][key] = value
+    with pytest.raises(ConfigError, match=message):
+        parse_config(raw)
+
+
+def test_an_hrnet_that_depends_on_the_batch_cannot_be_ranked(raw):
+    raw["ablations"]["hrnet_mean_norm"]["pose"] = {**raw["ablations"]["hrnet_mean_norm"]["pose"], "rank": "fused"}
+    assert "source hrnet_in_train_mode depends on the batch and cannot be ranked" in fault(raw)
+
+
 def test_a_config_cannot_be_changed(raw):
     with pytest.raises(ValueError, match="frozen"):
         parse_config(raw).study.seeds = (1,)

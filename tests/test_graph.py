@@ -57,6 +57,83 @@ def test_given_weights_become_a_dependency(raw):
     assert build_graph(parse_config(raw))["pretrain"]["market1501-0"]["weights"] == "pipeline/nothing/weights.txt"
 
 
+def test_twice_learns_its_prompts_from_the_tuned_encoder_and_starts_from_it(raw):
+    raw["study"] |= {"rows": ["clip_reid", "clip_reid_twice"], "seeds": [0, 1]}
+    graph = build_graph(parse_config(raw))
+    for seed in (0, 1):
+        tuned = f"results/finetune/sample_people-clip_reid-{seed}/encoder.safetensors"
+        prompts = graph["prompts"][f"sample_people-learned_twice-{seed}"]
+        assert prompts["image"] == tuned and prompts["seed"] == seed
+        assert prompts["text"] == f"results/pretrain/sample_people-{seed}/text.safetensors"  # never tuned
+        row = graph["finetune"][f"sample_people-clip_reid_twice-{seed}"]
+        assert row["start"] == tuned
+        assert row["prompts"] == f"results/prompts/sample_people-learned_twice-{seed}/prompts.safetensors"
+        first = graph["finetune"][f"sample_people-clip_reid-{seed}"]
+        assert first["start"] == f"results/pretrain/sample_people-{seed}/image.safetensors"
+        learned = graph["prompts"][f"sample_people-learned-{seed}"]
+        assert learned["image"] == first["start"]
+
+
+def test_a_row_without_texts_has_no_prompts_stage(raw):
+    raw["study"]["rows"] = ["visual_only", "visual_only_corrected"]
+    graph = build_graph(parse_config(raw))
+    assert list(graph["prompts"]) == ["sample_people-random-0"]
+    found = {body["ablation"]: body["prompts"] for body in graph["finetune"].values()}
+    assert found == {
+        "visual_only": "results/prompts/sample_people-random-0/prompts.safetensors",
+        "visual_only_corrected": "pipeline/nothing/prompts.txt",
+    }
+
+
+def test_poses_are_read_in_training_and_ranked_only_where_a_row_says_so(raw):
+    raw["study"]["rows"] = None
+    config = parse_config(raw)
+    graph = build_graph(config)
+    table = "results/keypoints/sample_people/keypoints.parquet"
+    for row in config.ablations:
+        key, nothing = f"sample_people-{row}-0", "pipeline/nothing/pose.txt"
+        if key not in graph["finetune"]:
+            continue
+        trained, ranked = {
+            "hrnet_mean_norm": ("results/pose/sample_people/hrnet.safetensors", nothing),
+            **dict.fromkeys(("keypoints_raw", "keypoints_unit", "keypoints_mean_norm"), (table, nothing)),
+            **dict.fromkeys(("keypoints_raw_corrected", "keypoints_unit_corrected"), (table, table)),
+            **dict.fromkeys(("keypoints_mean_norm_corrected", "hrnet_mean_norm_corrected"), (table, table)),
+        }.get(row, (nothing, nothing))
+        assert graph["finetune"][key]["pose"] == trained, row
+        assert graph["evaluate"][key]["pose"] == ranked, row
+
+
+@pytest.mark.parametrize("rows", [None, ["visual_only", "clip_reid", "clip_reid_twice", "keypoints_raw_corrected"]])
+def test_every_file_that_a_stage_reads_is_made_by_one_or_stands_in_the_repository(raw, rows):
+    raw["study"] |= {"rows": rows, "seeds": [0, 11], "row_seeds": {"clip_reid": [0, 11, 3], "visual_only": [2]}}
+    graph = build_graph(parse_config(raw))
+    made = {
+        f"results/pretrain/{key}/{part}.safetensors"
+        for key in graph["pretrain"]
+        for part in ("initial", "image", "text")
+    }
+    made |= {f"results/prompts/{key}/prompts.safetensors" for key in graph["prompts"]}
+    made |= {f"results/finetune/{key}/encoder.safetensors" for key in graph["finetune"]}
+    made |= {f"results/pose/{key}/hrnet.safetensors" for key in graph["pose"]}
+    made |= {f"results/keypoints/{key}/keypoints.parquet" for key in graph["pose"]}
+    fields = ("image", "text", "start", "prompts", "pose", "encoder")
+    read = {body[field] for stage in graph.values() for body in stage.values() for field in fields if field in body}
+    assert len(read) > 10
+    for path in read - made:
+        assert path.startswith("pipeline/nothing/") and (ROOT / path).is_file(), path
+
+
+def test_a_row_with_seeds_of_its_own_has_a_stage_for_each(raw):
+    raw["study"] |= {"rows": ["visual_only", "clip_reid"], "row_seeds": {"clip_reid": [0, 4]}}
+    graph = build_graph(parse_config(raw))
+    assert sorted(graph["finetune"]) == [
+        f"sample_people-{one}-{s}" for one, s in [("clip_reid", 0), ("clip_reid", 4), ("visual_only", 0)]
+    ]
+    assert sorted(graph["prompts"]) == ["sample_people-learned-0", "sample_people-learned-4", "sample_people-random-0"]
+    assert sorted(graph["pretrain"]) == ["sample_people-0", "sample_people-4"]  # PRID2011's split of the seed
+
+
 def test_an_out_of_date_table_stops_every_stage(raw, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("pipeline").mkdir()

@@ -1,0 +1,296 @@
+"""Every row of params.yaml, through the stages themselves on a tiny data set, and back from the file."""
+
+import csv
+import importlib.util
+import json
+import os
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from small_frames import small_frames
+
+from auxreid.applicability import applicable_rows, not_applicable
+from auxreid.clip.build import build_towers
+from auxreid.clip.checkpoints import load_image_encoder, load_text_tower, read_fusion, save_tower
+from auxreid.clip.embed import encode_frames
+from auxreid.clipreid.fused_embedding import embed_for_ranking
+from auxreid.clipreid.variants import centroids
+from auxreid.config import Config, load_config
+from auxreid.data.frames import open_frames
+from auxreid.data.vocabulary import PERSON_ATTRIBUTES
+from auxreid.errors import DataError
+from auxreid.graph import build_graph, write_graph
+from auxreid.pose.architecture import PoseSpec, build
+from auxreid.pose.checkpoint import save_checkpoint
+from auxreid.pose.predict import Poses
+from auxreid.pose.table import write_keypoints
+
+ROOT = Path(__file__).parent.parent
+DATASET, IDENTITIES, IMAGES = "sample_people", 6, 4
+HEIGHT, WIDTH = 64, 32
+JOINTS = ("head", "left_hand", "right_hand")
+CONFIG = load_config(ROOT / "params.yaml")
+ROWS = applicable_rows(CONFIG.model_copy(update={"study": CONFIG.study.model_copy(update={"rows": None})}), DATASET)
+FUSED = [row for row in ROWS if CONFIG.ablations[row].pose is not None]
+
+
+def script(name: str) -> ModuleType:
+    """A script of pipeline/ as a module."""
+    spec = importlib.util.spec_from_file_location(f"pipeline_{name}", ROOT / f"pipeline/{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def tiny_params() -> dict:
+    """params.yaml with a recipe that takes a second, and no data set but the sample's people."""
+    raw = yaml.safe_load((ROOT / "params.yaml").read_text())
+    raw["study"] = {"people": [DATASET], "dogs": [], "seeds": [0], "rows": None}
+    raw["recipes"] = {DATASET: raw["recipes"][DATASET]}
+    raw["datasets"] = {DATASET: raw["datasets"][DATASET]}
+    recipe = raw["recipes"][DATASET]
+    recipe["input"] |= {"height": HEIGHT, "width": WIDTH}
+    recipe["encoder"] |= {"width": 4, "embed_dim": 8, "text": {"width": 16, "heads": 2, "layers": 1}}
+    recipe["prompts"] |= {"epochs": 2, "warmup_epochs": 1, "batch_size": 12, "lr": 0.1}
+    recipe["finetune"] |= {"epochs": 1, "identities": 4, "instances": 2, "milestones": [2], "warmup_epochs": 0}
+    return raw
+
+
+def person(number: int) -> dict[str, str]:
+    """27 words; the first two people have the same."""
+    rng = np.random.default_rng(max(number, 1))
+    return {name: words[rng.integers(len(words))] for name, words in PERSON_ATTRIBUTES.items()}
+
+
+def write_inputs(config: Config) -> None:
+    """What the stages before the rows leave: frames, towers, keypoints, an HRNet."""
+    identities = np.repeat(np.arange(1, IDENTITIES + 1), IMAGES)
+    words = {number + 1: person(number) for number in range(IDENTITIES)}
+    path = Path(f"results/ingest/{DATASET}/frames.arrow")
+    small_frames(path, identities.tolist(), size=(WIDTH, HEIGHT), vocabulary=PERSON_ATTRIBUTES, words=words)
+    recipe, towers = config.recipe(DATASET), Path(f"results/pretrain/{DATASET}-0")
+    towers.mkdir(parents=True)
+    torch.manual_seed(0)
+    image, text = build_towers(recipe.encoder, (HEIGHT, WIDTH))
+    save_tower(image, towers / "image.safetensors", recipe.encoder, recipe.input)
+    save_tower(text, towers / "text.safetensors", recipe.encoder, recipe.input)
+    rng, count = np.random.default_rng(0), len(identities)
+    points = rng.random((count, len(JOINTS), 3), np.float32) * [WIDTH, HEIGHT, 1]
+    keypoints = Path(f"results/keypoints/{DATASET}/keypoints.parquet")
+    keypoints.parent.mkdir(parents=True)
+    poses = Poses(points.astype(np.float32), rng.random((count, len(JOINTS) * 32), np.float32))
+    write_keypoints(keypoints, JOINTS, [(np.arange(count), poses)])
+    spec = PoseSpec("small", JOINTS, (), height=HEIGHT, width=WIDTH, padding=1.0, source="test")
+    hrnet = Path(f"results/pose/{DATASET}/hrnet.safetensors")
+    hrnet.parent.mkdir(parents=True)
+    save_checkpoint(build(spec), spec, hrnet)
+
+
+class Study:
+    """The rows, trained on demand by the scripts of pipeline/, each once."""
+
+    def __init__(self):
+        Path("params.yaml").write_text(yaml.safe_dump(tiny_params()))
+        Path("pipeline").mkdir()
+        self.config = load_config()
+        write_graph(self.config)
+        write_inputs(self.config)
+        self.graph = build_graph(self.config)
+        self.frames = open_frames(f"results/ingest/{DATASET}/frames.arrow")
+        self.prompts, self.finetune = script("prompts"), script("finetune")
+        self.trained: dict[str, tuple] = {}  # row -> (encoder, fusion) as training left them
+        self.save = self.finetune.save_tower
+
+    def texts(self, variant: str) -> dict[str, torch.Tensor]:
+        """What stage 1 wrote for a variant."""
+        from safetensors.torch import load_file
+
+        path = Path(f"results/prompts/{DATASET}-{variant}-0/prompts.safetensors")
+        if not path.is_file():
+            encoder = getattr(self.config.prompts[variant], "encoder", None)
+            if encoder is not None:
+                self.train(encoder)
+            self.prompts.main(DATASET, variant, "0")
+        return load_file(path)
+
+    def train(self, row: str) -> tuple[Path, tuple]:
+        """The folder of a row, and its (encoder, fusion) as they were when they were saved."""
+        if row not in self.trained:
+            body = self.config.ablations[row]
+            if body.start is not None:
+                self.train(body.start)
+            if body.prompts is not None:
+                self.texts(body.prompts)
+            self.finetune.save_tower = lambda encoder, *rest: self.keep(row, encoder, *rest)
+            self.finetune.main(DATASET, row, "0")
+            self.finetune.save_tower = self.save
+        return Path(f"results/finetune/{DATASET}-{row}-0"), self.trained[row]
+
+    def keep(self, row: str, encoder, path, encoder_config, input_config, fusion) -> None:
+        self.trained[row] = encoder, None if fusion is None else fusion[0]
+        self.save(encoder, path, encoder_config, input_config, fusion)
+
+    def embedding(self, row: str) -> np.ndarray:
+        """What `evaluate` would rank, from the row's file."""
+        path = self.train(row)[0] / "encoder.safetensors"
+        pose = self.graph["evaluate"][f"{DATASET}-{row}-0"]["pose"]
+        return embed_for_ranking(load_image_encoder(path), self.frames, read_fusion(path), pose)
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory) -> Study:
+    before = Path.cwd()
+    os.chdir(tmp_path_factory.mktemp("study"))
+    try:
+        yield Study()
+    finally:
+        os.chdir(before)
+
+
+def literal_pose(row: str) -> np.ndarray:
+    """The pose of the images as they are, from what was written: shares of the sides, or the heat maps as they are."""
+    rng = np.random.default_rng(0)
+    points = rng.random((IDENTITIES * IMAGES, len(JOINTS), 3), np.float32)
+    maps = rng.random((IDENTITIES * IMAGES, len(JOINTS) * 32), np.float32)
+    return points[..., :2].reshape(len(points), -1) if CONFIG.ablations[row].pose.source == "keypoints" else maps
+
+
+@pytest.mark.parametrize("row", ROWS)
+def test_a_row_trains_and_its_file_embeds_as_the_network_that_was_trained(study, row):
+    folder, (encoder, fusion) = study.train(row)
+    pose = study.config.ablations[row].pose
+    with torch.no_grad():
+        _, f2, f3 = encode_frames(encoder, study.frames, encoder.input_config)
+        if pose is not None and pose.rank == "fused":
+            f3 = fusion.eval()(f3, torch.from_numpy(literal_pose(row)))
+    expected = torch.cat([f2, f3], dim=1)
+    expected = (expected / expected.norm(dim=1, keepdim=True)).numpy()
+    found = study.embedding(row)
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+    assert found.shape == (IDENTITIES * IMAGES, 128 + 8) and np.isfinite(found).all()
+    assert np.ptp(found, axis=0).max() > 1e-4  # images differ
+    with (folder / "history.csv").open() as file:
+        history = list(csv.DictReader(file))
+    assert len(history) == study.config.ablations[row].epoch_factor  # of one epoch
+    texts = set() if study.config.ablations[row].prompts is None else {"i2t"}
+    assert set(history[0]) == {"epoch", "loss", "id", "triplet", "lr"} | texts
+
+
+def test_every_row_applies_to_the_sample_unless_it_changes_a_vision_transformer():
+    config = CONFIG.model_copy(update={"study": CONFIG.study.model_copy(update={"rows": None})})
+    assert len(ROWS) >= 20
+    assert all("vision transformer" in reason for reason in not_applicable(config, DATASET).values())
+
+
+def test_no_row_is_another_row(study):
+    """Different rows of equal seed end in different weights: none silently runs as its neighbour."""
+    embeddings = {row: study.embedding(row) for row in ROWS}
+    for one in ROWS:
+        for other in ROWS:
+            assert one == other or np.abs(embeddings[one] - embeddings[other]).max() > 1e-6, (one, other)
+
+
+@pytest.mark.parametrize("row", FUSED)
+def test_a_fused_row_shows_figure_13_and_how_much_it_listens(study, row):
+    folder, (_, fusion) = study.train(row)
+    record = json.loads((folder / "record/record.json").read_text())
+    listening = fusion.listening()
+    for half in ("image", "pose"):
+        assert record["summary"][f"listens_to_{half}"] == pytest.approx(listening[half])
+        assert listening[half] > 0
+    assert (folder / "record/figures/projector_weights.png").stat().st_size > 1000
+
+
+def test_thesis_rows_rank_f3_itself_and_need_no_pose_for_it(study):
+    for row in FUSED:
+        path, pose = study.train(row)[0] / "encoder.safetensors", study.config.ablations[row].pose
+        encoder, fused = load_image_encoder(path), read_fusion(path)
+        assert fused[0].pose == pose and fused[0].joints == len(JOINTS)
+        image_alone = embed_for_ranking(encoder, study.frames, None, "no such file")
+        if pose.rank == "image":
+            assert np.array_equal(embed_for_ranking(encoder, study.frames, fused, "no such file"), image_alone)
+        else:
+            assert np.abs(study.embedding(row) - image_alone).max() > 1e-3
+            with pytest.raises(DataError, match="no such file"):
+                embed_for_ranking(encoder, study.frames, fused, "no such file")
+
+
+def test_a_table_of_other_joints_or_frames_is_refused_at_ranking(study, tmp_path):
+    path = study.train("keypoints_raw_corrected")[0] / "encoder.safetensors"
+    encoder, fused, count = load_image_encoder(path), read_fusion(path), len(study.frames)
+    poses = Poses(np.zeros((count, 2, 3), np.float32), np.zeros((count, 64), np.float32))
+    write_keypoints(tmp_path / "two.parquet", ("left_hand", "right_hand"), [(np.arange(count), poses)])
+    with pytest.raises(DataError, match=r"two\.parquet: has 2 joints, the fusion was trained with 3"):
+        embed_for_ranking(encoder, study.frames, fused, str(tmp_path / "two.parquet"))
+    poses = Poses(np.zeros((1, 3, 3), np.float32), np.zeros((1, 96), np.float32))
+    write_keypoints(tmp_path / "one.parquet", JOINTS, [(np.arange(1), poses)])
+    with pytest.raises(DataError, match=rf"one\.parquet: has no row for {count - 1} frames"):
+        embed_for_ranking(encoder, study.frames, fused, str(tmp_path / "one.parquet"))
+
+
+@pytest.mark.parametrize("row", ["hrnet_mean_norm", "keypoints_mean_norm_corrected"])
+def test_a_row_run_twice_gives_equal_weights(study, row):
+    path = study.train(row)[0] / "encoder.safetensors"
+    before = path.read_bytes()
+    torch.manual_seed(77)  # what ran before does not matter
+    study.finetune.main(DATASET, row, "0")
+    assert path.read_bytes() == before
+
+
+# --- stage 1 as the rows ask for it
+
+
+def test_random_prompts_are_as_drawn_and_learned_ones_are_trained(study):
+    random, learned = study.texts("random"), study.texts("learned")
+    assert random["learned"].std().item() == pytest.approx(0.02, rel=0.1)
+    assert learned["learned"].std() > 3 * random["learned"].std()
+    assert torch.unique(random["texts"], dim=0).shape == (IDENTITIES, 8)
+    assert random["identities"].tolist() == list(range(1, IDENTITIES + 1))
+
+
+def test_attribute_sentences_give_the_first_two_people_one_text(study):
+    for variant in ("attribute_sentences", "attribute_sentences_thesis"):
+        found = study.texts(variant)
+        assert torch.equal(found["texts"][0], found["texts"][1]) and "learned" not in found
+        assert not torch.equal(found["texts"][0], found["texts"][2])
+    tokens = study.texts("attribute_tokens")["texts"]
+    assert tokens.shape == (IDENTITIES, 8) and not torch.equal(tokens[0], tokens[1])
+
+
+def test_centroids_are_those_of_the_pretrained_encoder(study):
+    encoder = load_image_encoder(f"results/pretrain/{DATASET}-0/image.safetensors")
+    features = encode_frames(encoder, study.frames, encoder.input_config)[2]
+    expected = centroids(features, np.repeat(np.arange(IDENTITIES), IMAGES))
+    torch.testing.assert_close(study.texts("centroids")["texts"], expected)
+
+
+def test_learned_twice_sees_the_tuned_encoder_and_the_untouched_text_tower(study):
+    """Stage 1 by hand on the tuned encoder's features gives the same texts."""
+    from auxreid.clipreid.attribute_targets import contrastive_identity
+    from auxreid.clipreid.prompt_learner import PromptLearner
+    from auxreid.clipreid.stage1 import text_features, train_prompts
+    from auxreid.seeding import seed_everything
+
+    found = study.texts("learned_twice")
+    seed_everything(0)
+    text = load_text_tower(f"results/pretrain/{DATASET}-0/text.safetensors")
+    learner = PromptLearner(text, ["A photo of a X X X X person."] * IDENTITIES)
+    encoder = load_image_encoder(f"results/finetune/{DATASET}-clip_reid-0/encoder.safetensors")
+    features = encode_frames(encoder, study.frames, encoder.input_config)[2]
+    classes = torch.arange(IDENTITIES).repeat_interleave(IMAGES)
+    settings = study.config.recipe(DATASET).prompts
+    train_prompts(text, learner, features, classes, contrastive_identity, settings, lambda metrics, epoch: None)
+    assert (found["texts"] - study.texts("learned")["texts"]).abs().max() > 1e-4
+    torch.testing.assert_close(found["texts"], text_features(text, learner), atol=1e-4, rtol=1e-4)
+
+
+def test_texts_of_other_identities_are_refused(study):
+    study.texts("learned")
+    with pytest.raises(DataError, match="holds texts of other identities"):
+        study.finetune.read_texts(f"results/prompts/{DATASET}-learned-0/prompts.safetensors", np.arange(6))
