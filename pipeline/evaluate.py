@@ -5,6 +5,7 @@ usage: python pipeline/evaluate.py DATASET ABLATION SEED
 
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,9 +15,16 @@ from auxreid.clipreid.fused_embedding import embed_for_ranking
 from auxreid.data.frames import Frames
 from auxreid.evaluation.cmc_figure import CURVE_RANKS, cmc_figure
 from auxreid.evaluation.protocols import Entities, open_evaluated, query_and_gallery
-from auxreid.evaluation.ranked_lists import chosen_queries, draw_lists, frame_captions, ranked_list, save_jpeg
+from auxreid.evaluation.ranked_lists import (
+    chosen_queries,
+    draw_lists,
+    first_places,
+    frame_captions,
+    ranked_list,
+    save_jpeg,
+)
 from auxreid.evaluation.ranking import RankedQueries, cmc_curve, rank_queries, squared_distances, summarise
-from auxreid.evaluation.scores import Scores, query_table, write_scores
+from auxreid.evaluation.scores import Places, Scores, query_table, write_scores
 from auxreid.graph import build_graph, load_study, split_of
 from auxreid.tracking.stage import stage_run
 
@@ -39,26 +47,38 @@ def main(dataset: str, ablation: str, seed: str) -> None:
         embedding = embed_for_ranking(encoder, frames, read_fusion(files["encoder"]), files["pose"])
         query, gallery = query_and_gallery(frames, embedding, body.protocol)
         distances = squared_distances(query.embedding, gallery.embedding)
-        ranked = rank_queries(distances, query.identity, gallery.identity, query.group, gallery.group)
+        ranked = rank(distances, query, gallery)
+        places = first_places(distances, query, gallery)
+        metrics = rounded(ranked)
 
-        metrics = {name: round(value, 6) for name, value in summarise(ranked).items()}
+        scores = Scores(dataset, ablation, int(seed), body.protocol, split, len(query), len(gallery), metrics, None)
+        write_scores(RESULTS, scores, per_query(frames, query, ranked, places))
         (run.out / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
-        scores = Scores(dataset, ablation, int(seed), body.protocol, split, len(query), len(gallery), metrics)
-        write_scores(RESULTS, scores, per_query(frames, query, ranked))
         run.summary(metrics)
         ranks = min(CURVE_RANKS, len(gallery))
         cmc_figure({ablation: cmc_curve(ranked, ranks)}, f"{dataset}, {ablation}").savefig(run.figure("cmc.png"))
         captions = frame_captions(frames)
         for kind, chosen in chosen_queries(ranked, settings.pictures, int(seed)).items():
-            lists = [ranked_list(position, query, gallery, distances, ranked, captions) for position in chosen]
+            lists = [ranked_list(position, query, places, ranked, captions) for position in chosen]
             if lists:
                 save_jpeg(draw_lists(lists, frames.image), run.figure(f"ranked_lists/{kind}.jpg"))
 
 
-def per_query(frames: Frames, query: Entities, ranked: RankedQueries):
-    """The table of every query's figures."""
+def rank(distances: np.ndarray, query: Entities, gallery: Entities) -> RankedQueries:
+    """Rank the gallery for every query by distances [q, g]."""
+    return rank_queries(distances, query.identity, gallery.identity, query.group, gallery.group)
+
+
+def rounded(ranked: RankedQueries) -> dict[str, float]:
+    """The figures, to six digits."""
+    return {name: round(value, 6) for name, value in summarise(ranked).items()}
+
+
+def per_query(frames: Frames, query: Entities, ranked: RankedQueries, places: Sequence[tuple[np.ndarray, np.ndarray]]):
+    """The table of every query's figures and first places."""
     sizes = np.array([len(members) for members in query.members])
-    return query_table(ranked, frames.frame_id[query.representative], sizes, query.identity, query.group)
+    named = [Places(frames.frame_id[shown], is_true) for shown, is_true in places]
+    return query_table(ranked, frames.frame_id[query.representative], sizes, query.identity, query.group, named)
 
 
 if __name__ == "__main__":

@@ -341,6 +341,16 @@ class AblationConfig(Section):
         return self
 
 
+class CompareConfig(Section):
+    """How the rows of the study are told apart."""
+
+    level: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.95  # of the intervals
+    resamples: PositiveInt = 2000  # of the queries, for the intervals
+    flips: PositiveInt = 10_000  # of the differences' signs, for the p-values
+    seed: NonNegativeInt = 0  # of both
+    pictures: NonNegativeInt = 4  # queries per row that gained most, and as many that lost most
+
+
 class Config(Section):
     """All of params.yaml."""
 
@@ -349,6 +359,7 @@ class Config(Section):
     recipes: dict[Name, RecipeConfig]
     prompts: dict[Name, PromptVariant]
     ablations: dict[Name, AblationConfig]
+    compare: CompareConfig = CompareConfig()
 
     def recipe(self, dataset: str) -> RecipeConfig:
         """The recipe that a data set names."""
