@@ -318,6 +318,12 @@ class ViTConfig(Section):
     patch_stride: PositiveInt | None = None  # below the patch size: overlapping patches (OLP)
     camera_embedding: NonNegativeFloat | None = None  # weight of a learned vector per camera (SIE)
 
+    @model_validator(mode="after")
+    def _changes_something(self) -> "ViTConfig":
+        if self.patch_stride is None and self.camera_embedding is None:
+            raise ValueError("names neither patch_stride nor camera_embedding; leave vit out")
+        return self
+
 
 class AblationConfig(Section):
     """A row of Table 2, or one beside it: only what differs from CLIP-ReID."""
