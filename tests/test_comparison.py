@@ -375,6 +375,8 @@ def test_the_forest_plot_shows_each_difference_its_interval_and_the_thesis_s(roo
     [
         ("compare.level", 1.0, "compare.level = 1.0: Input should be less than 1"),
         ("compare.flips", 0, "compare.flips = 0: Input should be greater than 0"),
+        ("recipes.sample_people.evaluate.reranking", {"k1": 0}, "evaluate.reranking.k1 = 0: Input should be greater"),
+        ("recipes.sample_people.evaluate.reranking", {"weight": 2}, "reranking.weight = 2: Input should be less"),
     ],
 )
 def test_wrong_settings_are_named(path, value, message):

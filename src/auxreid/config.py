@@ -183,10 +183,19 @@ class FinetuneConfig(Section):
         return self
 
 
+class RerankingConfig(Section):
+    """k-reciprocal re-ranking: sizes of the neighbourhoods, and the weight of the original distance."""
+
+    k1: PositiveInt = 20
+    k2: PositiveInt = 6
+    weight: Fraction = 0.3
+
+
 class EvaluateConfig(Section):
-    """Pictures of an evaluation."""
+    """Pictures and re-ranking of an evaluation."""
 
     pictures: NonNegativeInt = 8  # queries of each kind (best, worst, random) in the ranked-list pictures
+    reranking: RerankingConfig | None = RerankingConfig()  # a second set of figures; null: none
 
 
 class PoseConfig(Section):

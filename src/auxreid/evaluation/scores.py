@@ -44,7 +44,7 @@ class Scores:
     protocol: str
     split: int  # which of the data set's repeated splits
     queries: int
-    gallery: int
+    gallery: int  # entries that are searched: junk is not
     metrics: dict[str, float]  # mAP, mINP, CMC_1, ... as fractions of 1, and the counts of queries
     reranked: dict[str, float] | None  # the same after k-reciprocal re-ranking, without the counts; None: not done
 
