@@ -84,7 +84,7 @@ def open_branch(pose, path: str, frames, width: int, seed: int) -> tuple[PoseBra
 
 def report_fusion(fusion: PoseFusion, run: Run) -> None:
     """Figure 13 of the thesis, and a number per half that says how much the model listens to it."""
-    image, pose = (half.numpy() for half in fusion.halves())
+    image, pose = (half.cpu().numpy() for half in fusion.halves())
     projector_figure(image, pose, run.out.name).savefig(run.figure("projector_weights.png"))
     run.summary({f"listens_to_{half}": value for half, value in fusion.listening().items()})
 

@@ -10,6 +10,16 @@ def why_not(config: Config, dataset: str, row: str) -> str | None:
     return next(_reasons(config, dataset, row), None)
 
 
+def why_no_pose(config: Config, dataset: str) -> str | None:
+    """Why a data set gets no HRNet and no keypoints, or None where it does."""
+    body, pose = config.datasets[dataset], config.recipe(dataset).pose
+    if pose is None:
+        return f"recipes.{body.recipe} has no pose section"
+    if pose.checkpoint == "fit" and body.keypoints is None:
+        return f"recipes.{body.recipe}.pose fits HRNet, and datasets.{dataset}.keypoints names no file to fit it on"
+    return None
+
+
 def applicable_rows(config: Config, dataset: str) -> tuple[str, ...]:
     """The study's rows that the data set can run, in the order of params.yaml."""
     return tuple(row for row in config.rows if why_not(config, dataset, row) is None)
@@ -36,8 +46,8 @@ def _reasons(config: Config, dataset: str, row: str) -> Iterator[str]:
         yield f"needs attributes, and datasets.{dataset}.attributes names no table"
     if _speaks_of_people(config, row) and body.layout == "dogs":
         yield "the author's sentence describes people"
-    if ablation.pose is not None and recipe.pose is None:
-        yield f"needs a pose, and recipes.{body.recipe} has no pose section"
+    if ablation.pose is not None and (reason := why_no_pose(config, dataset)) is not None:
+        yield f"needs a pose, and {reason}"
     if ablation.vit is not None and not _is_vit(recipe):
         yield f"changes a vision transformer, and recipes.{body.recipe} has none"
     if ablation.vit is not None and ablation.vit.camera_embedding is not None and body.layout == "dogs":

@@ -462,6 +462,7 @@ def _broken_references(config: Config) -> Iterator[str]:
         if dataset.recipe not in config.recipes:
             yield f"datasets.{name}.recipe = {dataset.recipe!r}: not in recipes ({_names(config.recipes)})"
     yield from _broken_studies(config)
+    yield from _missing_seeds(config)
     yield from _broken_rows(config)
     for name, variant in config.prompts.items():
         encoder = getattr(variant, "encoder", None)
@@ -528,6 +529,17 @@ def _broken_studies(config: Config) -> Iterator[str]:
     doubled = set(config.study.people) & set(config.study.dogs)
     if doubled:
         yield f"study: {_names(doubled)} under both people and dogs; name a data set once"
+
+
+def _missing_seeds(config: Config) -> Iterator[str]:
+    """A row is trained with one seed from start to end, so the rows that it starts from must run with its seeds too."""
+    for row in config.rows:
+        for other in sorted(rows_needed_by(config, row)):
+            if missing := sorted(set(config.seeds(row)) - set(config.seeds(other))):
+                yield (
+                    f"study: {row!r} runs with seeds {list(config.seeds(row))} and starts from {other!r}, which runs "
+                    f"with {list(config.seeds(other))}: give {other!r} seeds {missing} too, under row_seeds"
+                )
 
 
 def _bad_replacements(config: Config, ablation: str) -> Iterator[str]:

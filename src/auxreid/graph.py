@@ -9,7 +9,7 @@ from pathlib import Path
 
 import yaml
 
-from auxreid.applicability import applicable_rows
+from auxreid.applicability import applicable_rows, why_no_pose
 from auxreid.config import BASELINES, Config, load_config
 from auxreid.errors import ConfigError
 
@@ -46,7 +46,7 @@ def build_graph(config: Config) -> Graph:
 def _add_data_stages(graph: Graph, config: Config, dataset: str) -> None:
     body, recipe = config.datasets[dataset], config.recipe(dataset)
     graph["ingest"][dataset] = {"folder": body.folder}
-    if recipe.pose is not None:
+    if why_no_pose(config, dataset) is None:
         weights = _local_file(recipe.pose.checkpoint)
         graph["pose"][dataset] = {"recipe": body.recipe, "weights": weights}
     if recipe.attributes is not None:

@@ -23,7 +23,7 @@ def contrastive_share(identities: Tensor, share: Tensor) -> Tensor:
     Returns:
         [b, b], rows sum to 1. With 64 identities in a batch some 4 % of a row is left to the true one.
     """
-    alike = (_same(identities) + share[identities][:, identities]) / 2
+    alike = (_same(identities) + _among(share, identities)) / 2
     return alike / alike.sum(dim=1, keepdim=True)
 
 
@@ -34,7 +34,7 @@ def contrastive_smoothing(identities: Tensor, share: Tensor, epsilon: float) -> 
     all its mass on the identity.
     """
     same = _same(identities)
-    return _smoothed(contrastive_identity(identities), share[identities][:, identities] * (1 - same), epsilon)
+    return _smoothed(contrastive_identity(identities), _among(share, identities) * (1 - same), epsilon)
 
 
 def class_share(share: Tensor) -> Tensor:
@@ -59,6 +59,11 @@ def class_groups(groups: Tensor, smoothing: float) -> Tensor:
         [k, k], rows sum to 1; for groups of one it is the usual label smoothing.
     """
     return (1 - smoothing) * contrastive_identity(groups) + smoothing / len(groups)
+
+
+def _among(share: Tensor, identities: Tensor) -> Tensor:
+    """The shares between the members of a batch [b] -> [b, b], on the batch's device."""
+    return share.to(identities.device)[identities][:, identities]
 
 
 def _same(labels: Tensor) -> Tensor:

@@ -20,6 +20,9 @@ class RunningMeanNorm(nn.Module):
 
     Args:
         detach: False is the thesis's form, in which the batch's share of m gets a gradient.
+
+    Raises:
+        ValueError: vectors in eval mode before any batch was seen in training.
     """
 
     def __init__(self, momentum: float = 0.1, detach: bool = True):
@@ -28,11 +31,13 @@ class RunningMeanNorm(nn.Module):
         self.register_buffer("mean_norm", torch.zeros(()))  # 0: no batch has been seen
 
     def forward(self, vectors: Tensor) -> Tensor:
+        seen = bool(self.mean_norm > 0)
+        if not self.training and not seen:
+            raise ValueError("RunningMeanNorm in eval mode has seen no batch: there is no mean to divide by")
         if not self.training:
             return vectors / self.mean_norm
         batch = vectors.norm(dim=1).mean()
         batch = batch.detach() if self.detach else batch
-        seen = bool(self.mean_norm > 0)
         mean = (1 - self.momentum) * self.mean_norm + self.momentum * batch if seen else batch
         self.mean_norm = mean.detach()
         return vectors / mean

@@ -98,10 +98,9 @@ def _mirror_order(joints: tuple[str, ...], swap: bool) -> list[int]:
 
 def _rows_of(table: KeypointTable, frames, source: str) -> np.ndarray:
     """The table's row of each frame [n]."""
-    order = np.argsort(table.frame_id)
-    place = np.searchsorted(table.frame_id[order], frames.frame_id).clip(max=len(order) - 1)
-    found = order[place]
-    missing = frames.frame_id[table.frame_id[found] != frames.frame_id]
+    row_of = {frame: row for row, frame in enumerate(table.frame_id.tolist())}
+    found = np.array([row_of.get(frame, -1) for frame in frames.frame_id.tolist()], dtype=np.int64)
+    missing = frames.frame_id[found < 0]
     if len(missing):
         raise DataError(f"{source}: has no row for {len(missing)} frames of {frames.meta.dataset}, e.g. {missing[0]}")
     return found

@@ -90,7 +90,7 @@ def finetune_encoder(
             optimizer.step()
             means.add(terms)
         report(means.values() | {"lr": lr}, epoch)
-    encoder.eval()
+    trained.eval()
 
 
 class _Means:
