@@ -9,24 +9,21 @@ from pathlib import Path
 import numpy as np
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
+from auxreid.applicability import not_applicable, remarks
 from auxreid.config import BASELINES, REFERENCE_ROW
+from auxreid.data.frames import open_frames
 from auxreid.evaluation.cmc_figure import CURVE_RANKS, cmc_figure
-from auxreid.evaluation.comparison import (
-    Comparison,
-    Row,
-    csv_table,
-    display_table,
-    markdown_table,
-    note,
-    read_comparison,
-)
-from auxreid.evaluation.comparison_figures import bar_figure
+from auxreid.evaluation.comparison import Comparison, Row, read_comparison
+from auxreid.evaluation.comparison_figures import bar_figure, difference_figure
+from auxreid.evaluation.comparison_tables import DisplayTable, csv_table, display_tables, markdown_tables, remark_lines
+from auxreid.evaluation.gained_lost import draw_changes, read_changes
+from auxreid.evaluation.ranked_lists import save_jpeg
 from auxreid.evaluation.ranking import cmc_curve
-from auxreid.evaluation.scores import read_ranked
 from auxreid.graph import load_study
-from auxreid.tracking.stage import stage_run
+from auxreid.tracking.stage import Run, stage_run
 
 RESULTS = Path("results")
 UNBOUNDED = 10_000  # characters; rich measures a table within some width
@@ -35,42 +32,92 @@ SUMMARY = ("mAP", "CMC_1")
 
 def main(dataset: str) -> None:
     config = load_study()
-    forms = dict.fromkeys(BASELINES, "") | {name: row.form for name, row in config.ablations.items()}
-    params = {"rows": list(forms), "seeds": list(config.study.seeds)}
-    with stage_run("compare", dataset, dataset=dataset, params=params) as run:
+    forms = dict.fromkeys(BASELINES, "") | {name: config.ablations[name].form for name in config.rows}
+    seeds = {name: config.seeds(name) for name in forms}
+    excluded = not_applicable(config, dataset)  # row -> why the data set cannot have it
+    told = remarks(config, dataset)  # row -> what the reader has to know about how it was run
+    params = {"seeds": {name: list(some) for name, some in seeds.items()}, "compare": config.compare.model_dump()}
+    with stage_run("compare", dataset, dataset=dataset, params={"rows": list(forms)} | params) as run:
         layout = config.datasets[dataset].layout
-        comparison = read_comparison(RESULTS, dataset, layout, forms, config.study.seeds, REFERENCE_ROW)
+        comparison = read_comparison(
+            RESULTS,
+            dataset,
+            layout,
+            forms,
+            seeds,
+            REFERENCE_ROW,
+            settings=config.compare,
+            not_applicable=excluded,
+            remarks=told,
+        )
         (run.out / "table.csv").write_text(csv_table(comparison), encoding="utf-8")
-        (run.out / "table.md").write_text(markdown_table(comparison), encoding="utf-8")
-        bar_figure(comparison).savefig(run.figure("rows.png"))
-        curves = {row.name: mean_curve(row) for row in comparison.rows}
-        cmc_figure(curves, dataset).savefig(run.figure("cmc.png"))
-        run.summary({f"{row.name}.{metric}": row.mean(metric) / 100 for row in comparison.rows for metric in SUMMARY})
+        (run.out / "table.md").write_text(markdown_tables(comparison), encoding="utf-8")
+        draw(run, comparison)
+        run.summary(summary(comparison))
         run.artifact("table.csv")
         run.artifact("table.md")
     show(comparison)
 
 
+def draw(run: Run, comparison: Comparison) -> None:
+    """Bars, CMC curves, differences with intervals, and per row the queries that gained and lost most."""
+    dataset, reference = comparison.dataset, comparison.reference
+    bar_figure(comparison).savefig(run.figure("rows.png"))
+    cmc_figure({row.name: mean_curve(row) for row in comparison.rows}, dataset).savefig(run.figure("cmc.png"))
+    if not comparison.differences:
+        return
+    difference_figure(comparison).savefig(run.figure("differences.png"))
+    frames = open_frames(RESULTS / "ingest" / dataset / "frames.arrow")
+    for row in comparison.rows:
+        if row.name not in comparison.differences:
+            continue
+        changes = read_changes(RESULTS, row, reference, comparison.settings.pictures)
+        if changes:
+            names = (f"{reference.name}, seed {comparison.differences[row.name].seeds[0]}", row.name)
+            save_jpeg(draw_changes(changes, names, frames), run.figure(f"gained_lost/{row.name}.jpg"))
+
+
 def mean_curve(row: Row) -> np.ndarray:
     """CMC curve averaged over seeds, float64 [k]."""
     ranks = min(CURVE_RANKS, *(one.gallery for one in row.scores))
-    ranked = [read_ranked(RESULTS, one.dataset, one.ablation, one.seed) for one in row.scores]
-    return np.mean([cmc_curve(one, ranks) for one in ranked], axis=0)
+    return np.mean([cmc_curve(one.ranked, ranks) for one in row.queries], axis=0)
+
+
+def summary(comparison: Comparison) -> dict[str, float]:
+    """Final metrics by "<row>.<name>", as fractions of 1."""
+    metrics: dict[str, float] = {}
+    for row in comparison.rows:
+        found = {metric: row.mean(metric) for metric in SUMMARY}
+        found |= {f"reranked_{metric}": row.mean(metric, reranked=True) for metric in SUMMARY if row.is_reranked}
+        difference = comparison.differences.get(row.name)
+        if difference is not None:
+            low, high = difference.interval.low, difference.interval.high
+            found |= {"difference": difference.value, "difference_low": low, "difference_high": high}
+            metrics |= {f"{row.name}.p": difference.p, f"{row.name}.p_holm": difference.p_holm}
+        metrics |= {f"{row.name}.{name}": value / 100 for name, value in found.items()}
+    return metrics
 
 
 def show(comparison: Comparison) -> None:
-    """Print the table at its full width: a figure cut short is worse than a long line."""
-    headings, lines = display_table(comparison)
-    table = Table(title=comparison.dataset, box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    for number, heading in enumerate(headings):
-        table.add_column(heading, justify="left" if number < 2 else "right", no_wrap=True)
-    for line in lines:
-        table.add_row(*line)
+    """Print the tables with what the reader has to know."""
     console = Console()
+    for one in display_tables(comparison):
+        show_table(console, one)
+    for line in remark_lines(comparison):
+        console.print(f"- {line}", highlight=False, markup=False)
+
+
+def show_table(console: Console, one: DisplayTable) -> None:
+    """Print a table at its full width: a figure cut short is worse than a long line."""
+    table = Table(title=one.title, box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for number, heading in enumerate(one.headings):
+        table.add_column(heading, justify="left" if number < one.texts else "right", no_wrap=True)
+    for line in one.lines:
+        table.add_row(*map(escape, line))
     needed = console.measure(table, options=console.options.update(width=UNBOUNDED)).maximum
     console.width = max(console.width, needed)
     console.print(table)
-    console.print(note(comparison), highlight=False)
+    console.print(one.note, highlight=False)
 
 
 if __name__ == "__main__":

@@ -5,22 +5,40 @@ usage: python pipeline/evaluate.py DATASET ABLATION SEED
 
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from auxreid.clip.checkpoints import load_image_encoder, read_fusion
 from auxreid.clipreid.fused_embedding import embed_for_ranking
+from auxreid.config import RerankingConfig
 from auxreid.data.frames import Frames
 from auxreid.evaluation.cmc_figure import CURVE_RANKS, cmc_figure
 from auxreid.evaluation.protocols import Entities, open_evaluated, query_and_gallery
-from auxreid.evaluation.ranked_lists import chosen_queries, draw_lists, frame_captions, ranked_list, save_jpeg
-from auxreid.evaluation.ranking import RankedQueries, cmc_curve, rank_queries, squared_distances, summarise
-from auxreid.evaluation.scores import Scores, query_table, write_scores
+from auxreid.evaluation.ranked_lists import (
+    chosen_queries,
+    draw_lists,
+    first_places,
+    frame_captions,
+    ranked_list,
+    save_jpeg,
+)
+from auxreid.evaluation.ranking import (
+    RankedQueries,
+    cmc_curve,
+    rank_blocks,
+    rank_queries,
+    squared_distances,
+    summarise,
+)
+from auxreid.evaluation.reranking import rerank_blocks
+from auxreid.evaluation.scores import Places, Scores, query_table, write_scores
 from auxreid.graph import build_graph, load_study, split_of
 from auxreid.tracking.stage import stage_run
 
 RESULTS = Path("results")
+JUNK = -1  # an identity that takes no part
 
 
 def main(dataset: str, ablation: str, seed: str) -> None:
@@ -40,25 +58,48 @@ def main(dataset: str, ablation: str, seed: str) -> None:
         query, gallery = query_and_gallery(frames, embedding, body.protocol)
         distances = squared_distances(query.embedding, gallery.embedding)
         ranked = rank_queries(distances, query.identity, gallery.identity, query.group, gallery.group)
+        places = first_places(distances, query, gallery)
+        del distances  # several gigabytes for a large gallery, and re-ranking needs room
+        metrics, reranked = rounded(ranked), reranked_metrics(query, gallery, settings.reranking)
 
-        metrics = {name: round(value, 6) for name, value in summarise(ranked).items()}
-        (run.out / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
-        scores = Scores(dataset, ablation, int(seed), body.protocol, split, len(query), len(gallery), metrics)
-        write_scores(RESULTS, scores, per_query(frames, query, ranked))
-        run.summary(metrics)
-        ranks = min(CURVE_RANKS, len(gallery))
+        searched = int((gallery.identity != JUNK).sum())
+        scores = Scores(dataset, ablation, int(seed), body.protocol, split, len(query), searched, metrics, reranked)
+        write_scores(RESULTS, scores, per_query(frames, query, ranked, places))
+        everything = metrics | {f"reranked_{name}": value for name, value in (reranked or {}).items()}
+        (run.out / "metrics.json").write_text(json.dumps(everything, indent=2) + "\n", encoding="utf-8")
+        run.summary(everything)
+        ranks = min(CURVE_RANKS, searched)
         cmc_figure({ablation: cmc_curve(ranked, ranks)}, f"{dataset}, {ablation}").savefig(run.figure("cmc.png"))
         captions = frame_captions(frames)
         for kind, chosen in chosen_queries(ranked, settings.pictures, int(seed)).items():
-            lists = [ranked_list(position, query, gallery, distances, ranked, captions) for position in chosen]
+            lists = [ranked_list(position, query, places, ranked, captions) for position in chosen]
             if lists:
                 save_jpeg(draw_lists(lists, frames.image), run.figure(f"ranked_lists/{kind}.jpg"))
 
 
-def per_query(frames: Frames, query: Entities, ranked: RankedQueries):
-    """The table of every query's figures."""
+def rounded(ranked: RankedQueries) -> dict[str, float]:
+    """The figures, to six digits."""
+    return {name: round(value, 6) for name, value in summarise(ranked).items()}
+
+
+def reranked_metrics(query: Entities, gallery: Entities, settings: RerankingConfig | None) -> dict[str, float] | None:
+    """The figures after k-reciprocal re-ranking, without the counts of queries; None where it is switched off.
+
+    Junk is nobody's neighbour: it is no part of the gallery that is searched, and would change the others' ranks.
+    """
+    if settings is None:
+        return None
+    kept = gallery.identity != JUNK
+    blocks = rerank_blocks(query.embedding, gallery.embedding[kept], **settings.model_dump())
+    metrics = rounded(rank_blocks(blocks, query.identity, gallery.identity[kept], query.group, gallery.group[kept]))
+    return {name: value for name, value in metrics.items() if not name.startswith("queries")}
+
+
+def per_query(frames: Frames, query: Entities, ranked: RankedQueries, places: Sequence[tuple[np.ndarray, np.ndarray]]):
+    """The table of every query's figures and first places."""
     sizes = np.array([len(members) for members in query.members])
-    return query_table(ranked, frames.frame_id[query.representative], sizes, query.identity, query.group)
+    named = [Places(frames.frame_id[shown], is_true) for shown, is_true in places]
+    return query_table(ranked, frames.frame_id[query.representative], sizes, query.identity, query.group, named)
 
 
 if __name__ == "__main__":

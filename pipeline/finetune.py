@@ -7,15 +7,18 @@ import sys
 
 import numpy as np
 from safetensors.torch import load_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from auxreid.clip.checkpoints import FusionHeader, load_image_encoder, save_tower
+from auxreid.clip.embed import camera_places
+from auxreid.clip.vit_variants import adapt_vit, training_cameras
 from auxreid.clipreid.pose_fusion import PoseFusion
 from auxreid.clipreid.pose_inputs import open_pose
 from auxreid.clipreid.projector_figure import projector_figure
 from auxreid.clipreid.stage2 import PoseBranch, finetune_encoder
 from auxreid.clipreid.supervision import build_supervision
 from auxreid.clipreid.training_set import training_set
+from auxreid.data.frames import open_frames
 from auxreid.errors import DataError
 from auxreid.graph import build_graph, load_study, split_of
 from auxreid.seeding import seed_everything
@@ -34,9 +37,11 @@ def main(dataset: str, ablation: str, seed: str) -> None:
         params["prompts_key"] = f"{dataset}-{row.prompts}-{seed}"
     with stage_run("finetune", key, dataset=dataset, params=params, ablation=ablation, seed=int(seed)) as run:
         files, split = build_graph(config)["finetune"][key], split_of(config, dataset, int(seed))
-        frames, classes, names = training_set(f"results/ingest/{dataset}/frames.arrow", split)
+        source = f"results/ingest/{dataset}/frames.arrow"
+        frames, classes, names = training_set(source, split)
         texts = None if row.prompts is None else read_texts(files["prompts"], names)
-        encoder = load_image_encoder(files["start"])
+        encoder = adapt_encoder(load_image_encoder(files["start"]), row.vit, frames, int(seed))
+        camera_places(encoder, open_frames(source, split).where(("query", "gallery")))  # unseen: fail before training
         supervision = build_supervision(frames, classes, texts, row, settings.smoothing)
         pose, header = open_branch(row.pose, files["pose"], frames, encoder.dims[2], int(seed))
         curves = Curves(run)
@@ -56,6 +61,15 @@ def read_texts(path: str, names: np.ndarray) -> Tensor:
     if not np.array_equal(prompts["identities"].numpy(), names):
         raise DataError(f"{path}: holds texts of other identities than the training frames have")
     return prompts["texts"]
+
+
+def adapt_encoder(encoder: nn.Module, vit, frames, seed: int) -> nn.Module:
+    """The encoder as the row's `vit` wants it; as it is where the row has none. `frames` are the training frames."""
+    if vit is None:
+        return encoder
+    seed_everything(seed)  # the cameras' vectors
+    cameras = () if vit.camera_embedding is None else training_cameras(frames)
+    return adapt_vit(encoder, vit, (encoder.input_config.height, encoder.input_config.width), cameras)
 
 
 def open_branch(pose, path: str, frames, width: int, seed: int) -> tuple[PoseBranch | None, FusionHeader | None]:

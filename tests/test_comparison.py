@@ -1,115 +1,317 @@
 """Score files, and the tables and figures that are made of them."""
 
 import csv
+import importlib.util
 import io
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
+import yaml
 from PIL import Image
 
-from auxreid.errors import DataError
+from auxreid.config import CompareConfig, parse_config
+from auxreid.errors import ConfigError, DataError
 from auxreid.evaluation.cmc_figure import cmc_figure
-from auxreid.evaluation.comparison import csv_table, display_table, markdown_table, read_comparison
-from auxreid.evaluation.comparison_figures import bar_figure
-from auxreid.evaluation.ranking import RankedQueries
-from auxreid.evaluation.scores import Scores, query_table, read_ranked, read_scores, score_files, write_scores
+from auxreid.evaluation.comparison import read_comparison
+from auxreid.evaluation.comparison_figures import bar_figure, difference_figure
+from auxreid.evaluation.comparison_tables import csv_table, display_tables, markdown_tables, remark_lines
+from auxreid.evaluation.ranking import RankedQueries, summarise
+from auxreid.evaluation.scores import (
+    Places,
+    Scores,
+    query_table,
+    read_places,
+    read_queries,
+    read_scores,
+    score_files,
+    write_scores,
+)
 from auxreid.evaluation.thesis import TABLE_2
+from auxreid.tracking.record import check_name
 
+ROOT = Path(__file__).parent.parent
 FORMS = {"untrained": "", "pretrained": "", "visual_only": "thesis", "clip_reid": "thesis", "keypoints": "corrected"}
+SEEDS = {name: (0, 1) for name in FORMS}
+SETTINGS = CompareConfig(resamples=500, flips=199)
+RERANKED_GAIN = 0.05
 
 
-def figures(mAP):
-    return {"mAP": mAP, "mINP": mAP / 2, "CMC_1": mAP, "CMC_5": mAP, "CMC_10": 1.0, "CMC_20": 1.0, "queries": 3}
+def precisions(mean, queries=40, seed=0):
+    """APs of that mean, one of them missing: (query 3 has no true match)."""
+    values = np.random.default_rng(seed).uniform(-0.08, 0.08, queries)
+    values += mean - np.delete(values, 3).mean()
+    values[3] = np.nan
+    return values
 
 
-def put(root, ablation, seed, mAP, dataset="d", queries=3):
-    ranked = RankedQueries(
-        np.array([1.0, np.nan, 0.25]), np.array([1.0, np.nan, 0.25]), np.array([1, 0, 4]), np.array([True, False, True])
+def put(root, ablation, seed, precision, dataset="d", reranked=True, first_query=100, gallery=10):
+    """The score files of a row whose queries have these APs (float [q], NaN without a true match)."""
+    valid = ~np.isnan(precision)
+    first = np.where(valid, np.where(precision > 0.3, 1, 4), 0)
+    ranked = RankedQueries(precision, precision, first, valid)
+    numbers = np.arange(first_query, first_query + len(precision))
+    places = [Places(number + 1000 * np.arange(1, 4), np.array([True, False, True])) for number in numbers]
+    ones = np.ones(len(precision), int)
+    table = query_table(ranked, numbers, ones, numbers, ones, places)
+    metrics = summarise(ranked)
+    after = {name: metrics[name] + RERANKED_GAIN for name in metrics if not name.startswith("queries")}
+    scores = Scores(
+        dataset, ablation, seed, "market1501", 0, len(precision), gallery, metrics, after if reranked else None
     )
-    table = query_table(ranked, np.array([4, 5, 6]), np.ones(3), np.array([1, 2, 3]), np.array([1, 1, 2]))
-    write_scores(root, Scores(dataset, ablation, seed, "market1501", 0, queries, 10, figures(mAP)), table)
-    return ranked
+    write_scores(root, scores, table)
+    return scores, ranked
 
 
 @pytest.fixture
 def root(tmp_path):
     for number, name in enumerate(FORMS):
         for seed in (0, 1):
-            put(tmp_path, name, seed, 0.1 * (number + 1) + 0.02 * seed)
+            put(tmp_path, name, seed, precisions(0.1 * (number + 1) + 0.02 * seed, seed=10 * number + seed))
     return tmp_path
 
 
-def compare(root, layout="market1501", seeds=(0, 1), forms=FORMS):
-    return read_comparison(root, "d", layout, forms, seeds, reference="clip_reid")
+def compare(root, layout="market1501", seeds=SEEDS, forms=FORMS, not_applicable=(), remarks=()):
+    return read_comparison(
+        root,
+        "d",
+        layout,
+        forms,
+        seeds,
+        "clip_reid",
+        settings=SETTINGS,
+        not_applicable=dict(not_applicable),
+        remarks=dict(remarks),
+    )
 
 
 def test_score_files_come_back_as_they_were_written(tmp_path):
-    ranked = put(tmp_path, "clip_reid", 3, 0.5)
-    assert read_scores(tmp_path, "d", "clip_reid", 3).metrics == figures(0.5)
-    again = read_ranked(tmp_path, "d", "clip_reid", 3)
-    np.testing.assert_array_equal(again.average_precision, ranked.average_precision)
-    np.testing.assert_array_equal(again.first_match_rank, ranked.first_match_rank)
-    np.testing.assert_array_equal(again.valid, ranked.valid)
+    scores, ranked = put(tmp_path, "clip_reid", 3, precisions(0.5))
+    assert read_scores(tmp_path, "d", "clip_reid", 3) == scores
+    again = read_queries(tmp_path, "d", "clip_reid", 3)
+    assert again.frame_id.tolist() == list(range(100, 140)) == again.identity.tolist()
+    np.testing.assert_array_equal(again.ranked.average_precision, ranked.average_precision)
+    np.testing.assert_array_equal(again.ranked.first_match_rank, ranked.first_match_rank)
+    np.testing.assert_array_equal(again.ranked.valid, ranked.valid)
+
+
+def test_places_of_chosen_queries_come_back_in_the_order_asked(tmp_path):
+    put(tmp_path, "clip_reid", 3, precisions(0.5))
+    places = read_places(tmp_path, "d", "clip_reid", 3, np.array([7, 2]))
+    assert [one.frame_id.tolist() for one in places] == [[1107, 2107, 3107], [1102, 2102, 3102]]
+    assert [one.is_true.tolist() for one in places] == [[True, False, True]] * 2
+
+
+def test_a_table_of_other_columns_is_refused(tmp_path):
+    put(tmp_path, "clip_reid", 0, precisions(0.5))
+    _, path = score_files(tmp_path, "d", "clip_reid", 0)
+    pq.write_table(pq.read_table(path).drop_columns(["place_is_true"]), path)
+    with pytest.raises(DataError, match=r"clip_reid-0.parquet: columns .*, expected .*'place_is_true'"):
+        read_queries(tmp_path, "d", "clip_reid", 0)
 
 
 def test_equal_scores_give_equal_bytes(tmp_path):
     for folder in ("one", "two"):
-        put(tmp_path / folder, "clip_reid", 0, 0.5)
+        put(tmp_path / folder, "clip_reid", 0, precisions(0.5))
     for one, two in zip(
         *(score_files(tmp_path / folder, "d", "clip_reid", 0) for folder in ("one", "two")), strict=True
     ):
         assert one.read_bytes() == two.read_bytes()
 
 
-def test_rows_in_the_given_order_with_mean_and_deviation(root):
-    headings, lines = display_table(compare(root))
-    assert [line[0] for line in lines] == list(FORMS)
-    assert headings == [
-        *("row", "form", "seeds", "mAP", "mINP", "CMC@1", "CMC@5", "CMC@10", "CMC@20"),
-        *("mAP − clip_reid", "thesis's mAP", "thesis's CMC@1"),
+def test_figures_in_the_given_order_with_mean_and_deviation(root):
+    table, _ = display_tables(compare(root))
+    assert [line[0] for line in table.lines] == list(FORMS)
+    assert table.headings == [
+        *("row", "form", "seeds", "mAP", "95 % interval", "CMC@1", "CMC@5", "CMC@10", "mINP"),
+        *("re-ranked mAP", "re-ranked CMC@1"),
     ]
-    untrained, _, visual_only, clip_reid, corrected = lines
+    untrained, *_ = table.lines
     assert untrained[:4] == ["untrained", "-", "2", "11.0 ± 1.4"]  # 10 and 12: deviation sqrt(2)
-    assert untrained[-3:] == ["-30.0", "-", "-"]
-    assert visual_only[-3:] == ["-10.0", "88.1", "94.7"]
-    assert clip_reid[-3:] == ["-", "89.8", "95.7"]
-    assert corrected[-3:] == ["+10.0", "-", "-"]
+    assert untrained[-2] == "16.0" and "±" in untrained[5]  # after re-ranking; CMC@1
+    assert all(len(line) == len(table.headings) for line in table.lines)
+
+
+def test_differences_with_the_thesis_s_beside_them(root):
+    _, table = display_tables(compare(root))
+    assert table.headings == [
+        *("row", "mAP − clip_reid", "95 % interval", "p (Holm)"),
+        *("thesis's mAP", "thesis's CMC@1", "thesis's difference", "inside"),
+    ]
+    untrained, _, visual_only, clip_reid, corrected = table.lines
+    assert untrained[1] == "-30.0" and untrained[3] == "0.020"  # 4 x (1 + 0) / (1 + 199)
+    assert untrained[4:] == ["-"] * 4
+    assert visual_only[1] == "-10.0" and visual_only[4:] == ["88.1", "94.7", "-1.7", "no"]
+    assert clip_reid[1:] == ["-", "-", "-", "89.8", "95.7", "-", "-"]
+    assert corrected[1] == "+10.0" and corrected[4:] == ["-"] * 4
+
+
+def test_the_thesis_s_difference_inside_our_interval(root):
+    for seed in (0, 1):
+        put(root, "visual_only", seed, precisions(0.40 - 0.017 + 0.02 * seed, seed=seed))
+    _, table = display_tables(compare(root))
+    assert table.lines[2][4:] == ["88.1", "94.7", "-1.7", "yes"]
+
+
+def literal_difference(root, name, seeds):
+    """Mean of the paired AP differences over seeds, and the bootstrap interval by the normal approximation."""
+    differences = np.mean(
+        [
+            read_queries(root, "d", name, seed).ranked.average_precision
+            - read_queries(root, "d", "clip_reid", seed).ranked.average_precision
+            for seed in seeds
+        ],
+        axis=0,
+    )
+    kept = 100 * differences[~np.isnan(differences)]
+    half = 1.96 * kept.std() / np.sqrt(len(kept))
+    return kept.mean(), kept.mean() - half, kept.mean() + half
+
+
+def test_differences_are_paired_by_query(root):
+    found = compare(root).differences["visual_only"]
+    value, low, high = literal_difference(root, "visual_only", (0, 1))
+    assert found.value == pytest.approx(value)
+    assert (found.interval.low, found.interval.high) == pytest.approx((low, high), abs=0.3)
+    unpaired = compare(root).intervals["visual_only"]["mAP"]
+    assert low - 0.3 < -10 < high + 0.3 and unpaired.low < 31.0 < unpaired.high
+
+
+def test_rows_with_fewer_seeds_are_paired_on_the_common_ones(root):
+    put(root, "keypoints", 7, precisions(0.9))
+    comparison = compare(root, seeds=SEEDS | {"visual_only": (1,), "keypoints": (1, 7)})
+    one, two = comparison.differences["visual_only"], comparison.differences["keypoints"]
+    assert one.seeds == two.seeds == (1,)
+    assert one.value == pytest.approx(32.0 - 42.0) and two.value == pytest.approx(52.0 - 42.0)
+    figures, _ = display_tables(comparison)
+    assert figures.lines[2][2:4] == ["1", "32.0"] and figures.lines[4][2:4] == ["2", "71.0 ± 26.9"]
+
+
+def test_without_a_common_seed_there_is_no_difference_and_it_is_said(root):
+    put(root, "keypoints", 7, precisions(0.9))
+    comparison = compare(root, seeds=SEEDS | {"keypoints": (7,)})
+    assert "keypoints" not in comparison.differences
+    assert display_tables(comparison)[1].lines[4] == ["keypoints", *["-"] * 7]
+    assert remark_lines(comparison) == ["keypoints: no seed in common with clip_reid, hence no difference"]
+
+
+def test_queries_without_a_match_are_left_out_on_both_sides(root):
+    values = precisions(0.3)
+    values[5] = np.nan  # without a match in this row alone
+    for seed in (0, 1):
+        put(root, "visual_only", seed, values)
+    value, *_ = literal_difference(root, "visual_only", (0, 1))
+    assert compare(root).differences["visual_only"].value == pytest.approx(value)
+
+
+def test_seeds_that_ask_different_queries_are_compared_within_each_seed(tmp_path):
+    forms = {"clip_reid": "thesis", "visual_only": "thesis"}
+    means = {("clip_reid", 0): 0.5, ("clip_reid", 1): 0.7, ("visual_only", 0): 0.4, ("visual_only", 1): 0.2}
+    for number, ((name, seed), mean) in enumerate(means.items()):
+        put(tmp_path, name, seed, precisions(mean, queries=20 + 10 * seed, seed=number), first_query=100 + 15 * seed)
+    comparison = compare(tmp_path, "prid2011", dict.fromkeys(forms, (0, 1)), forms)
+    difference = comparison.differences["visual_only"]
+    assert difference.value == pytest.approx(-30.0)  # the mean of -10 and -50, although there are more queries of -50
+    assert difference.interval.low < -30.0 < difference.interval.high
+    interval = comparison.intervals["clip_reid"]["mAP"]
+    assert interval.low < 60.0 < interval.high
 
 
 def test_one_seed_has_no_deviation_and_other_layouts_no_thesis(root):
-    headings, lines = display_table(compare(root, layout="prid2011", seeds=(1,)))
-    assert not any("thesis" in heading for heading in headings)
-    assert lines[0][3] == "12.0"
-
-
-def test_csv_holds_numbers(root):
-    records = list(csv.DictReader(io.StringIO(csv_table(compare(root)))))
-    assert [record["row"] for record in records] == list(FORMS)
-    assert float(records[3]["mAP"]) == 41.0 and float(records[3]["mAP_std"]) == 1.41
-    assert float(records[3]["mAP_minus_clip_reid"]) == 0.0
-    assert (records[3]["thesis_mAP"], records[0]["thesis_mAP"]) == ("89.8", "")
+    figures, differences = display_tables(compare(root, layout="prid2011", seeds=dict.fromkeys(FORMS, (1,))))
+    assert not any("thesis" in heading for heading in figures.headings + differences.headings)
+    assert figures.lines[0][3] == "12.0"
 
 
 def test_a_corrected_row_never_gets_the_thesis_s_figure(root):
     comparison = compare(root, forms=FORMS | {"visual_only": "corrected"})
-    assert display_table(comparison)[1][2][-2:] == ["-", "-"]
+    assert display_tables(comparison)[1].lines[2][4:] == ["-"] * 4
 
 
-def test_no_reference_row_no_difference(root):
-    headings, _ = display_table(compare(root, forms={"untrained": ""}))
-    assert not any("−" in heading for heading in headings)
+def test_no_reference_row_no_differences(root):
+    comparison = compare(root, forms={"untrained": ""})
+    assert len(display_tables(comparison)) == 1
+    assert "clip_reid" not in csv_table(comparison)
+    with pytest.raises(ValueError, match="no row has a difference"):
+        difference_figure(comparison)
 
 
-def test_markdown_is_a_table_with_its_note(root):
-    text = markdown_table(compare(root))
+def test_without_reranking_there_are_no_such_columns(root):
+    for name in FORMS:
+        for seed in (0, 1):
+            put(root, name, seed, precisions(0.4), reranked=False)
+    comparison = compare(root)
+    assert not any("re-ranked" in heading for heading in display_tables(comparison)[0].headings)
+    assert next(csv.DictReader(io.StringIO(csv_table(comparison))))["reranked_mAP"] == ""
+
+
+def records(comparison):
+    return {record["row"]: record for record in csv.DictReader(io.StringIO(csv_table(comparison)))}
+
+
+def test_csv_holds_numbers(root):
+    comparison = compare(root)
+    found = records(comparison)
+    assert list(found) == list(FORMS)
+    clip_reid, visual_only = found["clip_reid"], found["visual_only"]
+    assert float(clip_reid["mAP"]) == 41.0 and float(clip_reid["mAP_std"]) == 1.41
+    assert float(clip_reid["reranked_mAP"]) == 46.0 and float(clip_reid["reranked_mAP_std"]) == 1.41
+    assert clip_reid["mAP_minus_clip_reid"] == clip_reid["p"] == ""
+    assert float(visual_only["mAP_minus_clip_reid"]) == -10.0
+    assert float(visual_only["mAP_minus_clip_reid_low"]) < -10.0 < float(visual_only["mAP_minus_clip_reid_high"])
+    assert (visual_only["p"], visual_only["p_holm"], visual_only["thesis_inside"]) == ("0.005000", "0.020000", "no")
+    assert visual_only["thesis_mAP_minus_clip_reid"] == "-1.7"
+    assert (clip_reid["thesis_mAP"], found["untrained"]["thesis_mAP"]) == ("89.8", "")
+    for metric in ("mAP", "CMC_1"):
+        interval = comparison.intervals["visual_only"][metric]
+        written = float(visual_only[f"{metric}_low"]), float(visual_only[f"{metric}_high"])
+        assert written == pytest.approx((interval.low, interval.high), abs=0.006)
+        assert interval.low <= comparison.rows[2].mean(metric) <= interval.high
+
+
+def test_rows_that_are_not_applicable_are_listed_with_the_reason(root):
+    forms = FORMS | {"hrnet": "thesis"}
+    comparison = compare(
+        root,
+        forms=forms,
+        not_applicable={"hrnet": "the data set has no keypoints"},
+        remarks={"visual_only": "epoch factor 4 run at 1"},
+    )
+    found = records(comparison)
+    assert (found["hrnet"]["remark"], found["hrnet"]["mAP"]) == ("not applicable: the data set has no keypoints", "")
+    assert (found["hrnet"]["form"], found["hrnet"]["seeds"]) == ("thesis", "0")
+    assert found["visual_only"]["remark"] == "epoch factor 4 run at 1" and found["clip_reid"]["remark"] == ""
+    text = markdown_tables(comparison)
+    assert "| hrnet | thesis | - | - |" in text
+    assert "- hrnet: not applicable: the data set has no keypoints" in text
+    assert "- visual_only: epoch factor 4 run at 1" in text
+
+
+def test_reasons_for_unknown_rows_and_rows_without_seeds_are_refused(root):
+    with pytest.raises(ValueError, match=r"reasons or remarks for \['gone'\]"):
+        compare(root, remarks={"gone": "?"})
+    with pytest.raises(ValueError, match=r"without a seed \['keypoints'\]"):
+        compare(root, seeds=SEEDS | {"keypoints": ()})
+
+
+def test_markdown_is_two_tables_with_their_notes(root):
+    text = markdown_tables(compare(root))
     table = [line for line in text.splitlines() if line.startswith("|")]
-    assert len(table) == 2 + len(FORMS)
-    assert len({line.count("|") for line in table}) == 1
-    assert "3 queries against 10 gallery entries" in text and "whole of Market-1501" in text
+    assert len(table) == 2 * (2 + len(FORMS))
+    assert [line.count("|") for line in table] == [12] * 7 + [9] * 7
+    assert "40 queries against 10 gallery entries" in text and "whole of Market-1501" in text
+    assert "500 resamples" in text and "199 flips" in text and "Holm's correction over the 4 rows" in text
+
+
+def test_equal_scores_give_equal_tables(root):
+    assert csv_table(compare(root)) == csv_table(compare(root))
 
 
 def test_files_of_other_rows_are_left_alone(root):
-    put(root, "abandoned", 0, 0.99)
+    put(root, "abandoned", 0, precisions(0.9))
     (root / "scores" / "d" / "broken-0.json").write_text("{")
     assert [row.name for row in compare(root).rows] == list(FORMS)
 
@@ -130,20 +332,62 @@ def test_broken_and_foreign_files_are_refused(root):
         compare(root)
 
 
-def test_rows_of_different_queries_are_not_compared(root):
-    put(root, "visual_only", 1, 0.5, queries=4)
-    with pytest.raises(DataError, match=r"visual_only-1.json: .* cannot be compared"):
+@pytest.mark.parametrize(
+    ("change", "fault"),
+    [
+        ({"queries": 41}, "queries 41 and 40"),
+        ({"gallery": 11}, "gallery 11 and 10"),
+        ({"first_query": 101}, "frame_id of 40 queries, the first is query 0: 101 and 100"),
+    ],
+)
+def test_rows_of_different_queries_are_not_compared_and_both_files_are_named(root, change, fault):
+    change = dict(change)
+    put(root, "visual_only", 1, precisions(0.3, queries=change.pop("queries", 40)), **change)
+    files = r"visual_only-1.parquet and .*untrained-1.parquet cannot be compared"
+    with pytest.raises(DataError, match=f"{files}, run dvc repro: {fault}"):
         compare(root)
 
 
 def test_figures_are_pictures(root, tmp_path):
     comparison = compare(root)
     bar_figure(comparison).savefig(tmp_path / "bars.png")
+    difference_figure(comparison).savefig(tmp_path / "differences.png")
     curves = {name: np.linspace(0.2, 1, 10) for name in FORMS}
     cmc_figure(curves, "d").savefig(tmp_path / "cmc.png")
-    for name in ("bars.png", "cmc.png"):
+    for name in ("bars.png", "cmc.png", "differences.png"):
         assert min(Image.open(tmp_path / name).size) > 200
         assert (tmp_path / name).stat().st_size < 400_000
+
+
+def test_the_forest_plot_shows_each_difference_its_interval_and_the_thesis_s(root):
+    comparison = compare(root)
+    axes = difference_figure(comparison).axes[0]
+    assert [label.get_text() for label in axes.get_yticklabels()] == list(comparison.differences)
+    *intervals, ours, thesis = axes.lines[1:]  # the first line is the zero
+    for one, line in zip(comparison.differences.values(), intervals, strict=True):
+        assert list(line.get_xdata()) == [one.interval.low, one.interval.high]
+    assert list(ours.get_xdata()) == [one.value for one in comparison.differences.values()]
+    assert list(thesis.get_xdata()) == [pytest.approx(-1.7)] and list(thesis.get_ydata()) == [2]
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        ("compare.level", 1.0, "compare.level = 1.0: Input should be less than 1"),
+        ("compare.flips", 0, "compare.flips = 0: Input should be greater than 0"),
+        ("recipes.sample_people.evaluate.reranking", {"k1": 0}, "evaluate.reranking.k1 = 0: Input should be greater"),
+        ("recipes.sample_people.evaluate.reranking", {"weight": 2}, "reranking.weight = 2: Input should be less"),
+    ],
+)
+def test_wrong_settings_are_named(path, value, message):
+    raw = yaml.safe_load((ROOT / "params.yaml").read_text())
+    *parents, last = path.split(".")
+    body = raw
+    for parent in parents:
+        body = body[parent]
+    body[last] = value
+    with pytest.raises(ConfigError, match=message):
+        parse_config(raw)
 
 
 def test_table_2_is_the_thesis_s():
@@ -151,3 +395,29 @@ def test_table_2_is_the_thesis_s():
     assert TABLE_2["clip_reid"] == (120, 89.8, 95.7)
     assert TABLE_2["attribute_smoothing_both"] == (120, 16.7, 29.8)
     assert max(row.mAP for row in TABLE_2.values()) == TABLE_2["clip_reid"].mAP
+
+
+STAGE = """
+import sys
+sys.path.insert(0, {pipeline!r})
+import compare
+print(*sorted({{"torch", "timm", "mmpose", "mlflow", "pandas"}} & set(sys.modules)))
+"""
+
+
+def test_the_stage_starts_without_the_packages_of_training():
+    code = STAGE.format(pipeline=str(ROOT / "pipeline"))
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == ""
+
+
+def test_the_record_gets_differences_and_p_values_under_names_that_mlflow_takes(root):
+    specification = importlib.util.spec_from_file_location("compare_stage", ROOT / "pipeline/compare.py")
+    stage = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(stage)
+    found = stage.summary(compare(root))
+    assert all(check_name(name, "metric") for name in found)
+    assert found["visual_only.mAP"] == pytest.approx(0.31) and found["visual_only.reranked_mAP"] == pytest.approx(0.36)
+    assert found["visual_only.difference"] == pytest.approx(-0.10) and found["visual_only.p"] == 0.005
+    assert found["visual_only.p_holm"] == pytest.approx(0.02)
+    assert not any(name.startswith("clip_reid.difference") for name in found)

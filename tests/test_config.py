@@ -45,7 +45,7 @@ def test_the_repository_is_valid():
         (
             "ablations.clip_reid.prompts",
             "learnt",
-            r"ablations.clip_reid.prompts = 'learnt': not in prompts \(attribute_sentences",
+            r"ablations.clip_reid.prompts = 'learnt': not in prompts \(attrib",
         ),
         ("ablations.clip_reid.form", "best", r"ablations.clip_reid.form = 'best': .*'thesis', 'corrected' or 'added'"),
         ("ablations.clip_reid.finetune", {"margn": 1}, r"clip_reid.finetune \(on sample_people\): margn = 1: Extra"),

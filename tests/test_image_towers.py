@@ -3,11 +3,14 @@
 import open_clip
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import nn
 from torch.nn import functional as F
 
 from auxreid.clip.build import build_towers, read_weights
 from auxreid.clip.checkpoints import load_image_encoder, load_text_tower, save_tower
-from auxreid.clip.image_towers import ResNetTower, ViTTower, resize_positions
+from auxreid.clip.image_towers import ResNetTower, ViTTower, patch_grid, resize_positions
 from auxreid.config import InputConfig, OpenClipEncoder, ResNetEncoderConfig, TextConfig, TimmEncoderConfig
 from auxreid.errors import ConfigError, DataError
 
@@ -85,6 +88,33 @@ def test_positions_are_resized_bilinearly_and_the_class_position_stays():
     torch.testing.assert_close(resize_positions(positions, (3, 3)), positions)
     with pytest.raises(ValueError, match="7 positions do not form a square"):
         resize_positions(torch.zeros(8, 2), (2, 2))
+
+
+@pytest.mark.parametrize("source, grid", [((3, 5), (7, 4)), ((16, 8), (21, 10)), ((4, 2), (4, 3))])
+def test_positions_of_a_grid_that_is_not_square_are_resized_as_an_image(source, grid):
+    positions = torch.randn(1 + source[0] * source[1], 6, generator=torch.Generator().manual_seed(0))
+    resized = resize_positions(positions, grid, source)
+    for channel in range(6):
+        image = positions[1:, channel].reshape(1, 1, *source)
+        expected = F.interpolate(image, size=grid, mode="bilinear", align_corners=False).flatten()
+        torch.testing.assert_close(resized[1:, channel], expected)
+    assert torch.equal(resized[0], positions[0])
+
+
+def test_resizing_by_hand_from_two_by_one():
+    positions = torch.tensor([[9.0], [0.0], [8.0]])
+    # from 2 to 4 rows: at -1/4 (clamped), 1/4, 3/4 and 5/4 (clamped) of the way from the first row to the second
+    assert resize_positions(positions, (4, 1), (2, 1)).flatten().tolist() == [9.0, 0.0, 2.0, 6.0, 8.0]
+    assert resize_positions(positions, (1, 2), (1, 2)) is positions
+    with pytest.raises(ValueError, match="2 positions do not form a grid of 2 x 2"):
+        resize_positions(positions, (4, 1), (2, 2))
+
+
+@given(st.integers(8, 70), st.integers(8, 70), st.integers(1, 8), st.integers(1, 8))
+def test_the_grid_is_what_the_convolution_puts_out(height, width, patch, stride):
+    patches = nn.Conv2d(1, 1, patch, stride, device="meta")
+    out = patches(torch.empty(1, 1, height, width, device="meta"))
+    assert patch_grid((height, width), patches) == tuple(out.shape[2:])
 
 
 def test_checkpoints_give_equal_features_back(tmp_path):

@@ -17,6 +17,7 @@ from auxreid.sample.people_set import render_people
 
 ROOT = Path(__file__).parent.parent
 PARTS = ("dvc.yaml", "params.yaml", "pipeline", "src", ".dvc/config", ".dvcignore", ".gitignore")
+ROWS = ("visual_only", "clip_reid", "clip_reid_twice", "keypoints_mean_norm_corrected")
 pytestmark = pytest.mark.slow
 
 
@@ -53,6 +54,7 @@ class Clone:
 
 def shrink(params: dict) -> None:
     """The sample's recipes at a size that only proves that the links hold."""
+    params["study"]["rows"] = list(ROWS)
     params["datasets"]["sample_people"] |= {"shared_identities": 16, "min_frames": 3}
     people, dogs = params["recipes"]["sample_people"], params["recipes"]["sample_dogs"]
     people["input"] |= {"height": 64, "width": 32}
@@ -103,7 +105,7 @@ def test_keypoints_cover_every_packed_image(clone):
 
 def test_the_table_has_every_row(clone):
     lines = (clone.root / "results/compare/sample_people/table.csv").read_text().splitlines()
-    assert [line.split(",")[0] for line in lines[1:]] == ["untrained", "pretrained", "visual_only", "clip_reid"]
+    assert [line.split(",")[0] for line in lines[1:]] == ["untrained", "pretrained", *ROWS]
 
 
 def test_nothing_is_left_to_do_and_a_second_repro_runs_nothing(clone):
@@ -111,16 +113,29 @@ def test_nothing_is_left_to_do_and_a_second_repro_runs_nothing(clone):
     assert clone.repro() == []
 
 
-def test_an_edit_of_one_ablation_reruns_its_chain_and_compare_alone(clone):
+@pytest.mark.parametrize("row", ["visual_only", "keypoints_mean_norm_corrected"])
+def test_an_edit_of_one_ablation_reruns_its_chain_and_compare_alone(clone, row):
     before = (clone.root / "params.yaml").read_text()
-    clone.edit(lambda params: params["ablations"]["visual_only"].update(finetune={"lr": 1.0e-4}))
+    clone.edit(lambda params: params["ablations"][row].update(finetune={"lr": 1.0e-4}))
     assert clone.repro() == [
-        "finetune@sample_people-visual_only-0",
-        "evaluate@sample_people-visual_only-0",
+        f"finetune@sample_people-{row}-0",
+        f"evaluate@sample_people-{row}-0",
         "compare@sample_people",
     ]
     (clone.root / "params.yaml").write_text(before)
     assert clone.repro() == []  # the former results come back from the run cache
+
+
+def test_an_edit_of_a_prompts_variant_reruns_the_rows_that_share_it(clone):
+    before = (clone.root / "params.yaml").read_text()
+    clone.edit(lambda params: params["prompts"]["learned"].update(tokens=2))
+    shared = ("clip_reid", "clip_reid_twice", "keypoints_mean_norm_corrected")
+    expected = {f"{stage}@sample_people-{row}-0" for stage in ("finetune", "evaluate") for row in shared}
+    expected |= {f"prompts@sample_people-{variant}-0" for variant in ("learned", "learned_twice")}
+    executed = clone.repro()
+    assert set(executed) == expected | {"compare@sample_people"} and len(executed) == len(set(executed))
+    (clone.root / "params.yaml").write_text(before)
+    assert clone.repro() == []
 
 
 def test_a_new_ablation_without_plan_is_a_clear_error(clone):

@@ -14,6 +14,7 @@ from auxreid.evaluation.ranked_lists import (
     WRONG,
     chosen_queries,
     draw_lists,
+    first_places,
     frame_captions,
     ranked_list,
     save_jpeg,
@@ -166,8 +167,8 @@ def test_best_worst_and_random_queries(tmp_path):
 
 def test_pictures_frame_true_matches_green_and_wrong_ones_red(tmp_path):
     frames, query, gallery, distances, ranked = ranked_people(tmp_path / "frames.arrow")
-    captions = frame_captions(frames)
-    one = ranked_list(0, query, gallery, distances, ranked, captions)
+    places = first_places(distances, query, gallery)
+    one = ranked_list(0, query, places, ranked, frame_captions(frames))
     assert one[0].is_true is None and len(one) == 11
     assert one[0].caption.endswith(f"AP {ranked.average_precision[0]:.3f}")
     identities = frames.identity[[entry.frame for entry in one[1:]]]
@@ -185,7 +186,7 @@ def test_picture_files_are_small_and_deterministic(tmp_path):
     rng = np.random.default_rng(0)
     frames, query, gallery, distances, ranked = ranked_people(tmp_path / "frames.arrow")
     captions = frame_captions(frames)
-    lists = [ranked_list(q, query, gallery, distances, ranked, captions) for q in range(8)]
+    lists = [ranked_list(q, query, first_places(distances, query, gallery), ranked, captions) for q in range(8)]
     noisy = [rng.integers(0, 255, (128, 64, 3), np.uint8) for _ in range(len(frames))]  # the worst case for JPEG
     for name in ("one.jpg", "two.jpg"):
         save_jpeg(draw_lists(lists, noisy.__getitem__), tmp_path / name)

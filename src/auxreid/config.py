@@ -183,10 +183,19 @@ class FinetuneConfig(Section):
         return self
 
 
+class RerankingConfig(Section):
+    """k-reciprocal re-ranking: sizes of the neighbourhoods, and the weight of the original distance."""
+
+    k1: PositiveInt = 20
+    k2: PositiveInt = 6
+    weight: Fraction = 0.3
+
+
 class EvaluateConfig(Section):
-    """Pictures of an evaluation."""
+    """Pictures and re-ranking of an evaluation."""
 
     pictures: NonNegativeInt = 8  # queries of each kind (best, worst, random) in the ranked-list pictures
+    reranking: RerankingConfig | None = RerankingConfig()  # a second set of figures; null: none
 
 
 class PoseConfig(Section):
@@ -318,6 +327,12 @@ class ViTConfig(Section):
     patch_stride: PositiveInt | None = None  # below the patch size: overlapping patches (OLP)
     camera_embedding: NonNegativeFloat | None = None  # weight of a learned vector per camera (SIE)
 
+    @model_validator(mode="after")
+    def _changes_something(self) -> "ViTConfig":
+        if self.patch_stride is None and self.camera_embedding is None:
+            raise ValueError("names neither patch_stride nor camera_embedding; leave vit out")
+        return self
+
 
 class AblationConfig(Section):
     """A row of Table 2, or one beside it: only what differs from CLIP-ReID."""
@@ -341,6 +356,16 @@ class AblationConfig(Section):
         return self
 
 
+class CompareConfig(Section):
+    """How the rows of the study are told apart."""
+
+    level: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.95  # of the intervals
+    resamples: PositiveInt = 2000  # of the queries, for the intervals
+    flips: PositiveInt = 10_000  # of the differences' signs, for the p-values
+    seed: NonNegativeInt = 0  # of both
+    pictures: NonNegativeInt = 4  # queries per row that gained most, and as many that lost most
+
+
 class Config(Section):
     """All of params.yaml."""
 
@@ -349,6 +374,7 @@ class Config(Section):
     recipes: dict[Name, RecipeConfig]
     prompts: dict[Name, PromptVariant]
     ablations: dict[Name, AblationConfig]
+    compare: CompareConfig = CompareConfig()
 
     def recipe(self, dataset: str) -> RecipeConfig:
         """The recipe that a data set names."""

@@ -8,6 +8,7 @@ from torch import nn
 
 from auxreid.clip.build import build_towers
 from auxreid.clip.text_tower import TextTower
+from auxreid.clip.vit_variants import ViTVariant, adapt_vit, variant_of
 from auxreid.config import EncoderConfig, InputConfig, PoseFusionConfig, Section
 from auxreid.errors import DataError
 
@@ -26,6 +27,7 @@ class TowerHeader(Section):
 
     encoder: EncoderConfig
     input: InputConfig
+    vit: ViTVariant | None = None  # None: the plain tower
     fusion: FusionHeader | None = None
 
 
@@ -33,7 +35,9 @@ def save_tower(
     tower: nn.Module, path: Path, encoder, input_config, fusion: tuple[nn.Module, FusionHeader] | None = None
 ) -> None:
     """Write a tower's weights, and those of the fusion that was trained with it; the file appears by rename."""
-    header = TowerHeader(encoder=encoder, input=input_config, fusion=fusion[1] if fusion else None)
+    header = TowerHeader(
+        encoder=encoder, input=input_config, vit=variant_of(tower), fusion=fusion[1] if fusion else None
+    )
     state = tower.state_dict()
     if fusion is not None:
         state |= {FUSION + name: tensor for name, tensor in fusion[0].state_dict().items()}
@@ -50,7 +54,10 @@ def load_image_encoder(path: str | Path) -> nn.Module:
         DataError: the file is missing or no checkpoint of this project.
     """
     header, tensors = _read(Path(path))
-    image, _ = build_towers(header.encoder, (header.input.height, header.input.width), weights=False)
+    size = (header.input.height, header.input.width)
+    image, _ = build_towers(header.encoder, size, weights=False)
+    if header.vit is not None:
+        image = adapt_vit(image, header.vit, size, header.vit.cameras)
     image.load_state_dict({name: tensor for name, tensor in tensors.items() if not name.startswith(FUSION)})
     image.encoder_config, image.input_config = header.encoder, header.input
     return image.eval()

@@ -1,21 +1,67 @@
-"""Features of many frames by a frozen encoder."""
+"""Features of frames by an encoder, with or without its cameras."""
 
+from collections.abc import Callable
+
+import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
+from auxreid.clip.image_towers import Features
 from auxreid.clip.images import PlainImages, loader, normalise
+from auxreid.errors import DataError
 from auxreid.progress import track
 
 
 @torch.no_grad()
 def encode_frames(encoder: nn.Module, frames, input_config, batch_size: int = 128) -> tuple[torch.Tensor, ...]:
-    """(f1 [n, d1], f2 [n, d2], f3 [n, d3]) of every frame, float32 on the CPU, without augmentation."""
+    """(f1 [n, d1], f2 [n, d2], f3 [n, d3]) of every frame, float32 on the CPU, without augmentation.
+
+    Raises:
+        DataError: as :func:`camera_places`.
+    """
     device = next(encoder.parameters()).device
     encoder.eval().to(memory_format=torch.channels_last)
+    encode = row_encoder(encoder, frames)
     images = PlainImages(frames, input_config.height, input_config.width)
-    batches = loader(images, batch_size=batch_size, shuffle=False)
+    rows = np.array_split(np.arange(len(frames)), range(batch_size, len(frames), batch_size))
+    batches = loader(images, batch_sampler=rows)
     parts = [
-        [f.float().cpu() for f in encoder(normalise(batch.to(device), input_config))]
-        for batch in track(batches, "encoding batches")
+        [f.float().cpu() for f in encode(normalise(batch.to(device), input_config), part)]
+        for batch, part in zip(track(batches, "encoding batches"), rows, strict=True)
     ]
     return tuple(torch.cat(column) for column in zip(*parts, strict=True))
+
+
+def row_encoder(encoder: nn.Module, frames) -> Callable[[Tensor, np.ndarray], Features]:
+    """`encode(images, rows)`: features of images [b, 3, h, w] that are the rows [b] of `frames`.
+
+    An encoder with a camera embedding is told their cameras, any other sees the images alone.
+
+    Raises:
+        DataError: as :func:`camera_places`.
+    """
+    places = camera_places(encoder, frames)
+    if places is None:
+        return lambda images, rows: encoder(images)
+    return lambda images, rows: encoder(images, places[rows].to(images.device))
+
+
+def camera_places(encoder: nn.Module, frames) -> Tensor | None:
+    """The place of each frame's camera among those that an encoder knows, int64 [n]; None where it asks for none.
+
+    Raises:
+        DataError: a frame is of another camera; names the data set, the camera and the frame.
+    """
+    cameras = getattr(encoder, "cameras", ())
+    if not cameras:
+        return None
+    known = np.array(cameras)
+    places = np.searchsorted(known, frames.camera).clip(max=len(known) - 1)
+    unseen = np.flatnonzero(known[places] != frames.camera)
+    if len(unseen):
+        first = unseen[0]
+        raise DataError(
+            f"{frames.meta.dataset}: {len(unseen)} frames are of cameras that the encoder's camera embedding does not "
+            f"know, e.g. camera {frames.camera[first]} of {frames.path[first]}; it was trained on {cameras}"
+        )
+    return torch.from_numpy(places)

@@ -41,23 +41,37 @@ class ViTTower(nn.Module):
     """CLIP's vision transformer.
 
     f1: class token after the last but one block, f2: class token after all blocks and ln_post, f3: f2 projected. The
-    position embedding is resized to the grid of `size` (height, width).
+    position embedding is resized to the grid of `size` (height, width). It may be given overlapping patches and a
+    camera embedding (see vit_variants).
     """
 
     def __init__(self, visual: nn.Module, size: tuple[int, int]):
         super().__init__()
         self.visual = visual
-        patch = visual.conv1.kernel_size
-        grid = (size[0] // patch[0], size[1] // patch[1])
-        visual.positional_embedding = nn.Parameter(resize_positions(visual.positional_embedding.data, grid))
+        positions = resize_positions(visual.positional_embedding.data, patch_grid(size, visual.conv1))
+        visual.positional_embedding = nn.Parameter(positions)
         width, out = visual.proj.shape
         self.dims = (width, width, out)
+        self.cameras: tuple[int, ...] = ()  # numbers of the cameras that have a vector, ascending
+        self.camera_weight = 0.0
+        self.register_parameter("camera_embedding", None)  # [cameras, d]
 
-    def forward(self, images: Tensor) -> Features:
-        """[b, 3, h, w] -> [b, d], [b, d], [b, d3]"""
+    def forward(self, images: Tensor, cameras: Tensor | None = None) -> Features:
+        """[b, 3, h, w] -> [b, d], [b, d], [b, d3]
+
+        Args:
+            cameras: int64 [b], places in `self.cameras`; given just where the tower has a camera embedding.
+
+        Raises:
+            ValueError: cameras are missing, or nothing knows them.
+        """
+        if (cameras is None) != (self.camera_embedding is None):
+            raise ValueError(f"cameras {'missing' if cameras is None else 'given'}; the tower knows {self.cameras}")
         visual = self.visual
         x = visual.conv1(images).flatten(2).transpose(1, 2)  # [b, patches, d]
         token = visual.class_embedding.expand(x.shape[0], 1, -1)
+        if cameras is not None:
+            token = token + self.camera_weight * F.embedding(cameras, self.camera_embedding)[:, None]
         x = torch.cat([token, x], dim=1) + visual.positional_embedding
         x = visual.ln_pre(visual.patch_dropout(x))
         *blocks, last = visual.transformer.resblocks
@@ -96,15 +110,29 @@ def remove_last_stride(block: nn.Module) -> None:
     block.downsample[0] = nn.Identity()
 
 
-def resize_positions(positions: Tensor, grid: tuple[int, int]) -> Tensor:
-    """Resize a position embedding, class position first, from its square grid bilinearly to `grid`.
+def patch_grid(size: tuple[int, int], patches: nn.Conv2d) -> tuple[int, int]:
+    """Rows and columns of patches in an image of `size` (height, width), cut out by a convolution without padding."""
+    lengths = zip(size, patches.kernel_size, patches.stride, strict=True)
+    rows, columns = ((length - patch) // stride + 1 for length, patch, stride in lengths)
+    return rows, columns
 
-    [1 + n * n, d] -> [1 + grid[0] * grid[1], d]
+
+def resize_positions(positions: Tensor, grid: tuple[int, int], source: tuple[int, int] | None = None) -> Tensor:
+    """Resize a position embedding, class position first, from its grid `source` bilinearly to `grid`.
+
+    [1 + source[0] * source[1], d] -> [1 + grid[0] * grid[1], d]. Grids are rows, columns; None: a square one.
+
+    Raises:
+        ValueError: the positions do not form that grid.
     """
     first, rest = positions[:1], positions[1:]
     side = int(rest.shape[0] ** 0.5)
-    if side * side != rest.shape[0]:
-        raise ValueError(f"{rest.shape[0]} positions do not form a square grid")
-    square = rest.T.reshape(1, -1, side, side)  # [1, d, n, n]
-    resized = F.interpolate(square, size=grid, mode="bilinear", align_corners=False)
+    rows, columns = source or (side, side)
+    if rows * columns != rest.shape[0]:
+        form = "a square grid" if source is None else f"a grid of {rows} x {columns}"
+        raise ValueError(f"{rest.shape[0]} positions do not form {form}")
+    if (rows, columns) == grid:
+        return positions
+    image = rest.T.reshape(1, -1, rows, columns)  # [1, d, rows, columns]
+    resized = F.interpolate(image, size=grid, mode="bilinear", align_corners=False)
     return torch.cat([first, resized[0].flatten(1).T])

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from auxreid.clip.embed import row_encoder
 from auxreid.clip.images import Draw, TrainImages, draw_views, loader, normalise
 from auxreid.clipreid.pose_fusion import PoseFusion
 from auxreid.clipreid.pose_inputs import PoseInput
@@ -46,11 +47,12 @@ def finetune_encoder(
     """Train `encoder`, and the pose's fusion where there is one, in place on `frames`.
 
     Args:
-        encoder: an image tower with `.dims` and `.input_config`.
+        encoder: an image tower with `.dims` and `.input_config`; with a camera embedding it is told the cameras too.
         frames: the training frames; identities: theirs, in 0..k-1 [n].
         report: called with the epoch's mean loss terms and learning rate.
 
     Raises:
+        DataError: a frame's camera is none of those that the encoder has an embedding of.
         FloatingPointError: the loss is not finite; names the epoch and the step.
     """
     from lightning_fabric import Fabric
@@ -66,7 +68,7 @@ def finetune_encoder(
     fabric.to_device(trained)
     optimizer = fabric.setup_optimizers(_optimizer(trained, settings))
     size = encoder.input_config
-    images = TrainImages(frames, size.height, size.width)
+    images, encode = TrainImages(frames, size.height, size.width), row_encoder(encoder, frames)
     erase = RandomErasing(probability=settings.erasing, mode="pixel", max_area=0.4, device=fabric.device)
     for epoch in track(range(1, settings.epochs + 1), "stage 2 epochs"):
         seed_everything(epoch_seed(seed, epoch))  # an epoch draws the same whatever ran before it
@@ -77,7 +79,7 @@ def finetune_encoder(
         for batch, draws in zip(loader(images, batch_sampler=batches), batches, strict=True):
             rows, batch = np.array([row for row, _ in draws]), fabric.to_device(batch)
             labels = fabric.to_device(torch.from_numpy(identities[rows]))
-            features = encoder(erase(normalise(batch, size)))
+            features = encode(erase(normalise(batch, size)), rows)
             if pose is not None:
                 mirrored = np.array([view.mirrored for _, view in draws])
                 features = pose.features(features, fabric.to_device(pose.inputs(rows, mirrored, batch)))

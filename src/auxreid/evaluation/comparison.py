@@ -1,19 +1,26 @@
-"""The table that sets a data set's models side by side: one row per model, its figures over all seeds."""
+"""A data set's models side by side: every row's figures over its seeds, how sure they are, and how far each row is from
+the reference row on the same queries."""
 
-import csv
-import io
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from auxreid.errors import DataError
-from auxreid.evaluation.scores import Scores, read_scores, score_files
-from auxreid.evaluation.thesis import LAYOUT, TABLE_2
+import numpy as np
 
-METRICS = ("mAP", "mINP", "CMC_1", "CMC_5", "CMC_10", "CMC_20")
-THESIS_METRICS = ("mAP", "CMC_1")
-NO_VALUE = "-"
+from auxreid.config import CompareConfig
+from auxreid.errors import DataError
+from auxreid.evaluation.scores import QueryScores, Scores, read_queries, read_scores, score_files
+from auxreid.evaluation.statistics import (
+    holm,
+    percentile_intervals,
+    query_terms,
+    resampled_means,
+    sign_flip_p_values,
+)
+from auxreid.evaluation.thesis import ThesisRow, thesis_row
+
+INTERVAL_METRICS = ("mAP", "CMC_1")
 
 
 @dataclass(frozen=True)
@@ -23,18 +30,56 @@ class Row:
     name: str
     form: str
     scores: tuple[Scores, ...]  # one per seed
+    queries: tuple[QueryScores, ...]  # the same seeds
 
-    def values(self, metric: str) -> list[float]:
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        return tuple(one.seed for one in self.scores)
+
+    @property
+    def is_reranked(self) -> bool:
+        """Whether there are figures after re-ranking, for every seed."""
+        return all(one.reranked is not None for one in self.scores)
+
+    def values(self, metric: str, reranked: bool = False) -> list[float]:
         """Per cent, one per seed."""
-        return [100 * one.metrics[metric] for one in self.scores]
+        return [100 * (one.reranked if reranked else one.metrics)[metric] for one in self.scores]
 
-    def mean(self, metric: str) -> float:
+    def mean(self, metric: str, reranked: bool = False) -> float:
         """Per cent."""
-        return statistics.fmean(self.values(metric))
+        return statistics.fmean(self.values(metric, reranked))
 
-    def deviation(self, metric: str) -> float | None:
+    def deviation(self, metric: str, reranked: bool = False) -> float | None:
         """Sample standard deviation over seeds in points of per cent; None with a single seed."""
-        return statistics.stdev(self.values(metric)) if len(self.scores) > 1 else None
+        return statistics.stdev(self.values(metric, reranked)) if len(self.scores) > 1 else None
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A bootstrap interval, in per cent or in points of per cent."""
+
+    low: float
+    high: float
+
+    def __contains__(self, value: float) -> bool:
+        return self.low <= value <= self.high
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A row's mAP minus the reference row's, on the same queries and seeds, in points of per cent."""
+
+    seeds: tuple[int, ...]  # those that both rows have
+    value: float
+    interval: Interval
+    p: float  # two-sided, paired sign-flip test
+    p_holm: float  # corrected over all rows that are compared with the reference
+    thesis: float | None  # the thesis's own difference; None where it has no figures for the row or the data set
+
+    @property
+    def inside(self) -> bool | None:
+        """Whether the thesis's difference lies in our interval."""
+        return None if self.thesis is None else self.thesis in self.interval
 
 
 @dataclass(frozen=True)
@@ -42,127 +87,186 @@ class Comparison:
     """The rows of one data set, and the row that the others are compared with (None where it is not among them)."""
 
     dataset: str
+    settings: CompareConfig
     rows: tuple[Row, ...]
     reference: Row | None
-    with_thesis: bool  # whether the thesis has figures for this data set
-
-    def difference(self, row: Row) -> float | None:
-        """mAP minus that of the reference row, in points of per cent."""
-        return None if self.reference is None else row.mean("mAP") - self.reference.mean("mAP")
+    intervals: Mapping[str, Mapping[str, Interval]]  # row -> metric (INTERVAL_METRICS) -> interval
+    differences: Mapping[str, Difference]  # row -> difference; only rows with a seed in common with the reference
+    thesis: Mapping[str, ThesisRow]  # row -> the thesis's figures; only rows that have some
+    forms: Mapping[str, str]  # of every row, also of those that are not applicable
+    not_applicable: Mapping[str, str]  # row -> why the data set cannot have it
+    remarks: Mapping[str, str]  # row -> what the reader has to know about how it was run
 
 
 def read_comparison(
-    root: Path, dataset: str, layout: str, forms: Mapping[str, str], seeds: Sequence[int], reference: str
+    root: Path,
+    dataset: str,
+    layout: str,
+    forms: Mapping[str, str],
+    seeds: Mapping[str, Sequence[int]],
+    reference: str,
+    *,
+    settings: CompareConfig,
+    not_applicable: Mapping[str, str],
+    remarks: Mapping[str, str],
 ) -> Comparison:
-    """Read the scores of exactly these rows and seeds; score files of other rows are left alone.
+    """Read the scores of exactly these rows and seeds, and compare them; score files of other rows are left alone.
 
     Args:
         root: the results folder.
         layout: the data set's; the thesis has figures for Market-1501's.
         forms: name of each row -> its form, in the order of the table.
-        reference: the row that the others are compared with.
+        seeds: name of each row -> its seeds, at least one; rows that are not applicable need none.
+        reference: the row that the others are compared with, on the seeds that both have.
+        settings: of the intervals and tests.
+        not_applicable: rows that are listed with this reason instead of figures.
+        remarks: what the table says beside a row.
 
     Raises:
-        DataError: a score file is missing (named, with the command that makes it) or broken, or the rows were not
-            evaluated on the same queries and gallery.
+        DataError: a score file is missing (named, with the command that makes it) or broken, or two rows were not
+            evaluated on the same queries and gallery (both files are named).
+        ValueError: rows without seeds, or reasons and remarks for rows that are not in `forms`.
     """
+    _check_rows(forms, seeds, not_applicable, remarks)
     rows = tuple(
-        Row(name, form, tuple(read_scores(root, dataset, name, seed) for seed in seeds)) for name, form in forms.items()
+        _read_row(root, dataset, name, form, seeds[name]) for name, form in forms.items() if name not in not_applicable
     )
     _check_same_queries(root, rows)
     found = next((row for row in rows if row.name == reference), None)
-    return Comparison(dataset, rows, found, with_thesis=layout == LAYOUT)
+    known = {row.name: thesis_row(layout, row.name, row.form) for row in rows}
+    thesis = {name: figures for name, figures in known.items() if figures is not None}
+    precision, hit = measures(rows)
+    return Comparison(
+        dataset=dataset,
+        settings=settings,
+        rows=rows,
+        reference=found,
+        intervals=_intervals(rows, (precision, hit), settings),
+        differences=_differences(rows, found, precision, thesis, settings),
+        thesis=thesis,
+        forms=dict(forms),
+        not_applicable=dict(not_applicable),
+        remarks=dict(remarks),
+    )
+
+
+def _check_rows(
+    forms: Mapping[str, str],
+    seeds: Mapping[str, Sequence[int]],
+    not_applicable: Mapping[str, str],
+    remarks: Mapping[str, str],
+) -> None:
+    unknown = (not_applicable.keys() | remarks.keys()) - forms.keys()
+    if unknown:
+        raise ValueError(f"reasons or remarks for {sorted(unknown)}, the rows are {list(forms)}")
+    applicable = [name for name in forms if name not in not_applicable]
+    seedless = [name for name in applicable if not seeds.get(name)]
+    if seedless or not applicable:
+        raise ValueError(f"nothing to compare: applicable rows {applicable}, of these without a seed {seedless}")
+
+
+def _read_row(root: Path, dataset: str, name: str, form: str, seeds: Sequence[int]) -> Row:
+    scores = tuple(read_scores(root, dataset, name, seed) for seed in seeds)
+    return Row(name, form, scores, tuple(read_queries(root, dataset, name, seed) for seed in seeds))
 
 
 def _check_same_queries(root: Path, rows: Sequence[Row]) -> None:
-    def setting(scores: Scores) -> tuple:
-        return scores.protocol, scores.split, scores.queries, scores.gallery
-
+    """Rows are paired query by query, so that under a seed all of them must have the same ones."""
+    first: dict[int, tuple[Scores, QueryScores]] = {}
     for row in rows:
-        for one, first in zip(row.scores, rows[0].scores, strict=True):
-            if setting(one) != setting(first):
-                path, _ = score_files(root, one.dataset, one.ablation, one.seed)
-                raise DataError(
-                    f"{path}: protocol, split, queries and gallery are {setting(one)}, those of {first.ablation} with "
-                    f"the same seed {setting(first)}; they cannot be compared, run dvc repro"
-                )
+        for scores, queries in zip(row.scores, row.queries, strict=True):
+            other, its_queries = first.setdefault(scores.seed, (scores, queries))
+            fault = _mismatch(scores, queries, other, its_queries)
+            if fault:
+                paths = [score_files(root, one.dataset, one.ablation, one.seed)[1] for one in (scores, other)]
+                raise DataError(f"{paths[0]} and {paths[1]} cannot be compared, run dvc repro: {fault}")
 
 
-def csv_table(comparison: Comparison) -> str:
-    """The table for programs: means and standard deviations in columns of their own, per cent, empty where unknown."""
-    lines = [_csv_record(comparison, row) for row in comparison.rows]
-    text = io.StringIO()
-    writer = csv.DictWriter(text, fieldnames=list(lines[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(lines)
-    return text.getvalue()
+def _mismatch(scores: Scores, queries: QueryScores, other: Scores, its_queries: QueryScores) -> str:
+    """What differs between two evaluations that should have asked the same; empty if nothing does."""
+    for name in ("protocol", "split", "queries", "gallery"):
+        if getattr(scores, name) != getattr(other, name):
+            return f"{name} {getattr(scores, name)} and {getattr(other, name)}"
+    for name in ("frame_id", "identity", "group"):
+        one, two = getattr(queries, name), getattr(its_queries, name)
+        if len(one) != len(two):
+            return f"{len(one)} and {len(two)} queries"
+        differ = one != two
+        if differ.any():
+            place = int(differ.argmax())
+            return f"{name} of {differ.sum()} queries, the first is query {place}: {one[place]} and {two[place]}"
+    return ""
 
 
-def _csv_record(comparison: Comparison, row: Row) -> dict[str, object]:
-    record: dict[str, object] = {"row": row.name, "form": row.form, "seeds": len(row.scores)}
-    for metric in METRICS:
-        record[metric] = f"{row.mean(metric):.2f}"
-        record[f"{metric}_std"] = _number(row.deviation(metric), ".2f", missing="")
-    if comparison.reference is not None:
-        record[f"mAP_minus_{comparison.reference.name}"] = f"{_unsigned_zero(comparison.difference(row), 2):.2f}"
-    if comparison.with_thesis:
-        for metric in THESIS_METRICS:
-            record[f"thesis_{metric}"] = _number(_thesis(row, metric), ".1f", missing="")
-    return record
+def measures(rows: Sequence[Row]) -> tuple[np.ndarray, np.ndarray]:
+    """AP and whether the first place is true (1 or 0), float64 [rows, s, n] each, as fractions.
+
+    s are all seeds of all rows, n all queries that have a true match under any of them; NaN where a row lacks the seed,
+    where the seed does not ask the query, and where the query has no true match.
+    """
+    seeds = sorted({seed for row in rows for seed in row.seeds})
+    everything = np.unique(np.concatenate([queries.frame_id for row in rows for queries in row.queries]))  # [n]
+    precision, hit = (np.full((len(rows), len(seeds), len(everything)), np.nan) for _ in range(2))
+    for number, row in enumerate(rows):
+        for seed, queries in zip(row.seeds, row.queries, strict=True):
+            place = number, seeds.index(seed), np.searchsorted(everything, queries.frame_id)
+            precision[place] = queries.ranked.average_precision
+            hit[place] = np.where(queries.ranked.valid, queries.ranked.first_match_rank == 1, np.nan)
+    known = ~np.isnan(precision).all(axis=(0, 1))
+    return precision[..., known], hit[..., known]
 
 
-def display_table(comparison: Comparison) -> tuple[list[str], list[list[str]]]:
-    """The table for people: headings and lines; per cent with one decimal, mean ± standard deviation over seeds."""
-    headings = ["row", "form", "seeds", *(metric.replace("_", "@") for metric in METRICS)]
-    if comparison.reference is not None:
-        headings.append(f"mAP − {comparison.reference.name}")
-    if comparison.with_thesis:
-        headings += [f"thesis's {metric.replace('_', '@')}" for metric in THESIS_METRICS]
-    return headings, [_display_line(comparison, row) for row in comparison.rows]
+def common_seeds(row: Row, other: Row) -> tuple[int, ...]:
+    """The seeds that both rows have, in the order of the first."""
+    return tuple(seed for seed in row.seeds if seed in other.seeds)
 
 
-def _display_line(comparison: Comparison, row: Row) -> list[str]:
-    line = [row.name, row.form or NO_VALUE, str(len(row.scores))]
-    for metric in METRICS:
-        deviation = row.deviation(metric)
-        line.append(f"{row.mean(metric):.1f}" + (f" ± {deviation:.1f}" if deviation is not None else ""))
-    if comparison.reference is not None:
-        own = row is comparison.reference
-        line.append(NO_VALUE if own else f"{_unsigned_zero(comparison.difference(row), 1):+.1f}")
-    if comparison.with_thesis:
-        line += [_number(_thesis(row, metric), ".1f", missing=NO_VALUE) for metric in THESIS_METRICS]
-    return line
+def _intervals(
+    rows: Sequence[Row], values: tuple[np.ndarray, np.ndarray], settings: CompareConfig
+) -> dict[str, dict[str, Interval]]:
+    """Intervals of every row; values: [rows, s, n] for each of INTERVAL_METRICS."""
+    ends = _bootstrap(np.concatenate(values), settings)
+    per_row = zip(ends[: len(rows)], ends[len(rows) :], strict=True)
+    return {row.name: dict(zip(INTERVAL_METRICS, pair, strict=True)) for row, pair in zip(rows, per_row, strict=True)}
 
 
-def markdown_table(comparison: Comparison) -> str:
-    """The table for people as GitHub's Markdown, with a line on what the columns are."""
-    headings, lines = display_table(comparison)
-    rule = [":--", ":--", *["--:"] * (len(headings) - 2)]
-    table = "\n".join("| " + " | ".join(cells) + " |" for cells in (headings, rule, *lines))
-    return f"# {comparison.dataset}\n\n{table}\n\n{note(comparison)}\n"
+def _differences(
+    rows: Sequence[Row],
+    reference: Row | None,
+    precision: np.ndarray,
+    thesis: Mapping[str, ThesisRow],
+    settings: CompareConfig,
+) -> dict[str, Difference]:
+    """What sets the rows apart from the reference; precision: [rows, s, n]."""
+    number = {row.name: place for place, row in enumerate(rows)}
+    paired = [row for row in rows if reference and row is not reference and common_seeds(row, reference)]
+    if not paired:
+        return {}
+    values = precision[[number[row.name] for row in paired]] - precision[number[reference.name]]  # NaN if either is
+    intervals = _bootstrap(values, settings)
+    terms = np.stack([query_terms(one) for one in values], axis=1)  # [n, rows]
+    p_values = sign_flip_p_values(terms, flips=settings.flips, seed=settings.seed)
+    corrected = holm(p_values)
+    return {
+        row.name: Difference(
+            seeds=common_seeds(row, reference),
+            value=100 * float(terms[:, place].sum()),
+            interval=intervals[place],
+            p=float(p_values[place]),
+            p_holm=float(corrected[place]),
+            thesis=_thesis_difference(row, reference, thesis),
+        )
+        for place, row in enumerate(paired)
+    }
 
 
-def note(comparison: Comparison) -> str:
-    """What the reader has to know about the figures."""
-    first = comparison.rows[0].scores[0]
-    text = f"Per cent; protocol {first.protocol}, {first.queries} queries against {first.gallery} gallery entries."
-    if any(len(row.scores) > 1 for row in comparison.rows):
-        text += " Mean ± sample standard deviation over seeds."
-    if comparison.with_thesis:
-        text += " The thesis's columns are its Table 2: CLIP RN50 at 256x128 on the whole of Market-1501."
-    return text
+def _bootstrap(values: np.ndarray, settings: CompareConfig) -> list[Interval]:
+    """Intervals in per cent of k figures, from values [k, s, n] as fractions."""
+    distribution = resampled_means(values, resamples=settings.resamples, seed=settings.seed)
+    return [Interval(*ends) for ends in (100 * percentile_intervals(distribution, settings.level)).tolist()]
 
 
-def _thesis(row: Row, metric: str) -> float | None:
-    """The thesis ran the thesis forms alone: a corrected row has no figure of its own there."""
-    known = TABLE_2.get(row.name) if row.form == "thesis" else None
-    return None if known is None else getattr(known, metric)
-
-
-def _number(value: float | None, form: str, missing: str) -> str:
-    return missing if value is None else format(value, form)
-
-
-def _unsigned_zero(value: float, digits: int) -> float:
-    """Rounded, with -0.0 as 0.0."""
-    return round(value, digits) + 0.0
+def _thesis_difference(row: Row, reference: Row, thesis: Mapping[str, ThesisRow]) -> float | None:
+    if row.name not in thesis or reference.name not in thesis:
+        return None
+    return thesis[row.name].mAP - thesis[reference.name].mAP

@@ -1,9 +1,10 @@
 """Pictures of ranked lists: the query at the left, then the gallery's first ten, framed green if true, else red."""
 
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -21,6 +22,7 @@ GAP = 6
 LINE = 14  # height of a line of text
 MARGIN = 10
 QUERY, TRUE, WRONG = (70, 70, 70), (30, 150, 60), (205, 45, 40)
+AFTER_QUERY = MappingProxyType({1: ""})  # a list's first place is set off from its query
 MAX_BYTES = 400_000
 QUALITIES = (90, 80, 65, 50)  # JPEG; the best that keeps a picture within MAX_BYTES
 
@@ -58,49 +60,70 @@ def frame_captions(frames: Frames) -> list[str]:
     return [f"{_shortened(name)}\n{_shortened(place)}" for name, place in zip(names, places, strict=True)]
 
 
+def first_places(distances: np.ndarray, query: Entities, gallery: Entities) -> list[tuple[np.ndarray, np.ndarray]]:
+    """The first ten places of each of q queries, by distances [q, g].
+
+    Returns:
+        q times the frames that stand for the places, int64 [k] (positions in the frames that the entities point into),
+        and whether each is a true match, bool [k].
+    """
+    found = (
+        nearest(row, identity, group, gallery.identity, gallery.group, LIST_LENGTH)
+        for row, identity, group in zip(distances, query.identity, query.group, strict=True)
+    )
+    return [(gallery.representative[places], is_true) for places, is_true in found]
+
+
+def query_entry(frame: int, captions: Sequence[str], below: str) -> Entry:
+    """The query of a list; what is to stand below its caption may be several lines."""
+    return Entry(frame, f"{captions[frame]}\n{below}", is_true=None)
+
+
+def place_entries(frames: np.ndarray, is_true: np.ndarray, captions: Sequence[str]) -> list[Entry]:
+    """The places of a list: frames int64 [k], is_true bool [k]; captions one per frame."""
+    return [Entry(int(frame), captions[frame], bool(true)) for frame, true in zip(frames, is_true, strict=True)]
+
+
 def ranked_list(
     position: int,
     query: Entities,
-    gallery: Entities,
-    distances: np.ndarray,
+    places: Sequence[tuple[np.ndarray, np.ndarray]],
     ranked: RankedQueries,
     captions: Sequence[str],
 ) -> list[Entry]:
-    """One query and its first ten places; distances [q, g], captions one per frame that the entities point into."""
-    frame = int(query.representative[position])
-    head = f"{captions[frame]}\nAP {ranked.average_precision[position]:.3f}"
-    found, is_true = nearest(
-        distances[position],
-        query.identity[position],
-        query.group[position],
-        gallery.identity,
-        gallery.group,
-        LIST_LENGTH,
-    )
-    shown = gallery.representative[found]
-    return [Entry(frame, head, is_true=None)] + [
-        Entry(int(frame), captions[frame], bool(true)) for frame, true in zip(shown, is_true, strict=True)
-    ]
+    """One query and its first places (as :func:`first_places` gives them for all q queries)."""
+    head = query_entry(int(query.representative[position]), captions, f"AP {ranked.average_precision[position]:.3f}")
+    return [head, *place_entries(*places[position], captions)]
 
 
-def draw_lists(lists: Sequence[Sequence[Entry]], read: Reader) -> Image.Image:
-    """One line per ranked list, its first entry the query, set off from the rest.
+def draw_lists(
+    lists: Sequence[Sequence[Entry | None]], read: Reader, blocks: Mapping[int, str] = AFTER_QUERY
+) -> Image.Image:
+    """One line per ranked list, its first entry the query; nothing is drawn for None.
+
+    Args:
+        blocks: columns that are set off from those before them -> what is written above them.
 
     Raises:
         ValueError: no list, or an empty one.
     """
     if not lists or not all(lists):
         raise ValueError("a picture of ranked lists needs at least one list, each with its query")
-    cells = [[_cell(read(entry.frame), entry) for entry in one] for one in lists]
-    width = max(cell.width for one in cells for cell in one)
-    height = max(cell.height for one in cells for cell in one)
-    columns = max(len(one) for one in cells)
-    size = (2 * MARGIN + columns * (width + GAP) + GAP, 2 * MARGIN + len(cells) * (height + GAP) - GAP)
-    picture = Image.new("RGB", size, "white")
+    cells = [[entry and _cell(read(entry.frame), entry) for entry in one] for one in lists]
+    width = max(cell.width for one in cells for cell in one if cell)
+    height = max(cell.height for one in cells for cell in one if cell)
+    columns = np.arange(max(len(one) for one in cells))
+    set_off = 2 * GAP * (columns[:, None] >= np.array(list(blocks))).sum(axis=1)
+    lefts = (MARGIN + columns * (width + GAP) + set_off).tolist()
+    top = MARGIN + (LINE + GAP if any(blocks.values()) else 0)
+    picture = Image.new("RGB", (lefts[-1] + width + MARGIN, top + len(cells) * (height + GAP) - GAP + MARGIN), "white")
     for line, one in enumerate(cells):
-        for column, cell in enumerate(one):
-            left = MARGIN + column * (width + GAP) + (2 * GAP if column else 0)
-            picture.paste(cell, (left, MARGIN + line * (height + GAP)))
+        for left, cell in zip(lefts, one, strict=False):
+            if cell:
+                picture.paste(cell, (left, top + line * (height + GAP)))
+    for column, text in blocks.items():
+        if text:
+            ImageDraw.Draw(picture).text((lefts[column], MARGIN), text, QUERY, _font())
     return picture
 
 
@@ -124,7 +147,7 @@ def _cell(pixels: np.ndarray, entry: Entry) -> Image.Image:
     image = Image.fromarray(pixels)
     scale = CELL / max(image.size)
     image = image.resize([max(1, round(side * scale)) for side in image.size], Image.Resampling.BICUBIC)
-    font = ImageFont.load_default(size=11)
+    font = _font()
     lines = entry.caption.split("\n")
     width = max(image.width + 2 * BORDER, *(round(font.getlength(line)) for line in lines))
     cell = Image.new("RGB", (width, image.height + 2 * BORDER + LINE * len(lines) + 2), "white")
@@ -135,3 +158,7 @@ def _cell(pixels: np.ndarray, entry: Entry) -> Image.Image:
     cell.paste(image, (left, BORDER))
     draw.multiline_text((cell.width / 2, image.height + 2 * BORDER + 2), entry.caption, colour, font, "ma", 2, "center")
     return cell
+
+
+def _font() -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    return ImageFont.load_default(size=11)

@@ -13,6 +13,7 @@ A wrong match at exactly the distance of a true one is ranked before it, so that
 figure depends on the order of files.
 """
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -58,21 +59,51 @@ def squared_distances(query: np.ndarray, gallery: np.ndarray) -> np.ndarray:
     Raises:
         ValueError: not two matrices of one width, or a value that is not finite (its row is named).
     """
+    query, gallery = checked_embeddings(query, gallery)
+    distances = np.empty((len(query), len(gallery)), np.float32)
+    for rows, chunk in distance_blocks(query, gallery):
+        distances[rows] = chunk
+    return distances
+
+
+def distance_blocks(query: np.ndarray, gallery: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
+    """What :func:`squared_distances` gives, as consecutive slices of the queries with their distances [b, g].
+
+    Raises:
+        ValueError: as :func:`squared_distances`.
+    """
+    query, gallery = checked_embeddings(query, gallery)
+    query_norm, gallery_norm = squared_norms(query), squared_norms(gallery)
+    step = max(1, CHUNK_BYTES // max(1, 4 * len(gallery)))
+    starts = range(0, len(query), step)
+    rows = (slice(start, min(start + step, len(query))) for start in starts)
+    return ((own, distance_tile(query[own], gallery, query_norm[own], gallery_norm)) for own in rows)
+
+
+def squared_norms(points: np.ndarray) -> np.ndarray:
+    """Squared Euclidean norms [n] of `points` [n, d]."""
+    return np.einsum("nd,nd->n", points, points)
+
+
+def distance_tile(one: np.ndarray, other: np.ndarray, one_norm: np.ndarray, other_norm: np.ndarray) -> np.ndarray:
+    """Squared Euclidean distances [a, b] of `one` [a, d] and `other` [b, d] with their squared norms [a], [b]."""
+    tile = one @ other.T
+    tile *= -2
+    tile += one_norm[:, None]
+    tile += other_norm
+    return np.maximum(tile, 0, out=tile)  # rounding can leave -1e-7 between equal embeddings
+
+
+def checked_embeddings(query: np.ndarray, gallery: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Both as contiguous float32 [q, d], [g, d].
+
+    Raises:
+        ValueError: not two matrices of one width, or a value that is not finite (its row is named).
+    """
     query, gallery = _embeddings(query, "query"), _embeddings(gallery, "gallery")
     if query.shape[1] != gallery.shape[1]:
         raise ValueError(f"query embeddings have {query.shape[1]} dimensions, gallery embeddings {gallery.shape[1]}")
-    query_norm = np.einsum("qd,qd->q", query, query)  # [q]
-    gallery_norm = np.einsum("gd,gd->g", gallery, gallery)  # [g]
-    distances = np.empty((len(query), len(gallery)), np.float32)
-    step = max(1, CHUNK_BYTES // max(1, 4 * len(gallery)))
-    for start in range(0, len(query), step):
-        chunk = distances[start : start + step]
-        np.matmul(query[start : start + step], gallery.T, out=chunk)
-        chunk *= -2
-        chunk += query_norm[start : start + step, None]
-        chunk += gallery_norm
-        np.maximum(chunk, 0, out=chunk)  # rounding can leave -1e-7 between equal embeddings
-    return distances
+    return query, gallery
 
 
 def _embeddings(values: np.ndarray, name: str) -> np.ndarray:
@@ -83,6 +114,33 @@ def _embeddings(values: np.ndarray, name: str) -> np.ndarray:
     if broken.any():
         raise ValueError(f"{name} embeddings: {broken.sum()} rows are not finite, the first is row {broken.argmax()}")
     return values
+
+
+def rank_blocks(
+    blocks: Iterable[tuple[slice, np.ndarray]],
+    query_identity: np.ndarray,
+    gallery_identity: np.ndarray,
+    query_group: np.ndarray,
+    gallery_group: np.ndarray,
+) -> RankedQueries:
+    """:func:`rank_queries` where the distances come as consecutive slices of the queries with their rows [b, g].
+
+    Raises:
+        ValueError: as :func:`rank_queries`, or slices that do not follow each other from the first query to the last.
+    """
+    parts, reached = [], 0
+    for rows, distances in blocks:
+        if rows.start != reached or rows.stop != reached + len(distances):
+            raise ValueError(
+                f"{len(distances)} rows of distances for queries {rows.start} to {rows.stop}, expected {reached} on"
+            )
+        labels = query_identity[rows], gallery_identity, query_group[rows], gallery_group
+        parts.append(rank_queries(distances, *labels))
+        reached = rows.stop
+    if reached != len(query_identity) or not parts:
+        raise ValueError(f"the blocks end at query {reached}, there are {len(query_identity)}")
+    columns = ("average_precision", "inverse_negative_penalty", "first_match_rank", "valid")
+    return RankedQueries(*(np.concatenate([getattr(part, name) for part in parts]) for name in columns))
 
 
 def rank_queries(

@@ -1,10 +1,12 @@
 """The two files that evaluating one model leaves for comparisons: its figures, and every query's.
 
 results/scores/<data set>/<ablation>-<seed>.json     figures and where they come from
-results/scores/<data set>/<ablation>-<seed>.parquet  one row per query, so that two models can be paired query by query
+results/scores/<data set>/<ablation>-<seed>.parquet  one row per query with its first places, so that two models can be
+                                                     paired query by query
 """
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -15,6 +17,7 @@ import pyarrow.parquet as pq
 from auxreid.errors import DataError
 from auxreid.evaluation.ranking import RankedQueries
 
+FRAME_LIST, TRUTH_LIST = pa.list_(pa.int64()), pa.list_(pa.bool_())
 PER_QUERY = pa.schema(
     [
         pa.field("frame_id", pa.int64(), nullable=False),  # of a track: the frame that stands for it
@@ -24,8 +27,11 @@ PER_QUERY = pa.schema(
         pa.field("average_precision", pa.float64()),  # null without a true match, as the next two
         pa.field("inverse_negative_penalty", pa.float64()),
         pa.field("first_match_rank", pa.int64()),
+        pa.field("place_frame_id", FRAME_LIST, nullable=False),  # the first places, of a track as for the query
+        pa.field("place_is_true", TRUTH_LIST, nullable=False),
     ]
 )
+PLACE_COLUMNS = ["place_frame_id", "place_is_true"]
 
 
 @dataclass(frozen=True)
@@ -38,8 +44,27 @@ class Scores:
     protocol: str
     split: int  # which of the data set's repeated splits
     queries: int
-    gallery: int
+    gallery: int  # entries that are searched: junk is not
     metrics: dict[str, float]  # mAP, mINP, CMC_1, ... as fractions of 1, and the counts of queries
+    reranked: dict[str, float] | None  # the same after k-reciprocal re-ranking, without the counts; None: not done
+
+
+@dataclass(frozen=True)
+class QueryScores:
+    """Every query's figures under one model, with what says which query it is."""
+
+    frame_id: np.ndarray  # int64 [q]; the same query has the same number in every split of a data set
+    identity: np.ndarray  # int64 [q]
+    group: np.ndarray  # int64 [q]
+    ranked: RankedQueries  # of q queries
+
+
+@dataclass(frozen=True)
+class Places:
+    """The first places of one query's ranked list."""
+
+    frame_id: np.ndarray  # int64 [k], the frames that stand for the gallery entries
+    is_true: np.ndarray  # bool [k]
 
 
 def score_files(root: Path, dataset: str, ablation: str, seed: int) -> tuple[Path, Path]:
@@ -57,9 +82,14 @@ def write_scores(root: Path, scores: Scores, per_query: pa.Table) -> None:
 
 
 def query_table(
-    ranked: RankedQueries, frame_id: np.ndarray, frames: np.ndarray, identity: np.ndarray, group: np.ndarray
+    ranked: RankedQueries,
+    frame_id: np.ndarray,
+    frames: np.ndarray,
+    identity: np.ndarray,
+    group: np.ndarray,
+    places: Sequence[Places],
 ) -> pa.Table:
-    """One row per query, from columns [q] named and meant as in PER_QUERY."""
+    """One row per query, from q places and columns [q] named and meant as in PER_QUERY."""
     without_match = ~ranked.valid
     columns = [
         pa.array(frame_id, pa.int64()),
@@ -69,6 +99,8 @@ def query_table(
         pa.array(ranked.average_precision, mask=without_match),
         pa.array(ranked.inverse_negative_penalty, mask=without_match),
         pa.array(ranked.first_match_rank, mask=without_match),
+        pa.array([one.frame_id for one in places], FRAME_LIST),
+        pa.array([one.is_true for one in places], TRUTH_LIST),
     ]
     return pa.table(columns, schema=PER_QUERY)
 
@@ -93,21 +125,39 @@ def read_scores(root: Path, dataset: str, ablation: str, seed: int) -> Scores:
     return scores
 
 
-def read_ranked(root: Path, dataset: str, ablation: str, seed: int) -> RankedQueries:
-    """Read every query's figures of a row.
+def read_queries(root: Path, dataset: str, ablation: str, seed: int) -> QueryScores:
+    """Read every query's figures of a row, without its places.
 
     Raises:
         DataError: the file is not there (with the command that makes it) or has other columns.
     """
-    _, path = score_files(root, dataset, ablation, seed)
-    _require(path, dataset, ablation, seed)
-    table = pq.read_table(path)
-    if table.schema.names != PER_QUERY.names:
-        raise DataError(f"{path}: columns {table.schema.names}, expected {PER_QUERY.names}")
+    columns = [name for name in PER_QUERY.names if name not in PLACE_COLUMNS]
+    table = _read_table(root, dataset, ablation, seed, columns)
     first = table["first_match_rank"].fill_null(0).to_numpy()
-    return RankedQueries(
+    ranked = RankedQueries(
         table["average_precision"].to_numpy(), table["inverse_negative_penalty"].to_numpy(), first, first > 0
     )
+    return QueryScores(*(table[name].to_numpy() for name in ("frame_id", "identity", "group")), ranked)
+
+
+def read_places(root: Path, dataset: str, ablation: str, seed: int, queries: np.ndarray) -> list[Places]:
+    """Read the first places of the ranked lists of these queries (positions in the file, int64 [n]).
+
+    Raises:
+        DataError: as :func:`read_queries`.
+    """
+    table = _read_table(root, dataset, ablation, seed, PLACE_COLUMNS).take(pa.array(queries, pa.int64()))
+    frame_id, is_true = (table[name].to_pylist() for name in PLACE_COLUMNS)
+    return [Places(np.array(ids, np.int64), np.array(true, bool)) for ids, true in zip(frame_id, is_true, strict=True)]
+
+
+def _read_table(root: Path, dataset: str, ablation: str, seed: int, columns: Sequence[str]) -> pa.Table:
+    _, path = score_files(root, dataset, ablation, seed)
+    _require(path, dataset, ablation, seed)
+    found = pq.read_schema(path).names
+    if found != PER_QUERY.names:
+        raise DataError(f"{path}: columns {found}, expected {PER_QUERY.names}")
+    return pq.read_table(path, columns=list(columns))
 
 
 def _require(path: Path, dataset: str, ablation: str, seed: int) -> None:

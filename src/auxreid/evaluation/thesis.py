@@ -25,3 +25,8 @@ TABLE_2 = {
     "keypoints_mean_norm": ThesisRow(480, 88.9, 95.3),
     "hrnet_mean_norm": ThesisRow(480, 88.1, 95.1),
 }
+
+
+def thesis_row(layout: str, name: str, form: str) -> ThesisRow | None:
+    """The thesis's figures for a row of a data set of this layout: it ran Market-1501, and the thesis forms alone."""
+    return TABLE_2.get(name) if layout == LAYOUT and form == "thesis" else None

@@ -10,6 +10,7 @@ import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib import metadata
+from itertools import islice
 from pathlib import Path
 
 from auxreid.errors import DataError
@@ -26,6 +27,7 @@ from auxreid.tracking.record import (
     write_record,
 )
 
+CLOSING_METRICS = 8  # that a stage's last line names
 VERSIONED = ("auxreid", "torch", "torchvision", "open_clip_torch", "timm", "mmpose", "numpy", "pyarrow", "scikit-learn")
 
 
@@ -140,8 +142,11 @@ def milliseconds() -> int:
 
 
 def closing_line(record: Record) -> str:
+    """The stage, its seconds, and the first of its final metrics: a comparison has hundreds."""
     seconds = (record.finished - record.started) / 1000
-    values = ", ".join(f"{name} {value:.4g}" for name, value in record.summary.items())
+    values = ", ".join(f"{name} {value:.4g}" for name, value in islice(record.summary.items(), CLOSING_METRICS))
+    if len(record.summary) > CLOSING_METRICS:
+        values += f" and {len(record.summary) - CLOSING_METRICS} more"
     return f"== {record.stage} {record.key}: {seconds:.1f} s" + (f": {values}" if values else "")
 
 
