@@ -42,7 +42,7 @@ def main(dataset: str, ablation: str, seed: str) -> None:
         texts = None if row.prompts is None else read_texts(files["prompts"], names)
         encoder = adapt_encoder(load_image_encoder(files["start"]), row.vit, frames, int(seed))
         camera_places(encoder, open_frames(source, split).where(("query", "gallery")))  # unseen: fail before training
-        supervision = build_supervision(frames, classes, texts, row, settings.smoothing)
+        supervision = build_supervision(frames, classes, texts, row)
         pose, header = open_branch(row.pose, files["pose"], frames, encoder.dims[2], int(seed))
         curves = Curves(run)
         finetune_encoder(encoder, frames, classes, supervision, settings, int(seed), curves, pose)

@@ -9,7 +9,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from auxreid.clipreid.attribute_targets import (
-    class_groups,
     class_share,
     class_smoothing,
     contrastive_identity,
@@ -165,33 +164,6 @@ def test_corrected_class_targets_equal_a_literal_loop(seed, epsilon):
         kept = 1 - epsilon if sum(others) else 1.0
         row = [kept if other == one else epsilon * others[other] / (sum(others) or 1) for other in range(5)]
         assert found[one].tolist() == pytest.approx(row)
-
-
-def test_identities_of_one_text_share_a_target_worked_by_hand():
-    found = class_groups(torch.tensor([7, 3, 7, 5]), 0.2)
-    pair = [0.45, 0.05, 0.45, 0.05]
-    torch.testing.assert_close(found, torch.tensor([pair, [0.05, 0.85, 0.05, 0.05], pair, [0.05, 0.05, 0.05, 0.85]]))
-
-
-def test_groups_of_one_are_the_usual_label_smoothing():
-    logits = torch.randn(6, 4, generator=torch.Generator().manual_seed(0))
-    identities = torch.tensor([0, 3, 2, 1, 1, 0])
-    table = class_groups(torch.arange(4), 0.1)
-    torch.testing.assert_close(
-        identity_cross_entropy(logits, identities, 0.1, table), identity_cross_entropy(logits, identities, 0.1)
-    )
-
-
-def test_identities_of_one_text_are_not_told_apart():
-    """The gradient of the text loss at equal texts pulls every image of the group alike; one-hot targets do not."""
-    groups, identities = torch.tensor([0, 0, 1]), torch.tensor([0, 1, 2])
-    gradients = {}
-    for name, table in (("shared", class_groups(groups, 0.1)), ("apart", None)):
-        logits = torch.zeros(3, 3, requires_grad=True)
-        identity_cross_entropy(logits, identities, 0.1, table).backward()
-        gradients[name] = logits.grad
-    torch.testing.assert_close(gradients["shared"][0], gradients["shared"][1])
-    assert (gradients["apart"][0] - gradients["apart"][1]).abs().max() > 0.1
 
 
 def test_identity_targets_are_what_all_forms_come_to_without_attributes():

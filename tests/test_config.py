@@ -164,9 +164,9 @@ def test_rows_and_their_seeds(raw):
 
 
 def with_recipe(raw: dict, **changes) -> None:
-    """Changes of the finetune section of the sample's recipe."""
+    """Changes of the finetune section of the sample's recipe, with no limit on the epoch factor."""
     recipe = copy.deepcopy(raw["recipes"]["sample_people"])
-    recipe["finetune"] |= changes
+    recipe["finetune"] |= {"max_epoch_factor": None} | changes
     raw["recipes"]["sample_people"] = recipe
 
 
@@ -190,6 +190,7 @@ def test_a_recipe_limits_the_epoch_factor(raw, limit, factors):
 
 
 def test_a_rows_own_epochs_are_scaled_too(raw):
+    with_recipe(raw)
     raw["ablations"]["keypoints_unit"]["finetune"] = {"epochs": 2, "milestones": [1]}
     found = parse_config(raw).finetune("sample_people", "keypoints_unit")
     assert (found.epochs, found.milestones) == (6, (3,))

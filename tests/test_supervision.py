@@ -44,18 +44,15 @@ def training(tmp_path_factory):
     return training_set(path, 0)[:2]
 
 
-def supervision_of(training, row: str | AblationConfig, smoothing: float = 0.1) -> Supervision:
+def supervision_of(training, row: str | AblationConfig) -> Supervision:
     body = ROWS[row] if isinstance(row, str) else row
-    return build_supervision(*training, None if body.prompts is None else TEXTS, body, smoothing)
+    return build_supervision(*training, None if body.prompts is None else TEXTS, body)
 
 
 def literal_table(row: str) -> list[list[float]]:
-    """The targets of a row's text loss, and but for shared texts of its identity loss; one row per person."""
+    """The targets of a row's cross-entropies, one row per person."""
     if row == "attribute_smoothing_both":
         return SHARES
-    if row == "attribute_prompts_corrected":
-        shared, rest = [0.9 / 3 + 0.02, 0.9 / 3 + 0.02, 0.02, 0.02, 0.9 / 3 + 0.02], [0.02] * K
-        return [shared, shared, [*rest[:2], 0.92, *rest[:2]], [*rest[:3], 0.92, *rest[:1]], shared]
     if row == "clip_reid":
         return [[0.9 * (other == one) + 0.1 / K for other in range(K)] for one in range(K)]
     epsilon, table = ROWS[row].epsilon, []
@@ -74,8 +71,9 @@ def literal_table(row: str) -> list[list[float]]:
     [row for row, body in ROWS.items() if not row.startswith(("attribute_prompts_c", "attribute_smoothing_both"))],
 )
 def test_most_rows_replace_nothing_and_need_no_attributes(row):
-    found = build_supervision(None, np.arange(K), None if ROWS[row].prompts is None else TEXTS, ROWS[row], 0.1)
+    found = build_supervision(None, np.arange(K), None if ROWS[row].prompts is None else TEXTS, ROWS[row])
     assert found.id_targets is None and found.text_targets is None and found.positives is None
+    assert found.text_classes is None
     assert (found.texts is None) == (row == "visual_only_corrected")
 
 
@@ -98,17 +96,12 @@ def test_corrected_smoothing_in_both_stages_normalises_and_keeps_the_identities_
     assert larger.id_targets.diagonal().tolist() == pytest.approx([0.6] * K)
 
 
-def test_identities_of_equal_text_share_a_target(training):
-    found = supervision_of(training, "attribute_prompts_corrected", smoothing=0.2)
+def test_identities_of_equal_text_are_one_class_of_the_text_loss_alone(training):
+    found = supervision_of(training, "attribute_prompts_corrected")
     assert found.id_targets is None and found.positives is None  # people of one text stay different people
-    third, rest, alone = 0.8 / 3 + 0.04, 0.04, 0.84
-    shared = [third, third, rest, rest, third]
-    expected = [shared, shared, [rest, rest, alone, rest, rest], [rest, rest, rest, alone, rest], shared]
-    torch.testing.assert_close(found.text_targets, torch.tensor(expected))
-
-
-def test_thesis_sentences_leave_equal_texts_to_contradict_themselves():
-    assert ROWS["attribute_prompts"].text_targets == "identity"
+    assert found.text_targets is None and found.texts.shape == (3, 4)
+    assert torch.equal(found.texts[found.text_classes], TEXTS)
+    assert supervision_of(training, "attribute_prompts").text_classes is None  # the thesis tells them apart
 
 
 def test_a_data_set_without_attributes_is_an_error(tmp_path):
@@ -146,13 +139,7 @@ def random_features(seed: int, b: int) -> tuple[torch.Tensor, ...]:
     return tuple(torch.randn(b, d, generator=generator) for d in (3, 5, 4))
 
 
-@pytest.mark.parametrize(
-    "row",
-    [
-        *("attribute_smoothing_both", "attribute_smoothing_both_corrected"),
-        *("attribute_prompts_corrected", "clip_reid"),
-    ],
-)
+@pytest.mark.parametrize("row", ["attribute_smoothing_both", "attribute_smoothing_both_corrected", "clip_reid"])
 @given(seed=st.integers(0, 2**31), classes=st.lists(st.integers(0, K - 1), min_size=2, max_size=8))
 def test_the_whole_loss_equals_literal_loops(training, row, seed, classes):
     supervision = supervision_of(training, row)
@@ -161,12 +148,11 @@ def test_the_whole_loss_equals_literal_loops(training, row, seed, classes):
     features = random_features(seed, len(classes))
     terms = losses(features, torch.tensor(classes))
     table = literal_table(row)
-    id_table = literal_table("clip_reid") if row == "attribute_prompts_corrected" else table
     groups = [[0, 0, 2, 3, 4][one] for one in classes] if row == "attribute_smoothing_both" else classes
     ids = 0.0
     for f, neck in zip(features[1:], losses.necks, strict=True):
         centred = (f - f.mean(0)) / (f.var(0, unbiased=False) + 1e-5).sqrt()
-        ids += literal_cross_entropy(centred @ neck.classifier.weight.T, classes, id_table)
+        ids += literal_cross_entropy(centred @ neck.classifier.weight.T, classes, table)
     triplets = sum(literal_triplet(f, groups, 0.3) for f in features)
     texts = literal_cross_entropy(features[2] @ TEXTS.T, classes, table)
     found = {name: value.item() for name, value in terms.items()}
@@ -184,3 +170,41 @@ def test_people_of_equal_attributes_are_pulled_together_in_the_thesis_form_alone
     losses((places, *still), torch.tensor([0, 0, 1, 1, 3, 3]))["triplet"].backward()
     apart = (places.grad[2:4].mean() - places.grad[:2].mean()).item()  # the loss's growth with their distance
     assert (apart > 0.01) if row == "attribute_smoothing_both" else (apart < -0.01)
+
+
+@given(seed=st.integers(0, 2**31), classes=st.lists(st.integers(0, K - 1), min_size=2, max_size=8))
+def test_text_loss_of_shared_texts_counts_each_text_once(training, seed, classes):
+    losses = Stage2Losses((3, 5, 4), K, supervision_of(training, "attribute_prompts_corrected"), SETTINGS)
+    features = random_features(seed, len(classes))
+    found = losses(features, torch.tensor(classes))["i2t"].item()
+    distinct, place = TEXTS[[0, 2, 3]], [0, 0, 1, 2, 0]
+    smoothed = [[0.9 * (other == one) + 0.1 / 3 for other in range(3)] for one in range(3)]
+    expected = literal_cross_entropy(features[2] @ distinct.T, [place[one] for one in classes], smoothed)
+    assert found == pytest.approx(expected, rel=1e-4, abs=1e-5)
+
+
+@pytest.mark.parametrize(("row", "floor"), [("attribute_prompts", math.log(3)), ("attribute_prompts_corrected", 0.0)])
+def test_an_image_that_fits_its_text_perfectly_is_still_wrong_in_the_thesis_form(training, row, floor):
+    """Persons 0, 1 and 4 have one text: in the thesis's form its other two copies count as wrong."""
+    settings = SETTINGS.model_copy(update={"smoothing": 0.0})
+    losses = Stage2Losses((3, 5, 4), K, supervision_of(training, row), settings)
+    fitting = torch.linalg.lstsq(TEXTS[[0, 2, 3]], torch.tensor([[50.0], [0.0], [0.0]])).solution.T  # [1, 4]
+    features = torch.zeros(2, 3), torch.zeros(2, 5), fitting.expand(2, 4)
+    assert losses(features, torch.tensor([0, 4]))["i2t"].item() == pytest.approx(floor, abs=1e-4)
+
+
+def test_identity_and_text_loss_each_read_their_own_targets(training):
+    row = ROWS["attribute_smoothing_both"].model_copy(update={"text_targets": "attribute_smoothing", "epsilon": 0.1})
+    torch.manual_seed(0)
+    losses, features = Stage2Losses((3, 5, 4), K, supervision_of(training, row), SETTINGS), random_features(0, 6)
+    classes = [0, 1, 2, 3, 4, 0]
+    terms = losses(features, torch.tensor(classes))
+    corrected = literal_table("attribute_smoothing_both_corrected")
+    assert terms["i2t"].item() == pytest.approx(
+        literal_cross_entropy(features[2] @ TEXTS.T, classes, corrected), rel=1e-4
+    )
+    other = Stage2Losses((3, 5, 4), K, supervision_of(training, "attribute_smoothing_both"), SETTINGS)
+    other.necks.load_state_dict(losses.necks.state_dict())
+    again = other(features, torch.tensor(classes))
+    torch.testing.assert_close(again["id"], terms["id"])
+    assert abs(again["i2t"] - terms["i2t"]) > 0.1

@@ -48,19 +48,6 @@ def class_smoothing(share: Tensor, epsilon: float) -> Tensor:
     return _smoothed(onehot, share * (1 - onehot), epsilon)
 
 
-def class_groups(groups: Tensor, smoothing: float) -> Tensor:
-    """One target for the identities of a group: equal mass on its members, label-smoothed over all k identities.
-
-    q = (1 - smoothing) * members / count + smoothing / k, for identities of equal text, of which none can be preferred.
-
-    Args:
-        groups: [k], equal numbers for identities of one group.
-    Returns:
-        [k, k], rows sum to 1; for groups of one it is the usual label smoothing.
-    """
-    return (1 - smoothing) * contrastive_identity(groups) + smoothing / len(groups)
-
-
 def _among(share: Tensor, identities: Tensor) -> Tensor:
     """The shares between the members of a batch [b] -> [b, b], on the batch's device."""
     return share.to(identities.device)[identities][:, identities]

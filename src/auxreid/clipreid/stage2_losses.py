@@ -10,9 +10,10 @@ from auxreid.clipreid.losses import batch_hard_triplet, identity_cross_entropy
 
 @dataclass(frozen=True)
 class Supervision:
-    """What the features are compared with; every table has one row per training identity, k of them."""
+    """What the features are compared with, for k training identities."""
 
-    texts: Tensor | None = None  # [k, e]; None: no text loss
+    texts: Tensor | None = None  # [k, e], a row per identity, or [u, e] with `text_classes`; None: no text loss
+    text_classes: Tensor | None = None  # [k] the row of `texts` that is each identity's; None: its own
     id_targets: Tensor | None = None  # [k, k] targets of the identity loss; None: the label-smoothed identity
     text_targets: Tensor | None = None  # [k, k] targets of the text loss, likewise
     positives: Tensor | None = None  # [k] equal numbers attract each other in the triplet loss; None: the identity
@@ -64,8 +65,9 @@ class Stage2Losses(nn.Module):
         }
         total = s.w_id * terms["id"] + s.w_triplet * terms["triplet"]
         if self.texts is not None:
-            logits = [f @ self.texts.T for f in features[2:]]  # [b, k] each: raw dot products
-            i2t = [identity_cross_entropy(one, identities, s.smoothing, self.text_targets) for one in logits]
+            logits = [f @ self.texts.T for f in features[2:]]  # [b, k or u] each: raw dot products
+            classes = identities if self.text_classes is None else self.text_classes[identities]
+            i2t = [identity_cross_entropy(one, classes, s.smoothing, self.text_targets) for one in logits]
             terms["i2t"] = torch.stack(i2t).sum()
             total = total + s.w_i2t * terms["i2t"]
         return {"loss": total} | terms
