@@ -117,8 +117,9 @@ def test_a_row_is_one_run_with_all_that_its_records_say(work):
     assert history(client, run, "stage2/triplet/active") == [(4, 0.5, START + 4000)]
     assert history(client, run, "mAP") == [(0, 0.6, START + 60_000)]
     assert set(run.data.metrics) == {"stage1/loss", "stage2/loss", "stage2/triplet/active", "stage2_final/loss", "mAP"}
-    assert run.data.params["recipes.sample.finetune.lr"] == "0.1"
-    assert run.data.params["recipes.sample.evaluate.lr"] == "0.1"
+    assert run.data.params["recipe.finetune.lr"] == "0.1"
+    assert run.data.params["recipe.evaluate.lr"] == "0.1"
+    assert run.data.params["recipe"] == "sample"
     assert run.data.params["ablations.note"] == "x" * 6000
     assert run.data.tags["auxreid.cut_params"] == "ablations.note"
     assert (run.data.tags["auxreid.ablation"], run.data.tags["auxreid.seed"]) == ("clip_reid", "0")

@@ -143,3 +143,15 @@ def test_broken_records_are_named(tmp_path):
     (tmp_path / "history.jsonl").write_text('{"name": "a", "step": 0, "value": 1, "time_ms": 1}\n{"name": "a"}\n')
     with pytest.raises(DataError, match=r"history\.jsonl, line 2"):
         list(read_history(tmp_path))
+
+
+def test_one_setting_of_two_rows_has_one_name_in_mlflow():
+    from auxreid.tracking.view import param_texts
+
+    def shown(row: str, recipe: str) -> dict[str, str]:
+        params = {f"ablations.{row}.prompts": None, f"recipes.{recipe}.finetune.lr": 0.1, "prompts_key": "k"}
+        return param_texts(params)[0]
+
+    settings = {"ablation.prompts": "null", "recipe.finetune.lr": "0.1", "prompts_key": "k"}
+    assert shown("clip_reid", "rn50") == settings | {"ablation": "clip_reid", "recipe": "rn50"}
+    assert shown("visual_only", "lite0") == settings | {"ablation": "visual_only", "recipe": "lite0"}

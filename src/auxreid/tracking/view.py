@@ -21,6 +21,12 @@ NOTE = "mlflow.note.content"
 PARAM_LIMIT = 6000
 TAG_LIMIT = 5000
 CURVE_PREFIX = {"prompts": "stage1", "finetune": "stage2"}  # CLIP-ReID's names for its two stages
+BLOCK_PREFIX = {  # sections of params.yaml whose blocks have names
+    "datasets": "dataset",
+    "recipes": "recipe",
+    "prompts": "variant",
+    "ablations": "ablation",
+}
 ROW_STAGES = ("finetune", "evaluate")  # together they are one row of the comparison
 
 
@@ -66,8 +72,18 @@ def curve(stage: str, points: Iterable[Point]) -> tuple[list[Point], int]:
 
 
 def param_texts(params: Mapping[str, object]) -> tuple[dict[str, str], list[str]]:
-    """Parameters as MLflow's strings, and the names of those that had to be cut to its limit."""
-    texts = {name: value if isinstance(value, str) else json.dumps(value) for name, value in params.items()}
+    """Parameters as MLflow's strings, and the names of those that had to be cut to its limit.
+
+    Names lose the name of their block, which becomes a parameter of its own, so that one setting of two rows stands in
+    one column: ablations.clip_reid.prompts -> ablation.prompts, beside ablation = clip_reid.
+    """
+    texts = {}
+    for name, value in params.items():
+        section, _, rest = name.partition(".")
+        block, _, setting = rest.partition(".")
+        if section in BLOCK_PREFIX and setting:
+            name, texts[BLOCK_PREFIX[section]] = f"{BLOCK_PREFIX[section]}.{setting}", block
+        texts[name] = value if isinstance(value, str) else json.dumps(value)
     cut = sorted(name for name, text in texts.items() if len(text) > PARAM_LIMIT)
     return {name: text[:PARAM_LIMIT] for name, text in texts.items()}, cut
 
