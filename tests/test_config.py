@@ -51,6 +51,10 @@ def test_the_repository_is_valid():
         ("ablations.clip_reid.finetune", {"margn": 1}, r"clip_reid.finetune \(on sample_people\): margn = 1: Extra"),
         ("ablations.untrained", {"form": "thesis", "prompts": "learned"}, r"ablations.untrained: the name is taken"),
         ("ablations.Clip-Reid", {"form": "thesis", "prompts": "learned"}, r"should match pattern"),
+        ("compare.level", 1.0, "compare.level = 1.0: Input should be less than 1"),
+        ("compare.flips", 0, "compare.flips = 0: Input should be greater than 0"),
+        ("recipes.sample_people.evaluate.reranking", {"k1": 0}, "evaluate.reranking.k1 = 0: Input should be greater"),
+        ("recipes.sample_people.evaluate.reranking", {"weight": 2}, "reranking.weight = 2: Input should be less"),
     ],
 )
 def test_faults_name_path_value_and_what_is_allowed(raw, path, value, message):

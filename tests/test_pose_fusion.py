@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from small_frames import small_frames
+from tiny_encoder import TinyEncoder
 from torch import nn
 from torch.nn import functional as F
 
@@ -16,7 +17,7 @@ from auxreid.clipreid.pose_fusion import PoseFusion
 from auxreid.clipreid.projector_figure import projector_figure
 from auxreid.clipreid.stage2 import PoseBranch, finetune_encoder
 from auxreid.clipreid.stage2_losses import Stage2Losses, Supervision
-from auxreid.config import FinetuneConfig, InputConfig, PoseFusionConfig, load_config
+from auxreid.config import FinetuneConfig, PoseFusionConfig, load_config
 from auxreid.data.frames import Frames
 
 CONFIG = load_config(Path(__file__).parent.parent / "params.yaml")
@@ -199,24 +200,9 @@ def test_the_fused_feature_replaces_f3_in_all_losses_or_adds_its_terms(supervise
     torch.testing.assert_close(terms["loss"], literal_loss(losses, [f2, *third], [f1, f2, *third], third))
 
 
-class TinyEncoder(nn.Module):
-    """A linear map of the mean colour to three features."""
-
-    dims = (2, 5, WIDTH)
-
-    def __init__(self):
-        super().__init__()
-        self.maps = nn.ModuleList([nn.Linear(3, d) for d in self.dims])
-        self.input_config = InputConfig(height=24, width=20, mean=(0.5,) * 3, std=(0.5,) * 3)
-
-    def forward(self, images):
-        colour = images.mean((2, 3))
-        return tuple(linear(colour) for linear in self.maps)
-
-
 def tiny_encoder() -> TinyEncoder:
     torch.manual_seed(0)
-    return TinyEncoder()
+    return TinyEncoder((2, 5, WIDTH), (24, 20))
 
 
 def recorded_pose(call: int, b: int) -> torch.Tensor:

@@ -5,13 +5,14 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from tiny_encoder import TinyEncoder
 from torch import nn
 from torch.nn import functional as F
 
 from auxreid.clipreid.losses import batch_hard_triplet
 from auxreid.clipreid.stage2 import finetune_encoder
 from auxreid.clipreid.stage2_losses import Stage2Losses, Supervision
-from auxreid.config import FinetuneConfig, InputConfig
+from auxreid.config import FinetuneConfig
 from auxreid.data.frames import FramesMeta, open_frames, write_frames
 
 SETTINGS = FinetuneConfig(
@@ -67,21 +68,6 @@ def test_the_necks_bias_stays_zero_and_the_texts_stay_frozen():
     assert trained == {f"necks.{n}.{part}.weight" for n in (0, 1) for part in ("norm", "classifier")}
 
 
-class TinyEncoder(nn.Module):
-    """A linear map of the mean colour to three features."""
-
-    dims = (2, 4, 3)
-
-    def __init__(self):
-        super().__init__()
-        self.maps = nn.ModuleList([nn.Linear(3, d) for d in self.dims])
-        self.input_config = InputConfig(height=8, width=4, mean=(0.5,) * 3, std=(0.5,) * 3)
-
-    def forward(self, images):
-        colour = images.mean((2, 3))
-        return tuple(linear(colour) for linear in self.maps)
-
-
 @pytest.fixture
 def frames(tmp_path):
     import cv2
@@ -97,7 +83,7 @@ def frames(tmp_path):
 
 def train(frames, texts) -> tuple[nn.Module, list[dict[str, float]]]:
     torch.manual_seed(0)
-    encoder, curve = TinyEncoder(), []
+    encoder, curve = TinyEncoder((2, 4, 3), (8, 4)), []
     classes = np.arange(12) // 4
     finetune_encoder(
         encoder, frames, classes, Supervision(texts), SETTINGS, 0, lambda metrics, epoch: curve.append(metrics)
