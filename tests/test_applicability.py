@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from auxreid.applicability import applicable_rows, not_applicable, remarks, why_no_pose, why_not
+from auxreid.applicability import applicable_rows, exclusions, not_applicable, remarks, why_no_pose, why_not
 from auxreid.config import Config, parse_config
 from auxreid.graph import build_graph
 
@@ -162,6 +162,20 @@ def test_dogs_have_no_cameras_to_embed(raw):
     raw["recipes"]["dogs"] |= {"encoder": raw["recipes"]["vit_b_16"]["encoder"], "pretrain": None}
     raw["ablations"]["cameras"] = {"form": "added", "prompts": "learned", "vit": {"camera_embedding": 3.0}}
     assert why_not(parse_config(raw), "dogs", "cameras") == "needs cameras, and dogs have none"
+
+
+def test_rows_that_cannot_run_are_listed_with_the_reason_for_every_data_set(raw):
+    raw["study"] |= {
+        "people": ["sample_people", "prid2011"],
+        "rows": ["clip_reid", "attribute_tokens", "overlapping_patches"],
+    }
+    assert exclusions(parse_config(raw)) == [
+        "sample_people: row overlapping_patches is not applicable: "
+        "changes a vision transformer, and recipes.sample_people has none",
+        "prid2011: row attribute_tokens is not applicable: "
+        "needs attributes, and datasets.prid2011.attributes names no table",
+        "prid2011: row overlapping_patches is not applicable: changes a vision transformer, and recipes.rn50 has none",
+    ]
 
 
 # --- rows that run otherwise than they ask

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from auxreid.tracking import live, live_writer, stage
+from auxreid.tracking import live, live_writer, stage, view
 from auxreid.tracking.record import Point, point_line, read_history, read_record
 from auxreid.tracking.store import create_database, open_store
 
@@ -26,6 +26,7 @@ def environment(monkeypatch):
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     monkeypatch.delenv("AUXREID_LIVE", raising=False)
     monkeypatch.setattr(live, "GRACE_BOUNDS", (300.0, 300.0))  # a busy machine may take its time here
+    monkeypatch.setattr(live, "PATIENCE", 0.0)
 
 
 def finetune(root, dataset, **given):
@@ -96,7 +97,9 @@ def test_a_line_that_is_half_written_is_read_when_it_is_whole(tmp_path):
 def test_a_killed_stage_is_a_killed_run_and_leaves_no_process(repository):
     script = f"""
         import time
+        from auxreid.tracking import live
         from auxreid.tracking.stage import stage_run
+        live.PATIENCE = 0.0
         with stage_run("finetune", "k", dataset="killed", params={{}}, root={str(repository / "results")!r}) as run:
             run.log({{"loss": 1.0}}, step=0)
             print(run._live._process.pid, flush=True)
@@ -154,7 +157,7 @@ def test_a_writer_that_hangs_is_not_waited_for(tmp_path, monkeypatch):
     hanging.write_text("import time\ntime.sleep(600)\n")
     log = live.LiveLog(tmp_path, tmp_path)
     log._command = [sys.executable, str(hanging)]
-    log.start()
+    log.follow()
     assert log.finish("finished", 1) == "failed: MLflow had not taken the last points after 0 s"
     assert log._process.returncode == -signal.SIGKILL
 
@@ -166,6 +169,21 @@ def test_switched_off(repository, monkeypatch, switch):
         run.log({"loss": 1.0}, step=0)
         assert run._live._process is None
     assert read_record(run.out / "record").live == "off"
+
+
+def test_a_short_stage_is_left_to_the_mirror_and_a_longer_one_is_followed_from_then_on(repository, monkeypatch):
+    monkeypatch.setattr(live, "PATIENCE", 1000.0)
+    with finetune(repository, "patience") as run:
+        run.log({"loss": 1.0}, step=0)
+        assert run._live._process is None
+        monkeypatch.setattr(live, "PATIENCE", 0.0)
+        run.log({"loss": 0.5}, step=1)
+        writer = run._live._process
+        run.log({"loss": 0.25}, step=2)
+        assert writer is not None and run._live._process is writer
+    (found,) = runs_of(repository, "patience")[1]
+    history = open_store(repository).client.get_metric_history(found.info.run_id, view.curve_name("finetune", "loss"))
+    assert [(point.step, point.value) for point in history] == [(0, 1.0), (1, 0.5), (2, 0.25)]
 
 
 def test_a_stage_without_curves_starts_nothing(repository):

@@ -30,6 +30,15 @@ def not_applicable(config: Config, dataset: str) -> dict[str, str]:
     return {row: reason for row in config.rows if (reason := why_not(config, dataset, row)) is not None}
 
 
+def exclusions(config: Config) -> list[str]:
+    """A line for every data set and row of the study that do not go together, with the reason."""
+    return [
+        f"{dataset}: row {row} is not applicable: {reason}"
+        for dataset in config.study.people
+        for row, reason in not_applicable(config, dataset).items()
+    ]
+
+
 def remarks(config: Config, dataset: str) -> dict[str, str]:
     """What a reader must know of rows that run otherwise than params.yaml's `ablations` ask."""
     found = {}

@@ -1,5 +1,6 @@
 """The command line: `auxreid --help`. Every command runs from the repository's root."""
 
+import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -14,18 +15,22 @@ ROOT = Path(".")
 
 @app.command()
 def check() -> None:
-    """Validate params.yaml, pipeline/graph.yaml and the source deps of dvc.yaml."""
+    """Validate params.yaml, pipeline/graph.yaml and the source deps of dvc.yaml; list rows that cannot run."""
+    from auxreid.applicability import exclusions
     from auxreid.closure import check_source_deps
     from auxreid.graph import load_study
 
     config = load_study()
     check_source_deps(ROOT)
-    print(f"params.yaml: valid; {len(config.studied)} data sets, {len(config.ablations)} ablations")
+    print(f"params.yaml: valid; {len(config.studied)} data sets in the study, {len(config.ablations)} ablations")
+    for line in exclusions(config):
+        print(line)
 
 
 @app.command()
 def plan() -> None:
     """Write what follows from params.yaml and the sources: the table of runs, and the source deps of dvc.yaml."""
+    from auxreid.applicability import exclusions
     from auxreid.closure import write_source_deps
     from auxreid.config import load_config
     from auxreid.graph import remove_stale_scores, write_graph
@@ -35,6 +40,8 @@ def plan() -> None:
     write_source_deps(ROOT)
     for path in remove_stale_scores(config):
         print(f"removed {path}: its row is no longer in the study; DVC's cache still has it")
+    for line in exclusions(config):
+        print(line)
 
 
 @app.command()
@@ -46,11 +53,14 @@ def sample(root: Annotated[Path, typer.Option(help="folder to render into")] = P
 
 
 @app.command()
-def repro(targets: Annotated[list[str] | None, typer.Argument(help="stages; all by default")] = None) -> None:
-    """`dvc repro` with a line before each stage that says how many there are and how many are done."""
+def repro(
+    targets: Annotated[list[str] | None, typer.Argument(help="stages; all by default")] = None,
+    jobs: Annotated[int, typer.Option(min=1, help="stages at a time, each with its share of the cores")] = 1,
+) -> None:
+    """`dvc repro` that tells how many stages there are and how many are done, and can run several at a time."""
     from auxreid.repro import run_repro
 
-    raise typer.Exit(run_repro(targets or []))
+    raise typer.Exit(run_repro(targets or [], jobs))
 
 
 @app.command()
@@ -76,14 +86,14 @@ def table() -> None:
 
 
 @app.command()
-def demo() -> None:
+def demo(jobs: Annotated[int, typer.Option(min=1, help="stages at a time")] = min(os.cpu_count() or 1, 4)) -> None:
     """Render the sample if data/ is empty, run everything, publish, print the table."""
     from auxreid.repro import run_repro
 
     if not any(path for path in Path("data").glob("*")):
         sample(Path("data"))
     check()
-    if code := run_repro([]):
+    if code := run_repro([], jobs):
         raise typer.Exit(code)
     publish()
     table()

@@ -56,7 +56,6 @@ def finetune_encoder(
         FloatingPointError: the loss is not finite; names the epoch and the step.
     """
     from lightning_fabric import Fabric
-    from timm.data.random_erasing import RandomErasing
 
     fabric = Fabric(devices=1)
     seed_everything(seed)  # the heads' weights
@@ -69,7 +68,7 @@ def finetune_encoder(
     optimizer = fabric.setup_optimizers(_optimizer(trained, settings))
     size = encoder.input_config
     images, encode = TrainImages(frames, size.height, size.width), row_encoder(encoder, frames)
-    erase = RandomErasing(probability=settings.erasing, mode="pixel", max_area=0.4, device=fabric.device)
+    erase = _random_erasing(settings.erasing, fabric.device)
     for epoch in track(range(1, settings.epochs + 1), "stage 2 epochs"):
         seed_everything(epoch_seed(seed, epoch))  # an epoch draws the same whatever ran before it
         lr = _set_lr(optimizer, settings, epoch)
@@ -91,6 +90,15 @@ def finetune_encoder(
             means.add(terms)
         report(means.values() | {"lr": lr}, epoch)
     trained.eval()
+
+
+def _random_erasing(probability: float, device) -> Callable[[Tensor], Tensor]:
+    """Erases a random box of an image; without it, timm is not imported, which takes seconds."""
+    if not probability:
+        return lambda batch: batch
+    from timm.data.random_erasing import RandomErasing
+
+    return RandomErasing(probability=probability, mode="pixel", max_area=0.4, device=device)
 
 
 class _Means:

@@ -1,6 +1,5 @@
 """Fitting an HRNet to annotated frames, through mmpose's data sets and mmengine's Runner."""
 
-import os
 import tempfile
 from collections.abc import Callable
 from contextlib import redirect_stdout
@@ -211,8 +210,12 @@ def _epoch_hook(spec: PoseSpec, held_out: Frames, on_epoch: Callable[[Epoch], No
         """Hands each epoch's mean loss and, at times, held-out PCK to `on_epoch`."""
 
         def before_train(self, runner: Any) -> None:
-            torch.set_num_threads(max(1, (os.cpu_count() or 1) - LOADING_PROCESSES))  # each process its own cores
+            self.threads = torch.get_num_threads()
+            torch.set_num_threads(max(1, self.threads - LOADING_PROCESSES))  # each process its own cores
             runner.model.to(memory_format=torch.channels_last)  # 1.6 times as fast on a CPU
+
+        def after_train(self, runner: Any) -> None:
+            torch.set_num_threads(self.threads)
 
         def before_train_epoch(self, runner: Any) -> None:
             self.losses: list[float] = []

@@ -13,6 +13,7 @@ from pathlib import Path
 
 SWITCH = "AUXREID_LIVE"  # "off" in the environment: no live runs
 WRITER = "auxreid.tracking.live_writer"  # started, not imported: MLflow's side of things can change no result
+PATIENCE = 10.0  # seconds after which a stage is followed: a shorter one is over before MLflow is imported
 GRACE_SHARE = 0.05  # of the stage's time may be spent on waiting for the last points to arrive,
 GRACE_BOUNDS = (5.0, 20.0)  # within these seconds
 
@@ -26,11 +27,15 @@ class LiveLog:
         self._state = "not started"
         self._created = time.monotonic()
 
-    def start(self) -> None:
-        """Called at the first curve point; stages without curves never get here."""
-        if os.environ.get(SWITCH, "on").lower() == "off":
-            self._state = "off"
-            return
+    def follow(self) -> None:
+        """Called at every curve point; starts the writer at the first one after some seconds of the stage."""
+        if self._process is None and self._state == "not started":
+            if os.environ.get(SWITCH, "on").lower() == "off":
+                self._state = "off"
+            elif time.monotonic() - self._created >= PATIENCE:
+                self._start()
+
+    def _start(self) -> None:
         source = str(Path(__file__).resolve().parents[2])
         search_path = os.pathsep.join(filter(None, [source, os.environ.get("PYTHONPATH")]))
         try:

@@ -52,9 +52,9 @@ class Run:
         ]
         if self._history is None:
             self._history = (self._folder / "history.jsonl").open("a", encoding="utf-8")
-            self._live.start()
         self._history.write("".join(point_line(point) for point in points))
         self._history.flush()
+        self._live.follow()
 
     def summary(self, metrics: Mapping[str, float]) -> None:
         """Sets final metrics: flat names, finite numbers (DataError otherwise). Later values replace earlier ones."""
