@@ -1,4 +1,7 @@
-"""The whole graph under the real DVC, on a miniature sample in a temporary clone; then edits, and what they rerun."""
+"""The whole graph under the real DVC, on a miniature sample in a temporary clone; then edits, and what they rerun.
+
+The first run is one with stages side by side; those after it, by `dvc repro` itself, tell that nothing was left out.
+"""
 
 import json
 import os
@@ -11,7 +14,11 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 import yaml
+from dvc.repo import Repo
+from networkx import ancestors, relabel_nodes
 
+from auxreid.applicability import applicable_rows
+from auxreid.config import load_config
 from auxreid.sample.dog_set import render_dogs
 from auxreid.sample.people_set import render_people
 
@@ -76,7 +83,8 @@ def clone(tmp_path_factory) -> Clone:
     clone.run(sys.executable, "-m", "dvc", "add", "-q", "data")
     clone.edit(shrink)
     clone.run(sys.executable, "-m", "auxreid.cli", "plan")
-    clone.executed = clone.repro()
+    first = clone.run(sys.executable, "-m", "auxreid.cli", "repro", "--jobs", "2")
+    clone.executed = re.findall(r"Running stage '([^']+)'", first.stdout)
     return clone
 
 
@@ -136,6 +144,47 @@ def test_an_edit_of_a_prompts_variant_reruns_the_rows_that_share_it(clone):
     assert set(executed) == expected | {"compare@sample_people"} and len(executed) == len(set(executed))
     (clone.root / "params.yaml").write_text(before)
     assert clone.repro() == []
+
+
+@pytest.fixture(scope="module")
+def full_graph(tmp_path_factory):
+    """DVC's reading of the project with all rows: the stages that read each block of params.yaml, and the edges."""
+    with Repo(str(Clone(tmp_path_factory.mktemp("full")).root)) as repo:
+        stages = {stage.name: stage for stage in repo.index.stages if hasattr(stage, "name")}
+        readers: dict[str, set[str]] = {}
+        for name, stage in stages.items():
+            for dep in stage.deps:
+                for key in getattr(dep, "params", ()):
+                    readers.setdefault(key, set()).add(name)
+        return readers, relabel_nodes(repo.index.graph, lambda stage: getattr(stage, "name", stage))
+
+
+def reruns(full_graph, key: str) -> set[str]:
+    """The stages that read a block, and all that follow them; `compare` reads every row."""
+    readers, graph = full_graph
+    return readers[key].union(*(ancestors(graph, name) for name in readers[key])) - {"compare@sample_people"}
+
+
+def both(*rows: str) -> set[str]:
+    return {f"{stage}@sample_people-{row}-0" for stage in ("finetune", "evaluate") for row in rows}
+
+
+def test_an_edit_of_any_row_reaches_its_chain_and_what_starts_from_it(full_graph):
+    rows = applicable_rows(load_config(ROOT / "params.yaml"), "sample_people")
+    assert len(rows) == 20
+    twice = both("clip_reid_twice") | {"prompts@sample_people-learned_twice-0"}
+    for row in rows:
+        assert reruns(full_graph, f"ablations.{row}") == both(row) | (twice if row == "clip_reid" else set()), row
+
+
+def test_an_edit_of_any_prompts_variant_reaches_the_rows_that_share_it(full_graph):
+    config = load_config(ROOT / "params.yaml")
+    for variant in config.prompts:
+        shared = {row for row in applicable_rows(config, "sample_people") if config.ablations[row].prompts == variant}
+        expected = both(*shared) | {f"prompts@sample_people-{variant}-0"}
+        if "clip_reid" in shared:  # where the second round starts
+            expected |= both("clip_reid_twice") | {"prompts@sample_people-learned_twice-0"}
+        assert reruns(full_graph, f"prompts.{variant}") == expected, variant
 
 
 def test_a_new_ablation_without_plan_is_a_clear_error(clone):
