@@ -38,8 +38,8 @@ ui: $(VENV)/.installed  ## MLflow UI on 127.0.0.1:5000
 publish: $(VENV)/.installed  ## mirror results/ into MLflow
 	$(BIN)/auxreid publish
 
-bench: $(VENV)/.installed  ## benchmarks, each against a reference in the same run
-	for file in benchmarks/*.py; do $(BIN)/python $$file || exit 1; done
+bench: $(VENV)/.installed  ## benchmarks, each against a reference in the same run, as one table
+	$(BIN)/python benchmarks/run.py
 
 clean-results:  ## remove results/ (DVC's cache keeps them; `dvc checkout` brings them back)
 	rm -rf results

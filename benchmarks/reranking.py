@@ -4,10 +4,9 @@ dense numpy formulation.
     python benchmarks/reranking.py [--queries 3368] [--gallery 15913] [--dim 1280]
 
 Each runs in a process of its own, so that its peak memory is its own (the dense one's is some 9 GB at full size, and it
-takes some three minutes); the final distances must be equal to 1e-4 before a time is printed.
+takes some three minutes); the final distances must be equal to 1e-4.
 """
 
-import argparse
 import resource
 import tempfile
 import time
@@ -16,13 +15,15 @@ from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
+from result import Asked, Row, finish, times
+from sizes import read_sizes
 
 from auxreid.evaluation.reranking import reranked_distances
 
 QUERIES, GALLERY, DIM = 3368, 15913, 1280  # Market-1501, EfficientNet-Lite0
 IMAGES_PER_IDENTITY, LATENT, SPREAD = 25, 32, 0.9
 GRID = 2048
-TOLERANCE, MOST_MEMORY = 1e-4, 2.5e9
+LEAST_RATIO, TOLERANCE, MOST_GB = 8, 1e-4, 2.5
 CHUNK = 256
 
 
@@ -128,30 +129,25 @@ def largest_difference(one: Path, other: Path) -> float:
     )
 
 
-def main() -> None:
-    """Print one line: seconds and memory of both, and the ratio."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    for name, default in (("queries", QUERIES), ("gallery", GALLERY), ("dim", DIM)):
-        parser.add_argument(f"--{name}", type=int, default=default)
-    size = parser.parse_args()
+def rows(queries: int = QUERIES, gallery: int = GALLERY, dim: int = DIM) -> list[Row]:
+    """Seconds and memory of both, and the ratio of the seconds."""
     figures = {}
     with tempfile.TemporaryDirectory() as folder:
-        for method in METHODS:
+        results = {method: Path(folder) / f"{method}.npy" for method in METHODS}
+        for method, result in results.items():
             with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
-                job = measured, method, size.queries, size.gallery, size.dim, Path(folder) / f"{method}.npy"
-                figures[method] = process.submit(*job).result()
-        difference = largest_difference(*(Path(folder) / f"{method}.npy" for method in METHODS))
+                figures[method] = process.submit(measured, method, queries, gallery, dim, result).result()
+        difference = largest_difference(*results.values())
     (slow, slow_peak), (fast, fast_peak) = figures["dense"], figures["ours"]
-    if difference > TOLERANCE:
-        raise SystemExit(f"the final distances differ by up to {difference:.1e}, allowed are {TOLERANCE:.0e}")
-    if fast_peak > MOST_MEMORY:
-        raise SystemExit(f"ours took {fast_peak / 1e9:.2f} GB, allowed are {MOST_MEMORY / 1e9:.1f} GB")
-    print(
-        f"re-ranking {size.queries} x {size.gallery} x {size.dim}: dense {slow:.2f} s, {slow_peak / 1e9:.2f} GB, "
-        f"ours {fast:.2f} s, {fast_peak / 1e9:.2f} GB, {slow / fast:.1f} times faster, "
-        f"equal final distances (to {difference:.0e})"
+    asked = (
+        Asked("ratio", slow / fast, least=LEAST_RATIO),
+        Asked("peak GB", fast_peak / 1e9, most=MOST_GB),
+        Asked("difference", difference, most=TOLERANCE),
     )
+    remark = f"equal to {difference:.0e}; peak {slow_peak / 1e9:.2f} GB dense, {fast_peak / 1e9:.2f} GB ours"
+    shown = f"{slow:.2f} s", f"{fast:.2f} s", times(slow, fast)
+    return [Row(f"re-ranking, {queries} x {gallery} x {dim}", "dense numpy", *shown, asked, remark)]
 
 
 if __name__ == "__main__":
-    main()
+    finish(rows(**read_sizes(__doc__, queries=QUERIES, gallery=GALLERY, dim=DIM)))

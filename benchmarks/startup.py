@@ -1,6 +1,8 @@
 """Seconds until each stage has imported what it imports at its head, against importing everything that any stage uses.
 
-python benchmarks/startup.py
+    python benchmarks/startup.py
+
+Nothing is asked of it: how much a stage needs is its own matter.
 """
 
 import subprocess
@@ -8,9 +10,9 @@ import sys
 import time
 from pathlib import Path
 
-from rich.console import Console
-from rich.table import Table
+from result import Row, finish, times
 
+SCRIPTS = Path(__file__).parents[1] / "pipeline"
 EVERYTHING = ("torch", "torchvision", "timm", "open_clip", "mmpose.apis", "mlflow", "albumentations", "pandas")
 REPEATS = 3
 
@@ -25,17 +27,16 @@ def seconds(statement: str) -> float:
     return min(taken)
 
 
-def main() -> None:
-    """Print a table: seconds and the share of importing everything."""
+def rows() -> list[Row]:
+    """A row for each stage's script."""
     reference = seconds(f"import {', '.join(EVERYTHING)}")
-    table = Table(title=f"start-up of the stages; importing everything takes {reference:.1f} s")
-    for heading in ("stage", "seconds", "times faster"):
-        table.add_column(heading)
-    for script in sorted(Path("pipeline").glob("*.py")):
+    found = []
+    for script in sorted(SCRIPTS.glob("*.py")):
         own = seconds(f"import runpy; runpy.run_path({str(script)!r}, run_name='imported')")
-        table.add_row(script.stem, f"{own:.2f}", f"{reference / own:.1f}")
-    Console().print(table)
+        figures = f"{reference:.2f} s", f"{own:.2f} s", times(reference, own)
+        found.append(Row(f"start-up of {script.stem}", "importing everything", *figures))
+    return found
 
 
 if __name__ == "__main__":
-    main()
+    finish(rows())
