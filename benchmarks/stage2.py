@@ -34,6 +34,7 @@ from auxreid.data.frames import Frames, FramesMeta, open_frames, write_frames
 PARAMS = Path(__file__).parents[1] / "params.yaml"
 ENCODERS = {"small encoder": "sample_people", "lite0 encoder": "lite0"}  # their recipes
 IDENTITIES, IMAGES, EPOCHS = 64, 8, 4
+FRAME = 128, 64  # height and width of a picture in pixels, as Market-1501's; an encoder may see it smaller
 PATCHES = 8, 4  # rows and columns of the noise that a picture is smoothed from
 LEAST_SHARE = 85  # per cent
 
@@ -77,13 +78,14 @@ def as_reference(size) -> Iterator[None]:
         yield
 
 
-def synthetic_frames(path: Path, identities: int, images: int, size) -> Frames:
-    """Random smooth pictures of `size` (an input section), as JPEG; `images` of each identity."""
+def synthetic_frames(path: Path, identities: int, images: int) -> Frames:
+    """Random smooth pictures of FRAME, as JPEG; `images` of each identity."""
+    height, width = FRAME
     rng, rows = np.random.default_rng(0), []
     for number in range(identities * images):
-        pixels = cv2.resize(rng.integers(0, 256, (*PATCHES, 3), np.uint8), (size.width, size.height))
+        pixels = cv2.resize(rng.integers(0, 256, (*PATCHES, 3), np.uint8), (width, height))
         row = {"path": f"{number}.jpg", "split": "train", "identity": number // images + 1}
-        row |= {"width": size.width, "height": size.height, "image": cv2.imencode(".jpg", pixels)[1].tobytes()}
+        row |= {"width": width, "height": height, "image": cv2.imencode(".jpg", pixels)[1].tobytes()}
         rows.append(row)
     write_frames(path, rows, FramesMeta("synthetic", "market1501", "market1501", "person"))
     return open_frames(path)
@@ -102,10 +104,10 @@ def profile_recipe(recipe: RecipeConfig, frames: Frames, epochs: int) -> Profile
 def profiles(identities: int, images: int, epochs: int) -> dict[str, tuple[Profile, Profile]]:
     """The reference's profile and ours for each encoder."""
     config, found = load_config(PARAMS), {}
-    for name, key in ENCODERS.items():
-        recipe = config.recipes[key]
-        with tempfile.TemporaryDirectory() as folder:
-            frames = synthetic_frames(Path(folder) / "frames.arrow", identities, images, recipe.input)
+    with tempfile.TemporaryDirectory() as folder:
+        frames = synthetic_frames(Path(folder) / "frames.arrow", identities, images)
+        for name, key in ENCODERS.items():
+            recipe = config.recipes[key]
             with as_reference(recipe.input):
                 reference = profile_recipe(recipe, frames, epochs)
             found[name] = reference, profile_recipe(recipe, frames, epochs)

@@ -102,7 +102,7 @@ def test_the_profile_leaves_stage_2_as_it_was_and_counts_the_steps_after_the_fir
 
 def test_the_reference_step_trains_on_images_of_equal_shape_and_scale(tmp_path):
     size = InputConfig(height=32, width=16, mean=(0.5,) * 3, std=(0.5,) * 3)
-    frames = stage2.synthetic_frames(tmp_path / "frames.arrow", 2, 3, size)
+    frames = stage2.synthetic_frames(tmp_path / "frames.arrow", 2, 3)
     image = stage2.PilImages(frames, 32, 16, size.mean, size.std)[(0, None)]
     assert len(frames) == 6
     assert image.shape == (3, 32, 16)
