@@ -5,7 +5,7 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from threading import Lock
 
@@ -14,7 +14,7 @@ from auxreid.errors import ConfigError
 STAGE_LINE = re.compile(r"^(Running stage|Stage) '(?P<name>[^']+)'")
 HINTS = ("Updating lock file", "To track the changes", "To enable auto", "Use `dvc push`", "\tgit add", "\tdvc config")
 
-Stages = Mapping[str, Collection[str]]  # each stage, and those it depends on; a stage comes after its dependencies
+Stages = Mapping[str, Set[str]]  # each stage, and those it depends on; a stage comes after its dependencies
 
 
 def run_repro(targets: list[str], jobs: int = 1) -> int:
@@ -28,6 +28,7 @@ def run_repro(targets: list[str], jobs: int = 1) -> int:
     """
     if jobs > 1:
         return _SideBySide(*_to_do(targets), jobs).run()
+    total = _count_stages(targets)
     process = subprocess.Popen(
         [sys.executable, "-u", "-m", "dvc", "repro", *targets],
         stdout=subprocess.PIPE,
@@ -36,7 +37,7 @@ def run_repro(targets: list[str], jobs: int = 1) -> int:
         bufsize=1,
     )
     assert process.stdout is not None
-    _pass_on(process.stdout, _count_stages(targets))
+    _pass_on(process.stdout, total)
     return process.wait()
 
 
@@ -85,13 +86,13 @@ def _to_do(targets: list[str]) -> tuple[Stages, int]:
     return to_do, len(wanted) - len(to_do)
 
 
-def next_chain(waiting: Stages, done: Collection[str]) -> list[str]:
+def next_chain(waiting: Stages, done: Set[str]) -> list[str]:
     """The stages of `waiting` to start next, one after the other; none if all depend on something that runs.
 
     First comes what most others wait for. What waits for that stage alone, and is all that waits for it, follows in the
     same process, which saves the start of one.
     """
-    ready = [name for name, needs in waiting.items() if needs <= set(done)]
+    ready = [name for name, needs in waiting.items() if needs <= done]
     if not ready:
         return []
     chain = [max(ready, key=lambda name: len(_followers(name, waiting)))]
