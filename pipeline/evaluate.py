@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from auxreid.clip.checkpoints import load_image_encoder, read_fusion
+from auxreid.clip.checkpoints import load_ranked_encoder
 from auxreid.clipreid.fused_embedding import embed_for_ranking
 from auxreid.config import RerankingConfig
 from auxreid.data.frames import Frames
@@ -25,6 +25,7 @@ from auxreid.evaluation.ranked_lists import (
     save_jpeg,
 )
 from auxreid.evaluation.ranking import (
+    JUNK,
     RankedQueries,
     cmc_curve,
     rank_blocks,
@@ -38,7 +39,6 @@ from auxreid.graph import build_graph, load_study, split_of
 from auxreid.tracking.stage import stage_run
 
 RESULTS = Path("results")
-JUNK = -1  # an identity that takes no part
 
 
 def main(dataset: str, ablation: str, seed: str) -> None:
@@ -53,8 +53,7 @@ def main(dataset: str, ablation: str, seed: str) -> None:
     }
     with stage_run("evaluate", key, dataset=dataset, params=params, ablation=ablation, seed=int(seed)) as run:
         frames = open_evaluated(RESULTS / "ingest" / dataset / "frames.arrow", split)
-        encoder = load_image_encoder(files["encoder"])
-        embedding = embed_for_ranking(encoder, frames, read_fusion(files["encoder"]), files["pose"])
+        embedding = embed_for_ranking(*load_ranked_encoder(files["encoder"]), frames, files["pose"])
         query, gallery = query_and_gallery(frames, embedding, body.protocol)
         distances = squared_distances(query.embedding, gallery.embedding)
         ranked = rank_queries(distances, query.identity, gallery.identity, query.group, gallery.group)

@@ -87,4 +87,4 @@ def test_embeddings_are_f2_and_f3_normalised(frames):
     _, f2, f3 = encode_frames(image, frames, INPUT, batch_size=7)
     joined = torch.cat([f2, f3], dim=1).numpy()
     expected = joined / np.linalg.norm(joined, axis=1, keepdims=True)
-    np.testing.assert_allclose(embed_for_ranking(image, frames, None, "none"), expected, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(embed_for_ranking(image, None, frames, "none"), expected, rtol=1e-4, atol=1e-6)

@@ -16,7 +16,7 @@ from small_frames import small_frames
 
 from auxreid.applicability import applicable_rows, not_applicable
 from auxreid.clip.build import build_towers
-from auxreid.clip.checkpoints import load_image_encoder, load_text_tower, read_fusion, save_tower
+from auxreid.clip.checkpoints import load_image_encoder, load_ranked_encoder, load_text_tower, save_tower
 from auxreid.clip.embed import encode_frames
 from auxreid.clipreid.fused_embedding import embed_for_ranking
 from auxreid.clipreid.variants import centroids
@@ -141,7 +141,7 @@ class Study:
         """What `evaluate` would rank, from the row's file."""
         path = self.train(row)[0] / "encoder.safetensors"
         pose = self.graph["evaluate"][f"{DATASET}-{row}-0"]["pose"]
-        return embed_for_ranking(load_image_encoder(path), self.frames, read_fusion(path), pose)
+        return embed_for_ranking(*load_ranked_encoder(path), self.frames, pose)
 
 
 @pytest.fixture(scope="module")
@@ -211,28 +211,28 @@ def test_a_fused_row_shows_figure_13_and_how_much_it_listens(study, row):
 def test_thesis_rows_rank_f3_itself_and_need_no_pose_for_it(study):
     for row in FUSED:
         path, pose = study.train(row)[0] / "encoder.safetensors", study.config.ablations[row].pose
-        encoder, fused = load_image_encoder(path), read_fusion(path)
+        encoder, fused = load_ranked_encoder(path)
         assert fused[0].pose == pose and fused[0].joints == len(JOINTS)
-        image_alone = embed_for_ranking(encoder, study.frames, None, "no such file")
+        image_alone = embed_for_ranking(encoder, None, study.frames, "no such file")
         if pose.rank == "image":
-            assert np.array_equal(embed_for_ranking(encoder, study.frames, fused, "no such file"), image_alone)
+            assert np.array_equal(embed_for_ranking(encoder, fused, study.frames, "no such file"), image_alone)
         else:
             assert np.abs(study.embedding(row) - image_alone).max() > 1e-3
             with pytest.raises(DataError, match="no such file"):
-                embed_for_ranking(encoder, study.frames, fused, "no such file")
+                embed_for_ranking(encoder, fused, study.frames, "no such file")
 
 
 def test_a_table_of_other_joints_or_frames_is_refused_at_ranking(study, tmp_path):
     path = study.train("keypoints_raw_corrected")[0] / "encoder.safetensors"
-    encoder, fused, count = load_image_encoder(path), read_fusion(path), len(study.frames)
+    (encoder, fused), count = load_ranked_encoder(path), len(study.frames)
     poses = Poses(np.zeros((count, 2, 3), np.float32), np.zeros((count, 64), np.float32))
     write_keypoints(tmp_path / "two.parquet", ("left_hand", "right_hand"), [(np.arange(count), poses)])
     with pytest.raises(DataError, match=r"two\.parquet: has 2 joints, the fusion was trained with 3"):
-        embed_for_ranking(encoder, study.frames, fused, str(tmp_path / "two.parquet"))
+        embed_for_ranking(encoder, fused, study.frames, str(tmp_path / "two.parquet"))
     poses = Poses(np.zeros((1, 3, 3), np.float32), np.zeros((1, 96), np.float32))
     write_keypoints(tmp_path / "one.parquet", JOINTS, [(np.arange(1), poses)])
     with pytest.raises(DataError, match=rf"one\.parquet: has no row for {count - 1} frames"):
-        embed_for_ranking(encoder, study.frames, fused, str(tmp_path / "one.parquet"))
+        embed_for_ranking(encoder, fused, study.frames, str(tmp_path / "one.parquet"))
 
 
 @pytest.mark.parametrize("row", ["hrnet_mean_norm", "keypoints_mean_norm_corrected"])

@@ -53,6 +53,11 @@ def load_image_encoder(path: str | Path) -> nn.Module:
     Raises:
         DataError: the file is missing or no checkpoint of this project.
     """
+    return load_ranked_encoder(path)[0]
+
+
+def load_ranked_encoder(path: str | Path) -> tuple[nn.Module, tuple[FusionHeader, dict] | None]:
+    """As :func:`load_image_encoder`, and the pose fusion that was trained with it, header and tensors, or None."""
     header, tensors = _read(Path(path))
     size = (header.input.height, header.input.width)
     image, _ = build_towers(header.encoder, size, weights=False)
@@ -60,15 +65,8 @@ def load_image_encoder(path: str | Path) -> nn.Module:
         image = adapt_vit(image, header.vit, size, header.vit.cameras)
     image.load_state_dict({name: tensor for name, tensor in tensors.items() if not name.startswith(FUSION)})
     image.encoder_config, image.input_config = header.encoder, header.input
-    return image.eval()
-
-
-def read_fusion(path: str | Path) -> tuple[FusionHeader, dict] | None:
-    """The pose fusion of a checkpoint, header and tensors, or None. Raises as :func:`load_image_encoder`."""
-    header, tensors = _read(Path(path))
-    if header.fusion is None:
-        return None
-    return header.fusion, {n.removeprefix(FUSION): tensor for n, tensor in tensors.items() if n.startswith(FUSION)}
+    fused = {name.removeprefix(FUSION): tensor for name, tensor in tensors.items() if name.startswith(FUSION)}
+    return image.eval(), (header.fusion, fused) if header.fusion is not None else None
 
 
 def load_text_tower(path: str | Path) -> TextTower:

@@ -19,8 +19,8 @@ def encode_frames(encoder: nn.Module, frames, input_config, batch_size: int = 12
     Raises:
         DataError: as :func:`camera_places`.
     """
-    device = next(encoder.parameters()).device
-    encoder.eval().to(memory_format=torch.channels_last)
+    device = _fastest_device(encoder)
+    encoder.eval().to(device, memory_format=torch.channels_last)
     encode = row_encoder(encoder, frames)
     images = PlainImages(frames, input_config.height, input_config.width)
     rows = np.array_split(np.arange(len(frames)), range(batch_size, len(frames), batch_size))
@@ -30,6 +30,12 @@ def encode_frames(encoder: nn.Module, frames, input_config, batch_size: int = 12
         for batch, part in zip(track(batches, "encoding batches"), rows, strict=True)
     ]
     return tuple(torch.cat(column) for column in zip(*parts, strict=True))
+
+
+def _fastest_device(encoder: nn.Module) -> torch.device:
+    """Where the encoder is; the GPU for one that was just read from a file, if there is one."""
+    device = next(encoder.parameters()).device
+    return torch.device("cuda") if device.type == "cpu" and torch.cuda.is_available() else device
 
 
 def row_encoder(encoder: nn.Module, frames) -> Callable[[Tensor, np.ndarray], Features]:

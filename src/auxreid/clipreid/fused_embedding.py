@@ -10,12 +10,12 @@ from auxreid.clipreid.pose_inputs import open_pose
 from auxreid.errors import DataError
 
 
-def embed_for_ranking(encoder, frames, fused: tuple | None, pose_file: str) -> np.ndarray:
+def embed_for_ranking(encoder, fused: tuple | None, frames, pose_file: str) -> np.ndarray:
     """Embedding that is ranked, before the BNNeck, L2-normalised (THESIS section 3).
 
     Args:
         encoder: an image tower with `.input_config`.
-        fused: the fusion of its checkpoint, as `read_fusion` gives it.
+        fused: the fusion of its checkpoint, as `load_ranked_encoder` gives it.
         pose_file: the data set's keypoint table; it is read only where the fused feature is ranked.
 
     Returns:

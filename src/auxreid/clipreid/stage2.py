@@ -132,7 +132,7 @@ def _optimizer(trained: nn.ModuleDict, settings) -> torch.optim.Optimizer:
         {"params": plain, "lr": settings.lr, "peak": settings.lr},
         {"params": biases, "lr": settings.lr * settings.bias_lr_factor, "peak": settings.lr * settings.bias_lr_factor},
     ]
-    return torch.optim.Adam(groups, lr=settings.lr, weight_decay=settings.weight_decay)
+    return torch.optim.Adam(groups, lr=settings.lr, weight_decay=settings.weight_decay, fused=True)
 
 
 def _set_lr(optimizer, settings, epoch: int) -> float:

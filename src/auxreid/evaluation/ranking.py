@@ -18,6 +18,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+JUNK = -1  # an identity that takes no part
 CMC_RANKS = (1, 5, 10, 20)
 CHUNK_BYTES = 64 * 2**20
 MANY_MATCHES = 100  # above this, one binary search over the gallery is quicker than a count per true match
@@ -165,7 +166,7 @@ def rank_queries(
     in_order = gallery_identity[by_identity]
     first = np.searchsorted(in_order, query_identity, side="left")
     last = np.searchsorted(in_order, query_identity, side="right")
-    kept = gallery_identity != -1
+    kept = gallery_identity != JUNK
     junk_free = bool(kept.all())
 
     figures = np.full((2, len(distances)), np.nan)
@@ -228,7 +229,7 @@ def nearest(
         gallery is smaller. Equal wrong matches come in gallery order.
     """
     same = gallery_identity == identity
-    kept = np.flatnonzero((gallery_identity != -1) & ~(same & (gallery_group == group)))
+    kept = np.flatnonzero((gallery_identity != JUNK) & ~(same & (gallery_group == group)))
     if len(kept) > count:
         bound = np.partition(distances[kept], count - 1)[count - 1]
         kept = kept[distances[kept] <= bound]

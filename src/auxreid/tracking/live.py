@@ -13,7 +13,7 @@ from pathlib import Path
 
 SWITCH = "AUXREID_LIVE"  # "off" in the environment: no live runs
 WRITER = "auxreid.tracking.live_writer"  # started, not imported: MLflow's side of things can change no result
-PATIENCE = 10.0  # seconds after which a stage is followed: a shorter one is over before MLflow is imported
+PATIENCE = 60.0  # seconds after which a stage is followed: for a shorter one, MLflow's import costs more than it shows
 GRACE_SHARE = 0.05  # of the stage's time may be spent on waiting for the last points to arrive,
 GRACE_BOUNDS = (5.0, 20.0)  # within these seconds
 
