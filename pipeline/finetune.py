@@ -3,8 +3,6 @@
 usage: python pipeline/finetune.py DATASET ABLATION SEED
 """
 
-import sys
-
 import numpy as np
 from safetensors.torch import load_file
 from torch import Tensor, nn
@@ -22,8 +20,10 @@ from auxreid.data.frames import open_frames
 from auxreid.errors import DataError
 from auxreid.graph import build_graph, load_study, split_of
 from auxreid.seeding import seed_everything
+from auxreid.stage_script import run_script
 from auxreid.tracking.curves import Curves
 from auxreid.tracking.stage import Run, stage_run
+from auxreid.tracking.stage_checkpoint import stage_checkpoint
 
 
 def main(dataset: str, ablation: str, seed: str) -> None:
@@ -46,7 +46,10 @@ def main(dataset: str, ablation: str, seed: str) -> None:
         supervision = build_supervision(frames, classes, texts, row)
         pose, header = open_branch(row.pose, files["pose"], frames, encoder.dims[2], int(seed))
         curves = Curves(run)
-        finetune_encoder(encoder, frames, classes, supervision, settings, int(seed), curves, pose)
+        inputs = [source, files["start"]] + ([] if texts is None else [files["prompts"]])
+        inputs += [] if pose is None else [files["pose"]]
+        with stage_checkpoint(run, __file__, inputs, curves) as checkpoint:
+            finetune_encoder(encoder, frames, classes, supervision, settings, int(seed), curves, pose, checkpoint)
         curves.write(run.out / "history.csv")
         run.summary(curves.last)
         if pose is not None:
@@ -91,4 +94,4 @@ def report_fusion(fusion: PoseFusion, run: Run) -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    run_script(main)

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from auxreid.config import InputConfig
 from auxreid.errors import ConfigError, DataError
+from auxreid.files import finished_file
 
 TIMM_DOWNLOAD = "timm"  # value of `weights` that asks for timm's own pretrained weights
 HEADER_KEY = "auxreid"
@@ -120,9 +121,8 @@ def save_model(path: str | Path, model: AttributeModel, backbone: str, spec: Any
     fields = {key: getattr(spec, key) for key in InputConfig.model_fields}
     header = {"backbone": backbone, "vocabulary": model.vocabulary, "input": fields}
     tensors = {key: tensor.detach().cpu().contiguous() for key, tensor in model.state_dict().items()}
-    unfinished = path.with_name(path.name + ".tmp")
-    save_file(tensors, unfinished, metadata={HEADER_KEY: json.dumps(header)})
-    unfinished.rename(path)
+    with finished_file(path) as unfinished:
+        save_file(tensors, unfinished, metadata={HEADER_KEY: json.dumps(header)})
 
 
 def load_model(path: str | Path) -> tuple[AttributeModel, InputConfig]:

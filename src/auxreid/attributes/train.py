@@ -3,7 +3,7 @@
 import copy
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,7 @@ from auxreid.data.frames import Frames
 from auxreid.errors import DataError
 from auxreid.progress import track
 from auxreid.seeding import seed_everything
+from auxreid.training_state import Checkpoint, State, TorchRandom, check_finite, continue_from, save_epoch
 
 Log = Callable[[Mapping[str, float], int], None]
 Vocabulary = Mapping[str, Sequence[str]]
@@ -41,7 +42,22 @@ class Fitted:
     untrained: dict[str, str]
 
 
-def fit(frames: Frames, settings: Any, log: Log, workers: int = 0) -> Fitted:
+@dataclass
+class Best:
+    """The epoch with the best score on the val split so far, and the weights after it."""
+
+    score: float
+    epoch: int
+    weights: State | None = None
+
+    def state_dict(self) -> State:
+        return asdict(self)
+
+    def load_state_dict(self, state: State) -> None:
+        self.score, self.epoch, self.weights = state["score"], state["epoch"], state["weights"]
+
+
+def fit(frames: Frames, settings: Any, log: Log, workers: int = 0, checkpoint: Checkpoint | None = None) -> Fitted:
     """Train on the labelled frames of split "train".
 
     Args:
@@ -49,9 +65,11 @@ def fit(frames: Frames, settings: Any, log: Log, workers: int = 0) -> Fitted:
         settings: the attributes section of a recipe
         log: called once per epoch with the losses, learning rate and val metrics, and the epoch from 1
         workers: loader processes; they change no result
+        checkpoint: where a killed training goes on from
 
     Raises:
         DataError: no training frame has a label, or no attribute has two different words among them.
+        FloatingPointError: the loss is not finite; names the epoch and the step.
     """
     seed_everything(settings.seed)
     train, val = with_labels(frames.where("train")), with_labels(frames.where("val"))
@@ -66,8 +84,13 @@ def fit(frames: Frames, settings: Any, log: Log, workers: int = 0) -> Fitted:
     batches = fabric.setup_dataloaders(loader, use_distributed_sampler=False)
     weights = class_weights(train, vocabulary, settings.balance, fabric.device)
 
-    best_score, best_epoch, best_state = -math.inf, settings.epochs, None
-    for epoch in range(1, settings.epochs + 1):
+    best = Best(-math.inf, settings.epochs)
+    parts = {"model": model, "optimizer": optimizer, "schedule": schedule, "best": best, "random": TorchRandom()}
+    done = continue_from(checkpoint, parts)
+    if done and loader.persistent_workers:  # they draw their seed when they start, which was in the first epoch
+        with torch.random.fork_rng(devices=[]):
+            iter(loader)
+    for epoch in range(done + 1, settings.epochs + 1):
         loader.sampler.epoch = epoch
         losses = []
         wrapped.train()
@@ -78,17 +101,19 @@ def fit(frames: Frames, settings: Any, log: Log, workers: int = 0) -> Fitted:
             fabric.backward(loss)
             optimizer.step()
             schedule.step()
+            check_finite(loss.item(), "attributes", epoch, len(losses), "lower attributes.lr")
             losses.append(loss.detach())
         points = {"train_loss": float(torch.stack(losses).mean()), "lr": schedule.get_last_lr()[-1]}
         if len(val):
             points |= val_metrics(model, val, settings, workers)
-            if points["val_balanced_accuracy"] > best_score:
-                best_score, best_epoch = points["val_balanced_accuracy"], epoch
-                best_state = copy.deepcopy(model.state_dict())
+            if points["val_balanced_accuracy"] > best.score:
+                best.score, best.epoch = points["val_balanced_accuracy"], epoch
+                best.weights = copy.deepcopy(model.state_dict())
         log(points, epoch)
-    if best_state is not None:
-        model.load_state_dict(best_state)
-    return Fitted(model.cpu().eval(), best_epoch, best_state is not None, untrained)
+        save_epoch(checkpoint, epoch, parts)
+    if best.weights is not None:
+        model.load_state_dict(best.weights)
+    return Fitted(model.cpu().eval(), best.epoch, best.weights is not None, untrained)
 
 
 def trainable_attributes(train: Frames) -> tuple[dict[str, tuple[str, ...]], dict[str, str]]:

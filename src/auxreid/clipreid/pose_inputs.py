@@ -4,12 +4,12 @@ Keypoints and heat maps were precomputed on the images as they are; those of a m
 random crop of at most ten pixels is not followed, as in the thesis.
 """
 
-from collections.abc import Callable
 from pathlib import Path
+from typing import ClassVar, Protocol
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from auxreid.errors import DataError
@@ -19,7 +19,14 @@ from auxreid.pose.joints import flip_indices
 from auxreid.pose.predict import GRID, pose_embedding
 from auxreid.pose.table import KeypointTable, read_keypoints
 
-PoseInput = Callable[[np.ndarray, np.ndarray, Tensor], Tensor]  # rows [b], mirrored bool [b], uint8 [b, h, w, 3]
+
+class PoseInput(Protocol):
+    """The pose of a batch; `drifting` are the networks by name that change while it is asked for."""
+
+    drifting: dict[str, nn.Module]
+
+    def __call__(self, rows: np.ndarray, mirrored: np.ndarray, images: Tensor) -> Tensor:
+        """Rows [b], mirrored bool [b], uint8 images [b, h, w, 3] -> [b, p]"""
 
 
 def open_pose(path: str | Path, frames, config) -> tuple[PoseInput, int]:
@@ -43,6 +50,8 @@ def open_pose(path: str | Path, frames, config) -> tuple[PoseInput, int]:
 class Keypoints:
     """Coordinates as shares of the image's width and height, [b, 2J]: x, y joint after joint."""
 
+    drifting: ClassVar[dict[str, nn.Module]] = {}
+
     def __init__(self, table: KeypointTable, frames, swap_joints: bool, source: str):
         found = _rows_of(table, frames, source)
         self.points = table.keypoints[found][..., :2] / frames.size[:, None, :]  # [n, J, 2]
@@ -58,6 +67,8 @@ class Keypoints:
 
 class HeatMaps:
     """HRNet's heat maps pooled to the 8 x 4 grid, [b, J * 32]."""
+
+    drifting: ClassVar[dict[str, nn.Module]] = {}
 
     def __init__(self, table: KeypointTable, frames, swap_joints: bool, source: str):
         found = _rows_of(table, frames, source)
@@ -80,6 +91,7 @@ class DriftingHRNet:
     def __init__(self, path: Path):
         self.net, self.spec = load_checkpoint(path)
         self.net.train().requires_grad_(False)
+        self.drifting = {"hrnet": self.net}
 
     @torch.no_grad()
     def __call__(self, rows: np.ndarray, mirrored: np.ndarray, images: Tensor) -> Tensor:

@@ -16,6 +16,7 @@ from auxreid.clipreid.stage2_losses import Stage2Losses, Supervision
 from auxreid.data.sampler import identity_batches
 from auxreid.progress import track
 from auxreid.seeding import epoch_seed, seed_everything
+from auxreid.training_state import Checkpoint, check_finite, continue_from, save_epoch
 
 Report = Callable[[dict[str, float], int], None]
 
@@ -43,6 +44,7 @@ def finetune_encoder(
     seed: int,
     report: Report,
     pose: PoseBranch | None = None,
+    checkpoint: Checkpoint | None = None,
 ) -> None:
     """Train `encoder`, and the pose's fusion where there is one, in place on `frames`.
 
@@ -50,6 +52,7 @@ def finetune_encoder(
         encoder: an image tower with `.dims` and `.input_config`; with a camera embedding it is told the cameras too.
         frames: the training frames; identities: theirs, in 0..k-1 [n].
         report: called with the epoch's mean loss terms and learning rate.
+        checkpoint: where a killed training goes on from.
 
     Raises:
         DataError: a frame's camera is none of those that the encoder has an embedding of.
@@ -69,7 +72,8 @@ def finetune_encoder(
     size = encoder.input_config
     images, encode = TrainImages(frames, size.height, size.width), row_encoder(encoder, frames)
     erase = _random_erasing(settings.erasing, fabric.device)
-    for epoch in track(range(1, settings.epochs + 1), "stage 2 epochs"):
+    parts = {"trained": trained, "optimizer": optimizer} | ({} if pose is None else pose.inputs.drifting)
+    for epoch in track(range(continue_from(checkpoint, parts) + 1, settings.epochs + 1), "stage 2 epochs"):
         seed_everything(epoch_seed(seed, epoch))  # an epoch draws the same whatever ran before it
         lr = _set_lr(optimizer, settings, epoch)
         batches = _draws(identities, settings, np.random.default_rng(epoch_seed(seed, epoch)))
@@ -83,12 +87,13 @@ def finetune_encoder(
                 mirrored = np.array([view.mirrored for _, view in draws])
                 features = pose.features(features, fabric.to_device(pose.inputs(rows, mirrored, batch)))
             terms = losses_of(features, labels)
-            _check_finite(terms["loss"], epoch, means.steps)
+            check_finite(terms["loss"].item(), "stage 2", epoch, means.steps, "lower finetune.lr")
             optimizer.zero_grad()
             fabric.backward(terms["loss"])
             optimizer.step()
             means.add(terms)
         report(means.values() | {"lr": lr}, epoch)
+        save_epoch(checkpoint, epoch, parts)
     trained.eval()
 
 
@@ -146,8 +151,3 @@ def _set_lr(optimizer, settings, epoch: int) -> float:
     for group in optimizer.param_groups:
         group["lr"] = group["peak"] * factor
     return settings.lr * factor
-
-
-def _check_finite(loss: Tensor, epoch: int, step: int) -> None:
-    if not torch.isfinite(loss):
-        raise FloatingPointError(f"stage 2: the loss is {loss.item()} at epoch {epoch}, step {step}; lower finetune.lr")

@@ -5,7 +5,6 @@ The record is the truth about a run; MLflow is a view of it (see view.py and mir
 
 import json
 import math
-import os
 import posixpath
 import re
 from collections.abc import Iterator, Mapping
@@ -13,6 +12,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
 from auxreid.errors import DataError
+from auxreid.files import write_text
 
 STATUSES = ("running", "finished", "failed")
 NAME_LIMIT = 200  # MLflow allows 250; the rest is for the prefixes that view.py adds
@@ -48,6 +48,8 @@ class Record:
     host: dict[str, object] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
     live: str = "not started"
+    failure: str | None = None  # why the status is "failed"
+    resumed_from_epoch: int | None = None  # epochs done by a former, killed execution; None: all were run here
 
 
 def check_name(name: str, kind: str) -> str:
@@ -105,10 +107,8 @@ def record_folder(results: Path, stage: str, key: str) -> Path:
 
 def write_record(folder: Path, record: Record) -> None:
     """Writes record.json at once: a reader sees the former text or the new one, never half of it."""
-    target = folder / "record.json"
-    temporary = folder / f".record.json.{os.getpid()}"
-    temporary.write_text(json.dumps(asdict(record), indent=1, sort_keys=True, allow_nan=False) + "\n", encoding="utf-8")
-    os.replace(temporary, target)
+    text = json.dumps(asdict(record), indent=1, sort_keys=True, allow_nan=False) + "\n"
+    write_text(folder / "record.json", text)
 
 
 def read_record(folder: Path) -> Record:
