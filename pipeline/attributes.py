@@ -5,7 +5,6 @@ usage: python pipeline/attributes.py DATASET
 
 import json
 import os
-import sys
 from collections.abc import Mapping
 
 from rich.box import SIMPLE_HEAD
@@ -20,6 +19,8 @@ from auxreid.attributes.predict import predict, write_predictions
 from auxreid.attributes.train import Fitted, fit
 from auxreid.data.frames import Frames, open_frames
 from auxreid.graph import load_study
+from auxreid.parallel.environment import rank
+from auxreid.parallel.launch import run_stage
 from auxreid.tracking.stage import Run, stage_run
 
 HELD_OUT = ("query", "gallery", "test")
@@ -29,9 +30,13 @@ WORKERS = int(os.environ.get("AUXREID_WORKERS", "0"))  # of the machine, not of 
 def main(dataset: str) -> None:
     config = load_study()
     body, settings = config.datasets[dataset], config.recipe(dataset).attributes
+    source = f"results/ingest/{dataset}/frames.arrow"
+    if rank() > 0:  # process 0 alone keeps the record and writes
+        fit(open_frames(source), settings, lambda *_: None, WORKERS)
+        return
     params = {"recipes": {body.recipe: {"attributes": settings.model_dump(mode="json")}}}
     with stage_run("attributes", dataset, dataset=dataset, params=params, seed=settings.seed) as run:
-        frames = open_frames(f"results/ingest/{dataset}/frames.arrow")
+        frames = open_frames(source)
         fitted = fit(frames, settings, run.log, WORKERS)
         save_model(run.out / "model.safetensors", fitted.model, settings.backbone, settings)
         run.artifact("model.safetensors")
@@ -76,4 +81,4 @@ def show(dataset: str, scores: Mapping[str, AttributeScore]) -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    run_stage(main)
