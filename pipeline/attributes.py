@@ -20,7 +20,8 @@ from auxreid.attributes.train import Fitted, fit
 from auxreid.data.frames import Frames, open_frames
 from auxreid.files import write_text
 from auxreid.graph import build_graph, load_study, local_inputs
-from auxreid.stage_script import run_script
+from auxreid.parallel.environment import rank
+from auxreid.parallel.launch import run_stage
 from auxreid.tracking.stage import Run, stage_run
 from auxreid.tracking.stage_checkpoint import stage_checkpoint
 
@@ -31,9 +32,12 @@ WORKERS = int(os.environ.get("AUXREID_WORKERS", "0"))  # of the machine, not of 
 def main(dataset: str) -> None:
     config = load_study()
     body, settings = config.datasets[dataset], config.recipe(dataset).attributes
+    source = f"results/ingest/{dataset}/frames.arrow"
+    if rank() > 0:  # process 0 alone keeps the record and writes
+        fit(open_frames(source), settings, lambda *_: None, WORKERS)
+        return
     params = {"recipes": {body.recipe: {"attributes": settings.model_dump(mode="json")}}}
     with stage_run("attributes", dataset, dataset=dataset, params=params, seed=settings.seed) as run:
-        source = f"results/ingest/{dataset}/frames.arrow"
         frames = open_frames(source)
         inputs = [source, *local_inputs(build_graph(config)["attributes"][dataset])]
         with stage_checkpoint(run, __file__, inputs) as checkpoint:
@@ -81,4 +85,4 @@ def show(dataset: str, scores: Mapping[str, AttributeScore]) -> None:
 
 
 if __name__ == "__main__":
-    run_script(main)
+    run_stage(main)

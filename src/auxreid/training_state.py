@@ -10,6 +10,8 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
+from auxreid.parallel.share import ALONE, Share
+
 State = dict[str, Any]  # tensors, numbers, texts, and lists and mappings of them
 
 
@@ -31,9 +33,12 @@ class Checkpoint(Protocol):
         """Keep the state after so many epochs."""
 
 
-def continue_from(checkpoint: Checkpoint | None, parts: Mapping[str, Part]) -> int:
-    """Bring the parts to their last saved states; returns the number of epochs that need not be run again."""
-    found = None if checkpoint is None else checkpoint.load()
+def continue_from(checkpoint: Checkpoint | None, parts: Mapping[str, Part], share: Share = ALONE) -> int:
+    """Bring the parts to their last saved states; returns the number of epochs that need not be run again.
+
+    Of several processes, the first one has the checkpoint, and the others get what it has loaded.
+    """
+    found = share.from_first(None if checkpoint is None else checkpoint.load())
     if found is None:
         return 0
     epochs, state = found
@@ -43,7 +48,7 @@ def continue_from(checkpoint: Checkpoint | None, parts: Mapping[str, Part]) -> i
 
 
 def save_epoch(checkpoint: Checkpoint | None, epochs: int, parts: Mapping[str, Part]) -> None:
-    """Save the parts' states after `epochs` epochs. With several processes, one of them calls this.
+    """Save the parts' states after `epochs` epochs. Of several processes, only the first one has a checkpoint.
 
     Raises:
         FloatingPointError: a state is not finite; what was saved before stays.

@@ -52,7 +52,11 @@ class AttributeModel(nn.Module):
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
         """[b, 3, h, w] -> per attribute logits [b, k]"""
-        features = self.dropout(self.backbone(images))  # [b, d]
+        return self.classify(self.backbone(images))
+
+    def classify(self, features: Tensor) -> dict[str, Tensor]:
+        """The backbone's features [b, d] -> per attribute logits [b, k]"""
+        features = self.dropout(features)
         return {name: head(features) for name, head in self.heads.items()}
 
 

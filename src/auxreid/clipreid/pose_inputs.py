@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from auxreid.errors import DataError
+from auxreid.parallel.batch_norm import share_batch_norms
 from auxreid.pose.architecture import IMAGENET_MEAN, IMAGENET_STD
 from auxreid.pose.checkpoint import load_checkpoint
 from auxreid.pose.joints import flip_indices
@@ -84,13 +85,13 @@ class HeatMaps:
 class DriftingHRNet:
     """The thesis's form of hrnet_mean_norm: a frozen HRNet left in training mode, run on every training batch.
 
-    Its weights do not change, but its batch norms use the batch's statistics and drift with them. It sees the batch as
-    it is augmented, before erasing.
+    Its weights do not change, but its batch norms use the batch's statistics, of all processes together, and drift with
+    them. It sees the batch as it is augmented, before erasing.
     """
 
     def __init__(self, path: Path):
         self.net, self.spec = load_checkpoint(path)
-        self.net.train().requires_grad_(False)
+        share_batch_norms(self.net.train().requires_grad_(False))
         self.drifting = {"hrnet": self.net}
 
     @torch.no_grad()
