@@ -14,6 +14,7 @@ from itertools import islice
 from pathlib import Path
 
 from auxreid.errors import DataError
+from auxreid.tracking.git_state import git_state
 from auxreid.tracking.live import LiveLog
 from auxreid.tracking.record import (
     Point,
@@ -26,6 +27,7 @@ from auxreid.tracking.record import (
     to_float,
     write_record,
 )
+from auxreid.tracking.system_metrics import SystemMetrics
 
 CLOSING_METRICS = 8  # that a stage's last line names
 VERSIONED = ("auxreid", "torch", "torchvision", "open_clip_torch", "timm", "mmpose", "numpy", "pyarrow", "scikit-learn")
@@ -40,6 +42,7 @@ class Run:
         self._record = record
         self._folder = out / "record"
         self._live = live
+        self._system = SystemMetrics(self._folder).start()
         self._history = None
 
     def log(self, metrics: Mapping[str, float], step: int) -> None:
@@ -77,6 +80,7 @@ class Run:
             self._record.artifacts.append(name)
 
     def _finish(self, status: str) -> None:
+        self._system.stop()
         if self._history is not None:
             self._history.close()
         missing = [name for name in self._record.artifacts if not (self.out / name).is_file()]
@@ -124,6 +128,7 @@ def stage_run(
         seed=seed,
         host=host(),
         versions=versions(),
+        git=git_state(Path(root).resolve().parent),
     )
     write_record(folder, record)
     print(f"== {stage} {key}", flush=True)
