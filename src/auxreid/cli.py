@@ -65,11 +65,28 @@ def repro(
 
 @app.command()
 def publish() -> None:
-    """Mirror the records of results/ into MLflow."""
+    """Mirror the records of results/ into MLflow; register the best encoders."""
+    from auxreid.config import load_config
     from auxreid.tracking.mirror import format_report
     from auxreid.tracking.mirror import publish as mirror
 
-    print(format_report(mirror(ROOT)))
+    print(format_report(mirror(ROOT, registry=load_config().registry)))
+
+
+@app.command()
+def runs() -> None:
+    """Print which MLflow run shows which result of dvc.lock, results without a run, and runs without a result."""
+    from auxreid.tracking.overview import overview, print_overview
+
+    print_overview(overview(ROOT))
+
+
+@app.command()
+def ui(port: Annotated[int, typer.Option(help="of MLflow's UI on 127.0.0.1")] = 5000) -> None:
+    """Start MLflow's UI and print, per data set, the address that hides superseded runs."""
+    from auxreid.tracking.ui import serve
+
+    raise typer.Exit(serve(ROOT, port))
 
 
 @app.command()

@@ -128,7 +128,7 @@ def train_loader(
     """
     dataset = AttributeDataset(frames, vocabulary, train_transform(settings), settings.seed)
     batch = batch_size(len(frames), settings)
-    rows = (share or Share()).rows(batch)
+    rows = (share or ALONE).rows(batch)
     sampler = EpochSampler(len(frames), settings.seed, batch, rows)
     return _loader(dataset, sampler, rows.stop - rows.start, workers)
 

@@ -5,7 +5,7 @@ import logging
 from lightning_fabric import Fabric
 
 from auxreid.parallel.environment import world_size
-from auxreid.parallel.share import Share
+from auxreid.parallel.share import ALONE, Share
 
 
 def open_fabric() -> tuple[Fabric, Share]:
@@ -18,7 +18,7 @@ def open_fabric() -> tuple[Fabric, Share]:
     """
     count = world_size()
     if count == 1:
-        return Fabric(devices=1), Share()
+        return Fabric(devices=1), ALONE
     from lightning_fabric.strategies import DDPStrategy
 
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # else each process tells that it starts

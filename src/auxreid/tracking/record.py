@@ -7,7 +7,7 @@ import json
 import math
 import posixpath
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from auxreid.errors import DataError
 from auxreid.files import write_text
 
 STATUSES = ("running", "finished", "failed")
+SYSTEM_PREFIX = "system/"  # of the curves that tell how busy the machine was; the name is MLflow's
 NAME_LIMIT = 200  # MLflow allows 250; the rest is for the prefixes that view.py adds
 _NAME = re.compile(r"[A-Za-z0-9_.\- /]+")
 
@@ -47,6 +48,7 @@ class Record:
     artifacts: list[str] = field(default_factory=list)
     host: dict[str, object] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
+    git: dict[str, object] = field(default_factory=dict)
     live: str = "not started"
     failure: str | None = None  # why the status is "failed"
     resumed_from_epoch: int | None = None  # epochs done by a former, killed execution; None: all were run here
@@ -134,6 +136,12 @@ def point_line(point: Point) -> str:
     """A line of history.jsonl; JSON has no inf and nan, so these are written as strings."""
     value = point.value if math.isfinite(point.value) else str(point.value)
     return json.dumps({"name": point.name, "step": point.step, "value": value, "time_ms": point.time_ms}) + "\n"
+
+
+def append_points(folder: Path, points: Iterable[Point]) -> None:
+    """Adds whole lines to the history in one write, so that they may stand between those of another handle."""
+    with (folder / "history.jsonl").open("ab", buffering=0) as history:
+        history.write("".join(point_line(point) for point in points).encode())
 
 
 def parse_point(line: str | bytes) -> Point:

@@ -7,7 +7,7 @@ import socket
 import sys
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from importlib import metadata
 from itertools import islice
@@ -15,19 +15,21 @@ from pathlib import Path
 
 from auxreid.errors import DataError
 from auxreid.files import naming_full_disk
+from auxreid.tracking.git_state import git_state
 from auxreid.tracking.live import LiveLog
 from auxreid.tracking.output_lock import output_lock
 from auxreid.tracking.record import (
     Point,
     Record,
+    append_points,
     check_name,
     finite,
     flatten,
-    point_line,
     record_folder,
     to_float,
     write_record,
 )
+from auxreid.tracking.system_metrics import SystemMetrics
 
 CLOSING_METRICS = 8  # that a stage's last line names
 VERSIONED = ("auxreid", "torch", "torchvision", "open_clip_torch", "timm", "mmpose", "numpy", "pyarrow", "scikit-learn")
@@ -42,7 +44,8 @@ class Run:
         self._record = record
         self._folder = out / "record"
         self._live = live
-        self._history = None
+        self._system = SystemMetrics(self._folder).start()
+        self._curves: list[Point] = []
         self._endings: list[Callable[[], None]] = []
 
     @property
@@ -50,15 +53,15 @@ class Run:
         """What is written of this execution so far."""
         return self._record
 
-    @property
-    def history_file(self) -> Path:
-        """The curves' points so far; not there before the first one."""
-        return self._folder / "history.jsonl"
+    def curves(self) -> list[Point]:
+        """The points of the curves so far, without those that tell how busy the machine was."""
+        return self._curves
 
-    def resume(self, history: str, epochs: int) -> None:
-        """Takes over the points of a killed execution, before any point of this one, and notes how far it had come."""
-        with naming_full_disk(self.history_file):
-            self.history_file.write_text(history, encoding="utf-8")
+    def resume(self, curves: Sequence[Point], epochs: int) -> None:
+        """Takes over the curves of a killed execution, and notes how far it had come."""
+        with naming_full_disk(self._folder):
+            append_points(self._folder, curves)
+        self._curves = [*curves]
         self._record.resumed_from_epoch = epochs
         write_record(self._folder, self._record)
 
@@ -74,11 +77,9 @@ class Run:
         points = [
             Point(check_name(name, "metric"), step, to_float(name, value), now) for name, value in metrics.items()
         ]
-        with naming_full_disk(self.history_file):
-            if self._history is None:
-                self._history = self.history_file.open("a", encoding="utf-8")
-            self._history.write("".join(point_line(point) for point in points))
-            self._history.flush()
+        with naming_full_disk(self._folder):
+            append_points(self._folder, points)
+        self._curves += points
         self._live.follow()
 
     def summary(self, metrics: Mapping[str, float]) -> None:
@@ -102,8 +103,7 @@ class Run:
             self._record.artifacts.append(name)
 
     def _finish(self, status: str) -> None:
-        if self._history is not None:
-            self._history.close()
+        self._system.stop()
         missing = [name for name in self._record.artifacts if not (self.out / name).is_file()]
         self._record.finished = milliseconds()
         self._record.status = "failed" if missing else status
@@ -167,6 +167,7 @@ def stage_run(
             seed=seed,
             host=host(),
             versions=versions(),
+            git=git_state(Path(root).resolve().parent),
         )
         write_record(folder, record)
         print(f"== {stage} {key}", flush=True)

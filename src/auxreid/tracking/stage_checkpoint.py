@@ -11,6 +11,7 @@ import shutil
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import astuple
 from pathlib import Path
 
 from auxreid.checkpoint_folder import CheckpointFolder
@@ -20,6 +21,7 @@ from auxreid.files import write_text
 from auxreid.fingerprint import fingerprint
 from auxreid.tracking.curves import Curves
 from auxreid.tracking.lockfile import folder_md5, read_lock
+from auxreid.tracking.record import Point
 from auxreid.tracking.stage import Run
 from auxreid.training_state import State
 
@@ -44,7 +46,7 @@ class StageCheckpoint:
             return None
         path, epochs, content = found
         self.last = path, epochs
-        self.run.resume(content["history"], epochs)
+        self.run.resume([Point(*point) for point in content["history"]], epochs)
         if self.curves is not None:
             self.curves.rows = content["curves"]
         print(f"  {epochs} epochs are done, from {path}", flush=True)
@@ -52,10 +54,9 @@ class StageCheckpoint:
 
     def save(self, epochs: int, state: State) -> None:
         """Keep the state and the curves up to here."""
-        history = self.run.history_file
         content = {
             "state": state,
-            "history": history.read_text(encoding="utf-8") if history.exists() else "",
+            "history": [astuple(point) for point in self.run.curves()],
             "curves": None if self.curves is None else self.curves.rows,
         }
         self.last = self.files.save(epochs, content), epochs
