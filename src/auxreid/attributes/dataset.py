@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from auxreid.attributes.losses import MISSING
 from auxreid.data.frames import Frames
-from auxreid.parallel.share import Share
+from auxreid.parallel.share import ALONE, Share
 
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # else its import asks the package index for a newer version
 import albumentations as A
@@ -117,7 +117,7 @@ class EpochSampler(Sampler[tuple[int, int]]):
 
 
 def train_loader(
-    frames: Frames, vocabulary: Mapping[str, Sequence[str]], settings: Any, workers: int, share: Share | None = None
+    frames: Frames, vocabulary: Mapping[str, Sequence[str]], settings: Any, workers: int, share: Share = ALONE
 ) -> DataLoader:
     """Shuffled, augmented batches, or a process's share of each; set `loader.sampler.epoch` before each epoch.
 
@@ -128,7 +128,7 @@ def train_loader(
     """
     dataset = AttributeDataset(frames, vocabulary, train_transform(settings), settings.seed)
     batch = batch_size(len(frames), settings)
-    rows = (share or ALONE).rows(batch)
+    rows = share.rows(batch)
     sampler = EpochSampler(len(frames), settings.seed, batch, rows)
     return _loader(dataset, sampler, rows.stop - rows.start, workers)
 
