@@ -177,6 +177,9 @@ def keypoints(rows: np.ndarray, mirrored: np.ndarray, images: Tensor) -> Tensor:
     return torch.from_numpy(np.where(mirrored[:, None], 1 - points, points)).to(torch.get_default_dtype())
 
 
+keypoints.drifting = {}
+
+
 def stage2(
     path: Path, changes: dict, pose: dict | None, dtype: torch.dtype
 ) -> tuple[list[dict[str, float]], dict[str, Tensor], dict[str, Tensor]]:
