@@ -8,7 +8,7 @@ import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from importlib import metadata
 from itertools import islice
 from pathlib import Path
@@ -117,10 +117,6 @@ class Run:
     def _fail(self, error: BaseException) -> None:
         """Leaves the reason in the record, as far as the disk allows: the error itself must be the one that is seen."""
         self._record.failure = f"{type(error).__name__}: {error}"
-        with suppress(OSError):  # points that had no room
-            if self._history is not None:
-                self._history.close()
-        self._history = None
         try:
             self._finish("failed")
         except OSError as second:
