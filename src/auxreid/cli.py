@@ -73,6 +73,21 @@ def publish() -> None:
 
 
 @app.command()
+def verify(
+    everything: Annotated[bool, typer.Option("--all", help="former results in the cache as well")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="report only")] = False,
+) -> None:
+    """Rehash DVC's cache and take corrupt objects out, for `dvc pull` to repair. Exit code 1 if there are any."""
+    from auxreid.verify import format_report
+    from auxreid.verify import verify as rehash
+
+    report = rehash(ROOT, everything=everything, heal=not dry_run)
+    print(format_report(report))
+    if report.having("corrupt"):
+        raise typer.Exit(1)
+
+
+@app.command()
 def table() -> None:
     """Print the comparison tables of the study."""
     from rich.console import Console
