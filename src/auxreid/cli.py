@@ -15,11 +15,13 @@ ROOT = Path(".")
 
 @app.command()
 def check() -> None:
-    """Validate params.yaml, pipeline/graph.yaml and the source deps of dvc.yaml; list rows that cannot run."""
+    """Validate params.yaml, pipeline/graph.yaml, dvc.yaml's source deps and .dvc/config; list rows that cannot run."""
     from auxreid.applicability import exclusions
     from auxreid.closure import check_source_deps
+    from auxreid.credentials import check_dvc_config
     from auxreid.graph import load_study
 
+    check_dvc_config(ROOT)
     config = load_study()
     check_source_deps(ROOT)
     print(f"params.yaml: valid; {len(config.studied)} data sets in the study, {len(config.ablations)} ablations")
