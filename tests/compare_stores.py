@@ -93,6 +93,7 @@ def artifacts(client: MlflowClient, run_id: str) -> Iterator[tuple[str, str]]:
 
 
 def main() -> int:
+    os.environ |= {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false"}
     if len(sys.argv) != 3:
         print(__doc__, file=sys.stderr)
         return 2
@@ -102,5 +103,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     sys.exit(main())
