@@ -15,11 +15,13 @@ ROOT = Path(".")
 
 @app.command()
 def check() -> None:
-    """Validate params.yaml, pipeline/graph.yaml and the source deps of dvc.yaml; list rows that cannot run."""
+    """Validate params.yaml, pipeline/graph.yaml, dvc.yaml's source deps and .dvc/config; list rows that cannot run."""
     from auxreid.applicability import exclusions
     from auxreid.closure import check_source_deps
+    from auxreid.credentials import check_dvc_config
     from auxreid.graph import load_study
 
+    check_dvc_config(ROOT)
     config = load_study()
     check_source_deps(ROOT)
     print(f"params.yaml: valid; {len(config.studied)} data sets in the study, {len(config.ablations)} ablations")
@@ -87,6 +89,21 @@ def ui(port: Annotated[int, typer.Option(help="of MLflow's UI on 127.0.0.1")] = 
     from auxreid.tracking.ui import serve
 
     raise typer.Exit(serve(ROOT, port))
+
+
+@app.command()
+def verify(
+    everything: Annotated[bool, typer.Option("--all", help="former results in the cache as well")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="report only")] = False,
+) -> None:
+    """Rehash DVC's cache and take corrupt objects out, for `dvc pull` to repair. Exit code 1 if there are any."""
+    from auxreid.verify import format_report
+    from auxreid.verify import verify as rehash
+
+    report = rehash(ROOT, everything=everything, heal=not dry_run)
+    print(format_report(report))
+    if report.having("corrupt"):
+        raise typer.Exit(1)
 
 
 @app.command()
