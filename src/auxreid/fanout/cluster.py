@@ -5,8 +5,10 @@ import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from auxreid.fanout import leash
 from auxreid.fanout.display import Display
 from auxreid.fanout.ledger import DONE, FAILED, NOT_RUN, OPEN, SENT, Ledger
 from auxreid.fanout.plan import Unit
@@ -128,6 +130,7 @@ class Dispatcher:
             "unit": unit.name,
             "stages": list(unit.stages),
             "lock": {name: lock[name] for name in sorted(read & lock.keys())},
+            "leash": Path(leash.__file__).read_text(encoding="utf-8"),
             "settings": self.supply.remote.settings,
             "remote_folder": self.supply.remote.folder,
             "threads": self.resources.cpus,

@@ -1,4 +1,4 @@
-"""The tables of a fan-out: its units while they run (a line per event where there is no terminal), its stages at the end."""
+"""The tables of a fan-out: its units while they run (a line per event off a terminal), and its stages at the end."""
 
 import sys
 import time
@@ -74,5 +74,5 @@ class Display:
         for count in self.ledger.stages.values():
             numbers = (count.ran, count.restored, count.failed, count.broken_off)
             shown = (str(number or "") for number in numbers)
-            table.add_row(count.stage, " ".join(count.hosts), *shown, f"{count.seconds:.0f}")
+            table.add_row(count.stage, " ".join(count.hosts), *shown, f"{count.seconds:.0f}" if any(numbers) else "")
         self.console.print(table)

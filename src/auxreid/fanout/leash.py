@@ -9,18 +9,27 @@ import shutil
 import signal
 import subprocess
 import sys
-from threading import Thread
 
 
-def hold(process: subprocess.Popen, folder: str) -> None:
+def watch(group: int, folder: str) -> None:
+    """A process of its own: a Ray worker that exits kills its children, this program among them."""
+    os.setsid()
     sys.stdin.buffer.read()
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+    os.killpg(group, signal.SIGKILL)
     shutil.rmtree(folder, ignore_errors=True)
-    os._exit(1)
+
+
+def main(folder: str, command: list[str]) -> int:
+    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True)
+    watcher = os.fork()
+    if not watcher:
+        watch(process.pid, folder)
+        os._exit(0)
+    code = process.wait()
+    os.kill(watcher, signal.SIGKILL)
+    os.waitpid(watcher, 0)
+    return code & 0xFF
 
 
 if __name__ == "__main__":
-    started = subprocess.Popen(sys.argv[2:], stdin=subprocess.DEVNULL, start_new_session=True)
-    Thread(target=hold, args=(started, sys.argv[1]), daemon=True).start()
-    os._exit(started.wait() & 0xFF)
+    sys.exit(main(sys.argv[1], sys.argv[2:]))

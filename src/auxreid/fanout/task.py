@@ -32,6 +32,7 @@ class Job(TypedDict):
     stages: list[str]
     lock: dict[str, dict]  # entries of dvc.lock: of the stages, if they were run before, and of those that they read
     settings: str  # .dvc/config.local
+    leash: str  # the source of leash.py
     remote_folder: str | None
     threads: int
     gpus: float
@@ -92,6 +93,7 @@ def _make_clone(folder: Path, job: Job, bundle: bytes) -> dict[str, str]:
 
     if job["remote_folder"] is not None and not Path(job["remote_folder"]).is_dir():
         raise FileNotFoundError(f"{socket.gethostname()} does not see the DVC remote {job['remote_folder']}")
+    (folder / "leash.py").write_text(job["leash"], encoding="utf-8")
     packed = folder / "commit.bundle"
     packed.write_bytes(bundle)
     clone = folder / "clone"
@@ -122,8 +124,7 @@ class Called(NamedTuple):
 
 
 def _dvc(folder: Path, environment: Mapping[str, str], *arguments: str) -> Called:
-    leash = folder / "clone" / "src" / "auxreid" / "fanout" / "leash.py"
-    command = [sys.executable, str(leash), str(folder), sys.executable, "-u", "-m", "dvc", *arguments]
+    command = [sys.executable, str(folder / "leash.py"), str(folder), sys.executable, "-u", "-m", "dvc", *arguments]
     lines: deque[str] = deque(maxlen=LOG_LINES)
     ran: set[str] = set()
     with subprocess.Popen(
