@@ -16,6 +16,7 @@ SETTINGS = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # on 127.0.0.1 alone
     "RAY_AUTH_MODE": "token",
+    "RAY_TMPDIR": "/tmp",  # its sockets' paths must be short
     "RAY_worker_niceness": "0",
     "RAY_health_check_period_ms": "1000",  # a lost node is noticed soon
 }

@@ -25,6 +25,12 @@ files = sorted(file for path in read for file in (path.glob("*") if path.is_dir(
 out.write_text("".join(f"<{file.name}: {file.read_text()}>" for file in files))
 note("end")
 """
+CONFIG = """[core]
+    analytics = false
+    remote = team
+['remote "team"']
+    url = {remote}
+"""
 NOTHING = "pipeline/nothing.txt"
 
 
@@ -32,7 +38,7 @@ class SmallStudy:
     """ingest -> finetune -> evaluate -> compare. Rows are given with the row that each starts from, or None."""
 
     def __init__(self, root: Path, rows: dict[str, str | None], waits: tuple[str, ...] = ()) -> None:
-        self.root, self.control, self.remote = root, root / "../control", root / "../remote"
+        self.root, self.control, self.remote = root, root.parent / "control", root.parent / "remote"
         for folder in (root / "pipeline", root / "data", self.control):
             folder.mkdir(parents=True)
         python = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
@@ -43,10 +49,11 @@ class SmallStudy:
         (root / "params.yaml").write_text("{}")
         (root / ".gitignore").write_text("/out\n/data\n")
         (root / "dvc.yaml").write_text(yaml.safe_dump({"stages": self._stages(rows)}))
+        (root / ".dvc").mkdir()
+        (root / ".dvc/config").write_text(CONFIG.format(remote=self.remote.resolve()))
+        (root / ".dvc/.gitignore").write_text("/config.local\n/tmp\n/cache\n")
         self.run("git", "init", "-q")
-        self.dvc("init", "-q")
         self.dvc("add", "-q", "data")
-        self.dvc("remote", "add", "-q", "--default", "team", str(self.remote.resolve()))
         self.commit()
 
     @staticmethod
