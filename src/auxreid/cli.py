@@ -5,12 +5,28 @@ import sys
 from pathlib import Path
 from typing import Annotated
 
+import click
 import typer
 
 from auxreid.errors import ConfigError, DataError
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help="Re-identification with auxiliary information.")
 ROOT = Path(".")
+
+
+class SeveralValues(typer.core.TyperCommand):
+    """Lets an option that may be repeated take several values at once: `--seeds 0 1 2`."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        several = {name for option in self.params if getattr(option, "multiple", False) for name in option.opts}
+        spread, name = [], None
+        for arg in args:
+            if arg.startswith("-"):
+                name = arg if arg in several else None
+            elif name is not None and spread[-1] != name:
+                spread.append(name)
+            spread.append(arg)
+        return super().parse_args(ctx, spread)
 
 
 @app.command()
@@ -63,6 +79,27 @@ def repro(
     from auxreid.repro import run_repro
 
     raise typer.Exit(run_repro(targets or [], jobs))
+
+
+@app.command(cls=SeveralValues)
+def fanout(
+    address: Annotated[str | None, typer.Option(envvar="RAY_ADDRESS", help="of a cluster; else this machine")] = None,
+    seeds: Annotated[list[int] | None, typer.Option(help="seeds of the study; all by default")] = None,
+    rows: Annotated[list[str] | None, typer.Option(help="rows of the study; all by default")] = None,
+    cpus: Annotated[int, typer.Option(min=1, envvar="AUXREID_TASK_CPUS", help="CPU cores of each task")] = 1,
+    gpus: Annotated[float, typer.Option(min=0, envvar="AUXREID_TASK_GPUS", help="GPUs of each task")] = 0,
+) -> None:
+    """Run the study on a Ray cluster, a task per ablation and seed; bring the results home and publish them."""
+    from auxreid.fanout.cluster import Resources
+    from auxreid.fanout.coordinator import fan_out
+    from auxreid.fanout.plan import select
+    from auxreid.graph import build_graph, load_study
+
+    graph = build_graph(load_study())
+    targets = select(graph, rows or [], seeds or []) if rows or seeds else []
+    code = fan_out(targets, address, Resources(cpus, gpus))
+    publish()
+    raise typer.Exit(code)
 
 
 @app.command()

@@ -27,7 +27,7 @@ def run_repro(targets: list[str], jobs: int = 1) -> int:
         ConfigError: a target that is no stage, with several jobs.
     """
     if jobs > 1:
-        return _SideBySide(*_to_do(targets), jobs).run()
+        return _SideBySide(*stages_to_do(targets), jobs).run()
     total = _count_stages(targets)
     process = subprocess.Popen(
         [sys.executable, "-u", "-m", "dvc", "repro", *targets],
@@ -64,7 +64,7 @@ def _pass_on(lines: Iterable[str], total: int) -> None:
         print(line, end="", flush=True)
 
 
-def _to_do(targets: list[str]) -> tuple[Stages, int]:
+def stages_to_do(targets: list[str]) -> tuple[Stages, int]:
     """Of the targets and what they need: the stages that are stale or follow a stale one, and the number of others."""
     from dvc.repo import Repo
     from networkx import descendants, lexicographical_topological_sort, relabel_nodes

@@ -1,0 +1,35 @@
+"""`python leash.py FOLDER COMMAND...`: the command lives no longer than whoever started it.
+
+A worker that is killed would leave DVC and a training behind, which hold its cores and its GPU. Standard input is the
+leash: when it closes before the command has ended, the command, all that it started and the folder are removed.
+"""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+
+
+def watch(group: int, folder: str) -> None:
+    """A process of its own: a Ray worker that exits kills its children, this program among them."""
+    os.setsid()
+    sys.stdin.buffer.read()
+    os.killpg(group, signal.SIGKILL)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def main(folder: str, command: list[str]) -> int:
+    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True)
+    watcher = os.fork()
+    if not watcher:
+        watch(process.pid, folder)
+        os._exit(0)
+    code = process.wait()
+    os.kill(watcher, signal.SIGKILL)
+    os.waitpid(watcher, 0)
+    return code & 0xFF
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1], sys.argv[2:]))
