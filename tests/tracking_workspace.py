@@ -56,7 +56,13 @@ class Workspace:
         if history:
             lines = [dict(zip(("name", "step", "value", "time_ms"), point, strict=True)) for point in history]
             (out / "record" / "history.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+        self.lock_stage(stage, key, lr, data)
+        return out
+
+    def lock_stage(self, stage: str, key: str, lr: float = 0.1, data: dict[str, str] | None = None) -> None:
+        """Names a record that is there, and its stage's output, in dvc.lock."""
         place = f"results/{stage}/{key}"
+        record = folder_md5(self.root / place / "record")
         self.lock[f"{stage}@{key}"] = {
             "cmd": f"python pipeline/{stage}.py",
             "deps": [
@@ -65,12 +71,11 @@ class Workspace:
             ],
             "params": {"params.yaml": {"lr": lr}},
             "outs": [
-                {"path": f"{place}/record", "hash": "md5", "md5": folder_md5(out / "record"), "size": 9, "nfiles": 2},
+                {"path": f"{place}/record", "hash": "md5", "md5": record, "size": 9, "nfiles": 2},
                 {"path": f"{place}/out", "hash": "md5", "md5": f"{lr}", "size": 7},
             ],
         }
         self.write_lock()
-        return out
 
     def write_lock(self) -> None:
         (self.root / "dvc.lock").write_text(yaml.safe_dump({"schema": "2.0", "stages": self.lock}))
