@@ -1,5 +1,6 @@
 """A real MLflow server on 127.0.0.1, to be stopped and started again."""
 
+import contextlib
 import os
 import signal
 import socket
@@ -41,10 +42,8 @@ class Server:
     def stop(self) -> None:
         """Kills the server and its workers, as a crash would."""
         if self._process is not None:
-            try:
+            with contextlib.suppress(ProcessLookupError):
                 os.killpg(self._process.pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
             self._process.wait()
             self._process = None
 
