@@ -44,7 +44,8 @@ def main(dataset: str, ablation: str, seed: str) -> None:
     with stage_run("finetune", key, dataset=dataset, params=params, ablation=ablation, seed=int(seed)) as run:
         curves = Curves(run)
         source, files = f"results/ingest/{dataset}/frames.arrow", build_graph(config)["finetune"][key]
-        inputs = [source, files["start"], files["prompts"], files["pose"]]
+        read = {"start": True, "prompts": row.prompts is not None, "pose": row.pose is not None}
+        inputs = [source, *(files[name] for name, is_read in read.items() if is_read)]
         with stage_checkpoint(run, __file__, inputs, curves) as checkpoint:
             encoder, pose, header = train(config, dataset, ablation, seed, curves, checkpoint)
         curves.write(run.out / "history.csv")
