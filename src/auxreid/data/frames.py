@@ -65,7 +65,14 @@ class FramesMeta:
         text = (schema.metadata or {}).get(META_KEY)
         if text is None:
             raise DataError(f"{path}: an Arrow file, but not a frames file: its schema has no {META_KEY!r} entry")
-        return cls(**json.loads(text))
+        try:
+            meta = cls(**json.loads(text))
+            fits = schema.equals(meta.schema())
+        except (ValueError, TypeError) as error:  # bytes that are no UTF-8, JSON, or fields
+            raise DataError(f"{path}: its schema is broken ({error}); {REMEDY.format(path)}") from error
+        if not fits:
+            raise DataError(f"{path}: its columns are not those of a frames file; {REMEDY.format(path)}")
+        return meta
 
 
 def write_frames(path: str | Path, rows: Iterable[Mapping[str, Any]] | pa.Table, meta: FramesMeta) -> int:
@@ -221,7 +228,7 @@ class _Store:
             raise DataError(f"{path}: no such frames file") from error
         except PermissionError as error:
             raise DataError(f"{path}: this user may not read it; change its permissions ({error.strerror})") from error
-        except (pa.ArrowException, OSError) as error:
+        except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
             raise DataError(f"{path}: not a complete frames file ({error}); {REMEDY.format(path)}") from error
         self.meta = FramesMeta.from_schema(self.table.schema, path)
         if self.meta.splits and not 0 <= split_index < len(self.meta.splits):
