@@ -7,9 +7,10 @@ import subprocess
 import sys
 import time
 import urllib.request
+from contextlib import suppress
 from pathlib import Path
 
-START_SECONDS = 300.0  # a busy machine may take its time: MLflow imports much
+START_SECONDS = 900.0  # a busy machine may take its time: MLflow imports much
 
 
 class Server:
@@ -41,10 +42,8 @@ class Server:
     def stop(self) -> None:
         """Kills the server and its workers, as a crash would."""
         if self._process is not None:
-            try:
+            with suppress(ProcessLookupError):
                 os.killpg(self._process.pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
             self._process.wait()
             self._process = None
 
