@@ -1,6 +1,5 @@
 """A real MLflow server on 127.0.0.1, to be stopped and started again."""
 
-import contextlib
 import os
 import signal
 import socket
@@ -8,9 +7,10 @@ import subprocess
 import sys
 import time
 import urllib.request
+from contextlib import suppress
 from pathlib import Path
 
-START_SECONDS = 300.0  # a busy machine may take its time: MLflow imports much
+START_SECONDS = 900.0  # a busy machine may take its time: MLflow imports much
 
 
 class Server:
@@ -42,7 +42,7 @@ class Server:
     def stop(self) -> None:
         """Kills the server and its workers, as a crash would."""
         if self._process is not None:
-            with contextlib.suppress(ProcessLookupError):
+            with suppress(ProcessLookupError):
                 os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
             self._process = None

@@ -7,7 +7,6 @@ import time
 from pathlib import Path
 
 import pytest
-from tracking_workspace import curve_points
 
 from auxreid.tracking import live, live_writer, stage, view
 from auxreid.tracking.record import Point, point_line, read_history, read_record
@@ -129,7 +128,7 @@ def test_no_server_at_all(repository, monkeypatch, capfd):
     record = read_record(run.out / "record")
     assert record.status == "finished"
     assert record.live.startswith("failed: ")
-    assert len(curve_points(run.out / "record")) == 100
+    assert len(list(read_history(run.out / "record"))) == 100
     warnings = [line for line in capfd.readouterr().err.splitlines() if line]
     assert len(warnings) == 1
     assert warnings[0].startswith("live logging stops: ")
@@ -150,7 +149,7 @@ def test_a_store_that_breaks_in_the_middle(repository, tmp_path):
         run.log({"loss": 0.25}, step=2)
     record = read_record(run.out / "record")
     assert (record.status, record.live[:8]) == ("finished", "failed: ")
-    assert [point.value for point in curve_points(run.out / "record")] == [1.0, 0.5, 0.25]
+    assert [point.value for point in read_history(run.out / "record")] == [1.0, 0.5, 0.25]
 
 
 def test_a_writer_that_hangs_is_not_waited_for(tmp_path, monkeypatch):

@@ -6,7 +6,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from mlflow.utils.validation import _validate_metric_name
-from tracking_workspace import curve_points
 
 from auxreid.errors import DataError
 from auxreid.tracking.record import Point, check_name, flatten, parse_point, point_line, read_history, read_record
@@ -38,7 +37,7 @@ def test_a_stage_leaves_what_it_was_told(tmp_path, capsys):
     assert (record.artifacts, record.live, record.attempt) == (["hrnet.safetensors"], "off", stage.attempt)
     assert record.started <= record.finished
     assert record.versions["numpy"] == np.__version__
-    points = curve_points(folder)
+    points = list(read_history(folder))
     assert [(p.name, p.step, p.value) for p in points] == [("loss", 0, 0.5), ("lr", 0, math.inf), ("loss", 1, 0.25)]
     assert (folder / "figures" / "overlays" / "first.png").read_bytes() == b"picture"
     printed = capsys.readouterr().out.splitlines()
@@ -51,14 +50,14 @@ def test_an_exception_is_recorded_and_goes_on(tmp_path):
         stage.log({"loss": 1.0}, step=0)
         stage.log({"loss": 1 / 0}, step=1)
     assert read_record(stage.out / "record").status == "failed"
-    assert len(curve_points(stage.out / "record")) == 1
+    assert len(list(read_history(stage.out / "record"))) == 1
 
 
 def test_the_record_is_readable_while_the_stage_runs(tmp_path):
     with run(tmp_path) as stage:
         assert read_record(stage.out / "record").status == "running"
         stage.log({"loss": 1.0}, step=0)
-        assert [point.value for point in curve_points(stage.out / "record")] == [1.0]
+        assert [point.value for point in read_history(stage.out / "record")] == [1.0]
 
 
 def test_a_former_record_goes_and_other_outputs_stay(tmp_path):
@@ -67,7 +66,7 @@ def test_a_former_record_goes_and_other_outputs_stay(tmp_path):
         (first.out / "weights").write_bytes(b"1")
     with run(tmp_path) as second:
         assert (second.out / "weights").exists()
-    assert curve_points(second.out / "record") == []
+    assert list(read_history(second.out / "record")) == []
     assert first.attempt != second.attempt
 
 

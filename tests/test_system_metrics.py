@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from auxreid.tracking import system_metrics
-from auxreid.tracking.record import read_history
+from auxreid.tracking.record import SYSTEM, read_history, read_system_metrics
 from auxreid.tracking.stage import stage_run
 from auxreid.tracking.system_metrics import Sampler, SystemMetrics, gpu_command, parse_gpus, resident_bytes
 
@@ -24,7 +24,7 @@ def wait_until(condition, seconds=120):
 
 
 def steps(folder, name):
-    return [point.step for point in read_history(folder) if point.name == f"system/{name}"]
+    return [point.step for point in read_system_metrics(folder) if point.name == f"system/{name}"]
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ def test_samples_at_once_now_and_then_and_at_the_end(tmp_path, monkeypatch, no_g
     found = steps(tmp_path, "process_memory_megabytes")
     assert found == list(range(len(found)))
     assert steps(tmp_path, "cpu_utilization_percentage") == found[1:]
-    values = [point.value for point in read_history(tmp_path) if "cpu" in point.name]
+    values = [point.value for point in read_system_metrics(tmp_path) if "cpu" in point.name]
     assert all(0 <= value <= 100 for value in values)
     assert not sampled._thread.is_alive()
 
@@ -50,16 +50,6 @@ def test_the_shortest_stage_has_a_first_and_a_last_sample_and_no_thread_stays(tm
         run.log({"loss": 1.0}, step=0)
     assert steps(run.out / "record", "process_memory_megabytes") == [0, 1]
     assert "system metrics" not in {thread.name for thread in threading.enumerate()}
-
-
-def test_lines_of_two_writers_stay_whole(tmp_path, monkeypatch, no_gpu):
-    monkeypatch.setattr(system_metrics, "PERIOD", 0.002)
-    with stage_run("pose", "sample", dataset="sample", params={}, root=tmp_path) as run:
-        for step in range(1000):
-            run.log({"loss": 0.5, "lr": 0.1}, step=step)
-    points = list(read_history(run.out / "record"))  # raises where a line is broken
-    assert [point.step for point in points if point.name == "lr"] == list(range(1000))
-    assert len(steps(run.out / "record", "process_memory_megabytes")) > 2
 
 
 def test_the_memory_of_a_child_counts(no_gpu):
@@ -93,6 +83,7 @@ def test_what_fails_is_said_once_and_the_stage_goes_on(tmp_path, monkeypatch, ca
         run.log({"loss": 1.0}, step=0)
         run._system._thread.join(60)
     assert [point.name for point in read_history(run.out / "record")] == ["loss"]
+    assert not (run.out / "record" / SYSTEM).exists()
     assert capfd.readouterr().err.count("system metrics stop: ZeroDivisionError") == 1
 
 
@@ -104,7 +95,7 @@ def test_a_sample_that_hangs_is_not_waited_for_and_writes_nothing_afterwards(tmp
     sampled.stop()
     release.set()
     sampled._thread.join(60)
-    assert not (tmp_path / "history.jsonl").exists()
+    assert not (tmp_path / SYSTEM).exists()
 
 
 def fake_driver(folder, script, monkeypatch):

@@ -11,7 +11,7 @@ from urllib.parse import urlparse
 import yaml
 
 from auxreid.tracking.lockfile import folder_md5
-from auxreid.tracking.record import read_history
+from auxreid.tracking.record import HISTORY, SYSTEM
 from auxreid.tracking.store import open_store
 
 START = 1_700_000_000_000  # milliseconds
@@ -27,7 +27,18 @@ class Workspace:
         shutil.copy(empty_database, root / "mlruns" / "mlflow.db")
 
     def stage(
-        self, stage: str, key: str, *, history=(), summary=None, figures=(), artifacts=(), lr=0.1, data=None, **fields
+        self,
+        stage: str,
+        key: str,
+        *,
+        history=(),
+        system=(),
+        summary=None,
+        figures=(),
+        artifacts=(),
+        lr=0.1,
+        data=None,
+        **fields,
     ) -> Path:
         """A finished stage; lr stands for all that its result depends on; data has the MD5 of what it read by path."""
         out = self.root / "results" / stage / key
@@ -53,9 +64,9 @@ class Workspace:
             **fields,
         }
         (out / "record" / "record.json").write_text(json.dumps(record))
-        if history:
-            lines = [dict(zip(("name", "step", "value", "time_ms"), point, strict=True)) for point in history]
-            (out / "record" / "history.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+        for name, points in {HISTORY: history, SYSTEM: system}.items():
+            lines = [dict(zip(("name", "step", "value", "time_ms"), point, strict=True)) for point in points]
+            (out / "record" / name).write_text("".join(json.dumps(line) + "\n" for line in lines))
         self.lock_stage(stage, key, lr, data)
         return out
 
@@ -89,11 +100,12 @@ class Workspace:
         ]
         about = {"ablation": ablation, "seed": seed}
         frames = {f"results/ingest/{self.dataset}/frames.arrow": "f" * 32}
-        self.stage("prompts", prompts, history=[*curve, *load], summary={"loss": 0.2}, data=frames)
+        self.stage("prompts", prompts, history=curve, system=load, summary={"loss": 0.2}, data=frames)
         self.stage(
             "finetune",
             key,
-            history=[*curve, ("triplet/active", 4, 0.5, START + 4000), *load[:1]],
+            history=[*curve, ("triplet/active", 4, 0.5, START + 4000)],
+            system=load[:1],
             summary={"loss": 0.2},
             figures=["projector.png"],
             artifacts=["encoder.safetensors"],
@@ -107,7 +119,7 @@ class Workspace:
         measured = {"mAP": 0.5 + lr if mAP is None else mAP}
         scores = {**frames, f"results/finetune/{key}/out": str(lr), "data/splits": "5" * 32 + ".dir"}
         figures = ["ranked_lists/best.png"]
-        self.stage("evaluate", key, summary=measured, figures=figures, lr=lr, data=scores, history=load, **about)
+        self.stage("evaluate", key, summary=measured, figures=figures, lr=lr, data=scores, system=load, **about)
 
 
 def forked(target, *arguments, **named):
@@ -115,11 +127,6 @@ def forked(target, *arguments, **named):
     process = multiprocessing.get_context("fork").Process(target=target, args=arguments, kwargs=named)
     process.start()
     return process
-
-
-def curve_points(folder: Path) -> list:
-    """What a stage itself logged, without how busy the machine was."""
-    return [point for point in read_history(folder) if not point.name.startswith("system/")]
 
 
 def all_runs(work: Workspace, dataset: str | None = None, uri: str | None = None):

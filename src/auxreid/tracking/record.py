@@ -1,4 +1,4 @@
-"""What a stage's record is: results/<stage>/<key>/record/{record.json, history.jsonl, figures/}.
+"""What a stage's record is: results/<stage>/<key>/record/{record.json, history.jsonl, system.jsonl, figures/}.
 
 The record is the truth about a run; MLflow is a view of it (see view.py and mirror.py).
 """
@@ -7,7 +7,7 @@ import json
 import math
 import posixpath
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from auxreid.errors import DataError
 from auxreid.files import write_text
 
 STATUSES = ("running", "finished", "failed")
+HISTORY, SYSTEM = "history.jsonl", "system.jsonl"  # curves, and how busy the machine was: each has one writer
 SYSTEM_PREFIX = "system/"  # of the curves that tell how busy the machine was; the name is MLflow's
 NAME_LIMIT = 200  # MLflow allows 250; the rest is for the prefixes that view.py adds
 _NAME = re.compile(r"[A-Za-z0-9_.\- /]+")
@@ -138,12 +139,6 @@ def point_line(point: Point) -> str:
     return json.dumps({"name": point.name, "step": point.step, "value": value, "time_ms": point.time_ms}) + "\n"
 
 
-def append_points(folder: Path, points: Iterable[Point]) -> None:
-    """Adds whole lines to the history in one write, so that they may stand between those of another handle."""
-    with (folder / "history.jsonl").open("ab", buffering=0) as history:
-        history.write("".join(point_line(point) for point in points).encode())
-
-
 def parse_point(line: str | bytes) -> Point:
     """A line of history.jsonl as a point. Raises ValueError, KeyError or TypeError for anything else."""
     entry = json.loads(line)
@@ -152,7 +147,16 @@ def parse_point(line: str | bytes) -> Point:
 
 def read_history(folder: Path) -> Iterator[Point]:
     """The points of history.jsonl in the order in which they were logged; none where no curve was logged."""
-    path = folder / "history.jsonl"
+    return read_points(folder / HISTORY)
+
+
+def read_system_metrics(folder: Path) -> Iterator[Point]:
+    """The points of system.jsonl: how busy the machine was."""
+    return read_points(folder / SYSTEM)
+
+
+def read_points(path: Path) -> Iterator[Point]:
+    """The points of a file of lines; none where it is not there. Raises DataError with the line that is no point."""
     if not path.exists():
         return
     with path.open(encoding="utf-8") as lines:

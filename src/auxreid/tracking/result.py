@@ -7,7 +7,15 @@ from pathlib import Path, PurePosixPath
 from auxreid.errors import DataError
 from auxreid.tracking import view
 from auxreid.tracking.lockfile import LockedStage, digest, folder_md5, read_lock
-from auxreid.tracking.record import SYSTEM_PREFIX, Point, Record, figure_paths, read_history, read_record, record_folder
+from auxreid.tracking.record import (
+    Point,
+    Record,
+    figure_paths,
+    read_history,
+    read_record,
+    read_system_metrics,
+    record_folder,
+)
 
 Place = tuple[str, str]  # stage, key
 
@@ -68,13 +76,11 @@ class Result:
         points: list[Point] = []
         missing = []
         for part in self.parts():
-            history = read_history(part.folder)
-            if part is not self.main:  # three stages' load under one name would be no curve
-                history = (point for point in history if not point.name.startswith(SYSTEM_PREFIX))
-            kept, dropped = view.curve(part.record.stage, history)
+            kept, dropped = view.curve(part.record.stage, read_history(part.folder))
             points += kept
             if dropped:
                 missing.append(f"{part.record.stage} {dropped} nan or inf")
+        points += read_system_metrics(self.main.folder)  # of one stage: three loads under one name would be no curve
         points += final_points((self.evaluation or self.main).record)
         if self.evaluation is not None:
             points += final_points(self.main.record, "stage2_final/")

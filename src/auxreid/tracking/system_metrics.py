@@ -1,7 +1,7 @@
-"""How busy the machine is while a stage runs: a thread that now and then adds points to the record's history.
+"""How busy the machine is while a stage runs: a thread that now and then adds points to the record's system.jsonl.
 
 The names are MLflow's own ("system/..."), so that its UI shows the curves under "System metrics". The thread draws no
-random number, touches neither torch nor CUDA, and writes with a file handle of its own. If something fails, it says so
+random number, touches neither torch nor CUDA, and has a file of its own. If something fails, it says so
 once and stops; the stage goes on.
 """
 
@@ -15,7 +15,7 @@ from pathlib import Path
 
 import psutil
 
-from auxreid.tracking.record import SYSTEM_PREFIX, Point, append_points
+from auxreid.tracking.record import SYSTEM, SYSTEM_PREFIX, Point, point_line
 
 PERIOD = 10.0  # seconds between two samples
 PATIENCE = 5.0  # seconds that the end of a stage, or a sample, waits for something that does not answer
@@ -27,7 +27,7 @@ class SystemMetrics:
     """Samples at once, every PERIOD seconds, and when it is stopped."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
+        self._file = folder / SYSTEM
         self._ended = threading.Event()
         self._writing = threading.Lock()
         self._closed = False
@@ -60,7 +60,8 @@ class SystemMetrics:
         points = [Point(f"{SYSTEM_PREFIX}{name}", step, value, now) for name, value in values.items()]
         with self._writing:
             if not self._closed:
-                append_points(self._folder, points)
+                with self._file.open("a", encoding="utf-8") as lines:
+                    lines.write("".join(map(point_line, points)))
 
 
 class Sampler:

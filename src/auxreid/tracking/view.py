@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import PurePosixPath
 
-from auxreid.tracking.record import SYSTEM_PREFIX, Point, Record
+from auxreid.tracking.record import Point, Record
 
 RESULT = "auxreid.result"  # which entries of dvc.lock the run shows
 STATE = "auxreid.state"  # live -> publishing -> complete
@@ -78,9 +78,6 @@ def note(record: Record) -> str:
 
 
 def curve_name(stage: str, name: str) -> str:
-    """A curve says which stage it is of; MLflow knows how busy the machine was by the prefix of the name."""
-    if name.startswith(SYSTEM_PREFIX):
-        return name
     return f"{CURVE_PREFIX.get(stage, stage)}/{name}"
 
 
