@@ -1,0 +1,101 @@
+"""Copies of the project in temporary folders, on a miniature sample: what the tests of whole pipelines share."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import yaml
+
+ROOT = Path(__file__).parent.parent
+PARTS = ("dvc.yaml", "params.yaml", "pipeline", "src", ".dvc/config", ".dvc/.gitignore", ".dvcignore", ".gitignore")
+TO_MAKE = ("Makefile", "pyproject.toml", "requirements.lock")
+IDENTITY = {f"GIT_{who}_{what}": "test@example.org" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
+
+
+class Clone:
+    """A working copy of the project whose `python` is the running interpreter and whose sources are its own."""
+
+    def __init__(self, root: Path):
+        self.root = root
+        python = Path(sys.executable).parent
+        self.env = os.environ | {"PATH": f"{python}{os.pathsep}{os.environ['PATH']}", "PYTHONPATH": str(root / "src")}
+        self.env |= {"OMP_NUM_THREADS": "1", "AUXREID_LIVE": "off"} | IDENTITY
+
+    def run(self, *command: str, check: bool = True) -> subprocess.CompletedProcess:
+        done = subprocess.run(command, cwd=self.root, env=self.env, capture_output=True, text=True)
+        assert not check or done.returncode == 0, f"{command}\n{done.stdout[-4000:]}\n{done.stderr[-4000:]}"
+        return done
+
+    def shell(self, line: str, check: bool = True) -> subprocess.CompletedProcess:
+        """A line as a person types it."""
+        return self.run("sh", "-c", line, check=check)
+
+    def dvc(self, *command: str) -> str:
+        return self.run(sys.executable, "-m", "dvc", *command).stdout
+
+    def repro(self) -> list[str]:
+        """Stages that `dvc repro` ran, in order."""
+        return executed(self.dvc("repro"))
+
+    def edit(self, change) -> None:
+        path = self.root / "params.yaml"
+        params = yaml.safe_load(path.read_text())
+        change(params)
+        path.write_text(yaml.safe_dump(params, sort_keys=False))
+
+    def commit(self, message: str) -> None:
+        self.run("git", "add", "-A")
+        self.run("git", "commit", "-qm", message)
+
+    def lend_environment(self) -> None:
+        """The running environment in the place of the one that `make` would install."""
+        folder = self.root / ".venv"
+        folder.mkdir()
+        (folder / "bin").symlink_to(Path(sys.executable).parent)
+        (folder / ".installed").touch()
+
+
+def copy_project(root: Path, parts: tuple[str, ...] = PARTS) -> Clone:
+    """The project as it stands in the working tree, without data and results, in a Git repository of its own."""
+    for part in parts:
+        target = root / part
+        target.parent.mkdir(parents=True, exist_ok=True)
+        copy = shutil.copytree if (ROOT / part).is_dir() else shutil.copy2
+        copy(ROOT / part, target)
+    clone = Clone(root)
+    clone.run("git", "init", "-q", "-b", "main")
+    return clone
+
+
+def git_clone(source: Path, root: Path) -> Clone:
+    subprocess.run(["git", "clone", "-q", str(source), str(root)], check=True)
+    return Clone(root)
+
+
+def executed(output: str) -> list[str]:
+    """Stages that a `dvc repro` with this output ran, in order."""
+    return re.findall(r"Running stage '([^']+)'", output)
+
+
+def shrink(params: dict) -> None:
+    """The sample's recipes at a size that only proves that the links hold."""
+    params["datasets"]["sample_people"] |= {"shared_identities": 16, "min_frames": 3}
+    people, dogs = params["recipes"]["sample_people"], params["recipes"]["sample_dogs"]
+    people["input"] |= {"height": 64, "width": 32}
+    people["encoder"] |= {"width": 8, "embed_dim": 16, "text": {"width": 16, "heads": 2, "layers": 1}}
+    people["pretrain"] |= {"epochs": 1, "batch_size": 16, "warmup_epochs": 0}
+    people["prompts"] |= {"epochs": 2, "warmup_epochs": 1}
+    people["finetune"] |= {"epochs": 2, "identities": 4, "instances": 2, "milestones": [2], "warmup_epochs": 1}
+    people["evaluate"] = {"pictures": 2}
+    for recipe in (people, dogs):
+        recipe["pose"] |= {"epochs": 1, "height": 64, "width": 64 if recipe is dogs else 32, "max_images": 32}
+    dogs["attributes"] |= {"epochs": 1, "height": 64, "width": 64, "warmup_epochs": 0}
+
+
+def people_only(params: dict, rows: list[str]) -> None:
+    """The smallest study: these rows on the people, without dogs and without anything that needs a pose."""
+    params["study"] |= {"people": ["sample_people"], "dogs": [], "rows": rows}
+    params["datasets"]["sample_people"]["keypoints"] = None
