@@ -78,6 +78,11 @@ class FanOut:
     def output(self) -> str:
         return "".join(self.lines)
 
+    def counts(self) -> dict[str, tuple[int, ...]]:
+        """The last table: how often each stage ran, was restored, failed and was broken off."""
+        rows = [line.split("│") for line in self.lines if line.startswith("│")]
+        return {row[1].strip(): tuple(int(cell.strip() or 0) for cell in row[3:7]) for row in rows}
+
 
 def wait_for(found, fan_out: FanOut, seconds: float = 300):
     """What `found` returns once it is true; fails with the fan-out's output if that has ended or time has run out."""

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 import typer
+from clones import ROOT, copy_project
 from dvc.repo import Repo
 from hypothesis import given
 from hypothesis import strategies as st
 from small_study import SmallStudy
-from test_pipeline import Clone
 from typer.testing import CliRunner
 
 from auxreid.applicability import applicable_rows
@@ -27,15 +27,13 @@ from auxreid.fanout.ledger import DONE, FAILED, RUNNING, Ledger
 from auxreid.fanout.plan import Unit, group, select
 from auxreid.graph import build_graph
 
-ROOT = Path(__file__).parent.parent
-
 
 @pytest.fixture(scope="module")
 def study(tmp_path_factory):
     """All stages of the project with what each needs, in order, from DVC's own graph."""
     from networkx import lexicographical_topological_sort, relabel_nodes
 
-    with Repo(str(Clone(tmp_path_factory.mktemp("study")).root)) as repo:
+    with Repo(str(copy_project(tmp_path_factory.mktemp("study")).root)) as repo:
         graph = relabel_nodes(repo.index.graph, lambda stage: stage.name)
     names = reversed(list(lexicographical_topological_sort(graph)))
     return {name: set(graph.successors(name)) for name in names}

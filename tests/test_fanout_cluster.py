@@ -1,13 +1,20 @@
 """`auxreid fanout` on a real Ray cluster of two nodes: what is killed or lost, and what is run again for it."""
 
 import os
+import shutil
 import signal
+import sqlite3
 import subprocess
+import sys
 from collections import Counter
 
 import pytest
+import yaml
+from clones import copy_project, git_clone, people_only, shrink
 from ray_cluster import FanOut, two_nodes, wait_for
 from small_study import SmallStudy
+
+from auxreid.sample.people_set import render_people
 
 pytestmark = pytest.mark.slow
 FAN_OUT = """
@@ -38,7 +45,7 @@ def lost(tmp_path_factory):
         head = cluster.head_node.node_id[:6]
         run = FanOut(study.root, ["-c", FAN_OUT, cluster.address], study.env)
         waiting = ["evaluate@one-0", "evaluate@two-0"]
-        places = {stage: run.started(stage) for stage in waiting}
+        places = {stage: run.started(stage) for stage in waiting}  # node and worker
         wait_for(lambda: {name for what, name, _ in study.log() if what == "start"} >= set(waiting), run)
         first = {name: pid for _, name, pid in study.log()}
         study.killed = next(stage for stage in waiting if places[stage][0] == head)
@@ -47,7 +54,7 @@ def lost(tmp_path_factory):
         cluster.remove_node(next(iter(cluster.worker_nodes)), allow_graceful=False)
         wait_for(lambda: not any(alive(first[stage]) for stage in waiting), run)
         (study.control / "go").touch()
-        study.code, study.output = run.wait(), run.output
+        study.code, study.output, study.counts = run.wait(), run.output, run.counts()
     return study
 
 
@@ -73,14 +80,10 @@ def test_the_coordinator_has_all_results_in_one_lock_and_names_what_is_missing(l
 
 
 def test_the_table_counts_the_executions(lost):
-    lines = {
-        line.split("│")[1].strip(): line.split("│")[3:7] for line in lost.output.splitlines() if line.startswith("│")
-    }
-    counts = {stage: tuple(int(cell.strip() or 0) for cell in cells) for stage, cells in lines.items()}
     for row in ("one", "two"):
-        assert counts[f"finetune@{row}-0"] == (1, 1, 0, 0)  # ran, restored, failed, broken off
-        assert counts[f"evaluate@{row}-0"] == (1, 0, 0, 1)
-    assert counts["finetune@broken-0"] == (0, 0, 1, 0)
+        assert lost.counts[f"finetune@{row}-0"] == (1, 1, 0, 0)  # ran, restored, failed, broken off
+        assert lost.counts[f"evaluate@{row}-0"] == (1, 0, 0, 1)
+    assert lost.counts["finetune@broken-0"] == (0, 0, 1, 0)
 
 
 def test_no_clone_is_left(lost, tmp_path_factory):
@@ -91,3 +94,63 @@ def test_no_clone_is_left(lost, tmp_path_factory):
         path for path in Path(tempfile.gettempdir()).glob("auxreid-*-0-*") if "one" in path.name or "two" in path.name
     ]
     assert left == []
+
+
+ROWS = ["visual_only", "visual_only_corrected", "clip_reid", "clip_reid_twice"]
+
+
+@pytest.fixture(scope="module")
+def miniature(tmp_path_factory):
+    """The same miniature study, run by one `dvc repro` and by a fan-out of which a worker is killed in mid-training."""
+    folder = tmp_path_factory.mktemp("miniature")
+    origin = copy_project(folder / "origin")
+    render_people(origin.root / "data", workers=1, shared=16, only_a=2, only_b=4, frames=3)
+    origin.dvc("add", "-q", "data")
+    origin.dvc("remote", "add", "-q", "--default", "team", str(folder / "remote"))
+    origin.edit(lambda params: (shrink(params), people_only(params, ROWS)))
+    origin.run(sys.executable, "-m", "auxreid.cli", "plan")
+    origin.commit("miniature")
+    serial = git_clone(origin.root, folder / "serial")
+    shutil.copytree(origin.root / "data", serial.root / "data")
+    serial.stages = serial.repro()
+    clones = folder / "clones"
+    clones.mkdir()
+    with two_nodes({**origin.env, "TMPDIR": str(clones)}) as cluster:
+        command = ["-m", "auxreid.cli", "fanout", "--address", cluster.address, "--seeds", "0"]
+        run = FanOut(origin.root, command, origin.env)
+        training = wait_for(lambda: next(clones.glob("*/clone/results/finetune/*/record/record.json"), None), run)
+        origin.killed = f"finetune@{training.parts[-3]}"
+        os.kill(run.started(origin.killed)[1], signal.SIGKILL)
+        origin.code, origin.output, origin.counts = run.wait(), run.output, run.counts()
+    return origin, serial
+
+
+def results(clone) -> dict[str, dict[str, str]]:
+    """The outputs of every stage by dvc.lock, without the records, which hold times."""
+    stages = yaml.safe_load((clone.root / "dvc.lock").read_text())["stages"]
+    return {
+        name: {out["path"]: out["md5"] for out in entry["outs"] if not out["path"].endswith("/record")}
+        for name, entry in stages.items()
+    }
+
+
+def test_a_fan_out_gives_what_one_repro_gives(miniature):
+    fanned, serial = miniature
+    assert fanned.code == 0, fanned.output
+    assert results(fanned) == results(serial)
+    table = "results/compare/sample_people/table.csv"
+    assert (fanned.root / table).read_bytes() == (serial.root / table).read_bytes()
+
+
+def test_each_stage_ran_once_and_the_killed_one_was_broken_off_once(miniature):
+    fanned, serial = miniature
+    once = {name: (1, 0, 0, 0) for name in serial.stages if not name.startswith("compare@")}
+    assert fanned.counts == once | {fanned.killed: (1, 0, 0, 1)}, fanned.output
+
+
+def test_nothing_is_left_to_do_and_the_runs_are_published(miniature):
+    fanned, _ = miniature
+    assert "up to date" in fanned.dvc("status")
+    with sqlite3.connect(fanned.root / "mlruns/mlflow.db") as store:
+        rows = {value for (value,) in store.execute("SELECT value FROM tags WHERE key = 'auxreid.ablation'")}
+    assert rows == {*ROWS, "untrained", "pretrained"}, fanned.output

@@ -82,7 +82,8 @@ def _announce(unit: str, events: "ActorHandle"):
     place["pid"] = os.getpid()
 
     def tell(stage: str, what: str, **more: float) -> None:
-        ray.get(events.add.remote({**place, "stage": stage, "what": what, **more}))
+        # ray.get would give this task's cores to another one for as long as it waits, and that one would keep them.
+        events.add.remote({**place, "stage": stage, "what": what, **more}).future().result()
 
     return tell
 
