@@ -54,7 +54,7 @@ class Run:
         return self._record
 
     def curves(self) -> list[Point]:
-        """The points of the curves so far, without those that tell how busy the machine was."""
+        """The points of the curves so far."""
         return self._curves
 
     def resume(self, curves: Sequence[Point], epochs: int) -> None:
