@@ -19,12 +19,13 @@ from auxreid.tracking.git_state import git_state
 from auxreid.tracking.live import LiveLog
 from auxreid.tracking.output_lock import output_lock
 from auxreid.tracking.record import (
+    HISTORY,
     Point,
     Record,
-    append_points,
     check_name,
     finite,
     flatten,
+    point_line,
     record_folder,
     to_float,
     write_record,
@@ -59,9 +60,7 @@ class Run:
 
     def resume(self, curves: Sequence[Point], epochs: int) -> None:
         """Takes over the curves of a killed execution, and notes how far it had come."""
-        with naming_full_disk(self._folder):
-            append_points(self._folder, curves)
-        self._curves = [*curves]
+        self._add(curves)
         self._record.resumed_from_epoch = epochs
         write_record(self._folder, self._record)
 
@@ -77,10 +76,14 @@ class Run:
         points = [
             Point(check_name(name, "metric"), step, to_float(name, value), now) for name, value in metrics.items()
         ]
-        with naming_full_disk(self._folder):
-            append_points(self._folder, points)
-        self._curves += points
+        self._add(points)
         self._live.follow()
+
+    def _add(self, points: Sequence[Point]) -> None:
+        history = self._folder / HISTORY
+        with naming_full_disk(history), history.open("a", encoding="utf-8") as lines:
+            lines.write("".join(map(point_line, points)))
+        self._curves += points
 
     def summary(self, metrics: Mapping[str, float]) -> None:
         """Sets final metrics: flat names, finite numbers (DataError otherwise). Later values replace earlier ones."""
