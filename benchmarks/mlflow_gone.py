@@ -25,9 +25,9 @@ from stage2 import IDENTITIES, IMAGES, synthetic_frames
 from auxreid.tracking import live
 from auxreid.tracking.lockfile import folder_md5
 from auxreid.tracking.mirror import publish
-from auxreid.tracking.record import read_history, read_record
+from auxreid.tracking.record import read_history
 from auxreid.tracking.store import open_store
-from auxreid.tracking.view import curve_name, run_name
+from auxreid.tracking.view import KEY, curve_name
 
 SCRIPT = Path(__file__).with_name("mlflow_gone_stage.py")
 SECONDS, REPEATS = 90, 3
@@ -41,7 +41,7 @@ class Bench:
 
     def __init__(self, folder: Path, seconds: int) -> None:
         self.root, self.seconds = folder / "repository", seconds
-        self.patience = min(live.PATIENCE, seconds / 2)
+        self.patience = min(live.PATIENCE, seconds / 4)
         (folder / "server").mkdir()
         self.server = Server(folder / "server")
         self.root.mkdir()
@@ -65,11 +65,17 @@ class Bench:
         if not self.server.answers() and situation != "before":
             self.server.start()
         key = f"{situation}-{number}"
+        if situation == "during":
+            self._in_mlflow(key)  # imports MLflow before the clock runs
         started = time.perf_counter()
         process = self._start(key, self.epochs)
-        if situation == "during":
-            self._stop_when_followed(key, process)
-        if process.wait():
+        try:
+            if situation == "during":
+                self._stop_when_followed(key, process)
+            process.wait()
+        finally:
+            process.kill()  # nothing, unless we are to end before it
+        if process.returncode:
             raise RuntimeError(f"{key}: the stage ended with exit code {process.returncode}")
         ended = time.perf_counter()
         if situation == "after":
@@ -88,7 +94,7 @@ class Bench:
         """The points of the loss that MLflow has of a stage."""
         store = open_store(self.root, self.server.uri)
         for run in store.runs(store.experiment(DATASET)):
-            if run.info.run_name == run_name(read_record(self._record(key))):
+            if run.data.tags.get(KEY) == key:
                 points = store.client.get_metric_history(run.info.run_id, curve_name(STAGE, "loss"))
                 return [(point.step, point.value, point.timestamp) for point in points]
         return []

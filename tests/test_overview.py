@@ -55,9 +55,8 @@ def test_runs_without_a_result_say_why_they_are_there(work):
     old = only(runs, "clip_reid-0").info.run_id
     work.row(lr=0.2)
     publish(work.root)
-    new = [
-        run.info.run_id for run in all_runs(work)[1] if run.info.run_name == "clip_reid-0" and run.info.run_id != old
-    ]
+    rows = [run.info.run_id for run in all_runs(work)[1] if run.info.run_name == "clip_reid-0"]
+    (new,) = set(rows) - {old}
     work.row(lr=0.3)
     failed, running = live_run(work, "FAILED"), live_run(work)
     client.set_tag(failed, view.ATTEMPT, "another")

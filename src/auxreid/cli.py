@@ -168,7 +168,7 @@ def demo(jobs: Annotated[int, typer.Option(min=1, help="stages at a time")] = mi
         raise typer.Exit(code)
     publish()
     table()
-    print("\nSide by side in MLflow: make ui, then open http://127.0.0.1:5000")
+    print("\nSide by side in MLflow: make ui, which prints the addresses")
 
 
 def main() -> None:

@@ -43,10 +43,7 @@ class Store:
         try:
             self.client.search_experiments(max_results=1)
         except Exception as error:
-            raise DataError(
-                f"{self.uri}: MLflow does not answer ({innermost(error)}); nothing is lost: results/ has all that "
-                "`make publish` needs, once MLflow is back"
-            ) from error
+            raise outage(self.uri, error) from error
 
     @contextmanager
     def naming_an_outage(self) -> Iterator[None]:
@@ -135,6 +132,14 @@ def batched(entries: list, size: int) -> Iterator[list]:
         yield entries[first : first + size]
 
 
+def outage(uri: str, error: Exception) -> DataError:
+    """What to tell the user when MLflow cannot be reached, or its database not be opened."""
+    return DataError(
+        f"{uri}: MLflow does not answer ({innermost(error)}); nothing is lost: results/ has all that `make publish` "
+        "needs, once MLflow is back"
+    )
+
+
 def innermost(error: BaseException) -> str:
     """The first line of the error that all others were raised from: "Connection refused", not what was asked for."""
     while inner := error.__cause__ or (None if error.__suppress_context__ else error.__context__):
@@ -160,7 +165,10 @@ def database_path(uri: str) -> Path:
 
 
 def open_store(root: Path, given: str | None = None) -> Store:
-    """Opens the store, making an SQLite file that is not there. Imports MLflow, which takes seconds."""
+    """Opens the store, making an SQLite file that is not there. Imports MLflow, which takes seconds.
+
+    Raises DataError if a database cannot be opened; a server is asked by `ping`, or by the first call.
+    """
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")  # two lines for every run published
     for name, value in PATIENCE.items():
@@ -170,7 +178,10 @@ def open_store(root: Path, given: str | None = None) -> Store:
     uri = tracking_uri(root, given)
     if uri.startswith(SQLITE):
         create_database(database_path(uri))
-    return Store(MlflowClient(tracking_uri=uri, registry_uri=uri), uri)
+    try:
+        return Store(MlflowClient(tracking_uri=uri, registry_uri=uri), uri)
+    except Exception as error:  # of SQLAlchemy or MLflow: no database, or of another version
+        raise outage(uri, error) from error
 
 
 def create_database(path: Path) -> None:

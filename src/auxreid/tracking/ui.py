@@ -28,16 +28,20 @@ def serve(root: Path, port: int) -> int:
     artifacts = (database_path(store.uri).parent / "artifacts").as_uri()
     command = [sys.executable, "-m", "mlflow", "ui", "--host", HOST, "--port", str(port)]
     command += ["--backend-store-uri", store.uri, "--default-artifact-root", artifacts]
+    environment = {
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"
+    } | os.environ  # ten processes for what is not used here
     try:
-        return subprocess.run(command, env=os.environ, check=False).returncode
+        return subprocess.run(command, env=environment, check=False).returncode
     except KeyboardInterrupt:
         return 0
 
 
 def current_links(store: Store, address: str) -> dict[str, str]:
     """For each experiment with runs of ours, the address of its table without the superseded ones."""
+    query = f"workflowType=machine_learning&searchFilter={quote(view.CURRENT)}"  # the UI starts as one for chatbots
     return {
-        experiment.name: f"{address}/#/experiments/{experiment.experiment_id}/runs?searchFilter={quote(view.CURRENT)}"
+        experiment.name: f"{address}/#/experiments/{experiment.experiment_id}/runs?{query}"
         for experiment in store.experiments()
         if store.client.search_runs([experiment.experiment_id], view.OURS, max_results=1)
     }
