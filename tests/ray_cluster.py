@@ -16,6 +16,7 @@ SETTINGS = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # on 127.0.0.1 alone
     "RAY_AUTH_MODE": "token",
+    "RAY_AUTH_TOKEN": secrets.token_hex(32),  # Ray reads it once in a process
     "RAY_TMPDIR": "/tmp",  # its sockets' paths must be short
     "RAY_worker_niceness": "0",
     "RAY_health_check_period_ms": "1000",  # a lost node is noticed soon
@@ -26,7 +27,7 @@ SETTINGS = {
 def two_nodes(environment: Mapping[str, str]) -> Iterator:
     """A ray.cluster_utils.Cluster, whose nodes have these variables. Ray reads them at import, hence this order."""
     before = dict(os.environ)
-    os.environ.update({**environment, **SETTINGS, "RAY_AUTH_TOKEN": secrets.token_hex(32)})
+    os.environ.update({**environment, **SETTINGS})
     from ray.cluster_utils import Cluster
 
     node = {

@@ -116,6 +116,9 @@ def test_rows_and_seeds_are_those_of_the_study():
         select(graph, [], [0, 3])
     with pytest.raises(ConfigError, match=r"--rows clip: the study has attribute_prompts, "):
         select(graph, ["clip"], [])
+    runs = {f"{row}-{seed}": {"row": row, "seed": seed} for row, seed in (("clip_reid", 1), ("visual_only", 0))}
+    with pytest.raises(ConfigError, match="no row of --rows clip_reid runs with a seed of --seeds 0"):
+        select({"evaluate": runs}, ["clip_reid"], [0])
 
 
 def test_an_option_takes_several_values_at_once():

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from auxreid.errors import ConfigError
 from auxreid.fanout import leash
 from auxreid.fanout.display import Display
 from auxreid.fanout.ledger import DONE, FAILED, NOT_RUN, OPEN, SENT, Ledger
@@ -42,7 +43,11 @@ class Supply:
 
 @contextmanager
 def connected(address: str | None) -> Iterator[None]:
-    """A connection to the cluster at an address, or a cluster of this machine alone, until the block ends."""
+    """A connection to the cluster at an address, or a cluster of this machine alone, until the block ends.
+
+    Raises:
+        ConfigError: no cluster answers at the address, or not without its token.
+    """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     if address is None:
         # Ray's switch for clusters of one machine: without it Ray listens on all interfaces, whatever its address.
@@ -56,7 +61,10 @@ def connected(address: str | None) -> Iterator[None]:
     for module in (events, task):
         ray.cloudpickle.register_pickle_by_value(module)
     own = {"include_dashboard": False, "object_store_memory": OBJECT_STORE, "_node_ip_address": "127.0.0.1"}
-    ray.init(log_to_driver=False, **(own if address is None else {"address": address}))
+    try:
+        ray.init(log_to_driver=False, **(own if address is None else {"address": address}))
+    except (ConnectionError, ray.exceptions.AuthenticationError) as error:
+        raise ConfigError(f"no Ray cluster opens at {address}: {error}") from None
     try:
         yield
     finally:
@@ -165,5 +173,6 @@ def _environment() -> dict[str, str]:
     found = {"NO_ALBUMENTATIONS_UPDATE": "1", "DVC_NO_ANALYTICS": "1", "AUXREID_LIVE": "off"}
     uri = os.environ.get("MLFLOW_TRACKING_URI", "")
     if uri.startswith(("http://", "https://")):
-        found |= {"MLFLOW_TRACKING_URI": uri, "AUXREID_LIVE": os.environ.get("AUXREID_LIVE", "on")}
+        found |= {name: value for name, value in os.environ.items() if name.startswith("MLFLOW_TRACKING_")}
+        found["AUXREID_LIVE"] = os.environ.get("AUXREID_LIVE", "on")
     return found

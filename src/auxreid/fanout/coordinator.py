@@ -29,11 +29,12 @@ def fan_out(targets: list[str], address: str | None, resources: Resources) -> in
     missing = repository.check_sources(ledger.stages)
     print(f"{len(units)} tasks with {len(ledger.stages)} stages to run, {up_to_date} up to date", flush=True)
     if units:
-        _dvc("push", "--run-cache")
         supply = Supply(repository.bundle(commit), remote, repository.direct_needs(), _locked())
-        with connected(address), Display(ledger) as display:
-            dispatcher = Dispatcher(supply, resources, ledger, display)
-            dispatcher.run()
+        with connected(address):
+            _dvc("push", "--run-cache")
+            with Display(ledger) as display:
+                dispatcher = Dispatcher(supply, resources, ledger, display)
+                dispatcher.run()
         _bring_home(commit, dispatcher.lock, missing)
         display.stages()
     code = _compare(dispatcher.lock if units else ())

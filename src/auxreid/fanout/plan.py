@@ -27,9 +27,9 @@ def select(graph: Graph, rows: Iterable[str], seeds: Iterable[int]) -> list[str]
     Raises:
         ConfigError: a row or a seed that is not in the study.
     """
-    runs = graph["evaluate"]
+    study = runs = graph["evaluate"]
     for field, place, asked in (("row", "rows", set(rows)), ("seed", "seeds", set(seeds))):
-        present = {body[field] for body in runs.values()}
+        present = {body[field] for body in study.values()}
         if unknown := sorted(asked - present):
             raise ConfigError(
                 f"--{place} {' '.join(map(str, unknown))}: the study has {', '.join(map(str, sorted(present)))}; "

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypedDict
 if TYPE_CHECKING:
     from ray.actor import ActorHandle
 
+PUSH_PAUSES = (0, 10, 60)  # seconds before each try
 LOG_LINES = 60  # of a stage that failed are shown
 RAN = re.compile(r"^Running stage '([^']+)'")
 KILLED = re.compile(r"exited with (-9|-15|137|143)$", re.MULTILINE)  # SIGKILL or SIGTERM, as Python or a shell has it
@@ -64,7 +65,7 @@ def run_unit(job: Job, bundle: bytes, events: "ActorHandle") -> Report:
             made = _dvc(folder, environment, "repro", "--pull", "--single-item", stage)
             if made.code and KILLED.search(made.log):
                 raise ChildProcessError(f"{stage} was killed on {socket.gethostname()}:\n{made.log}")
-            shared = made if made.code else _dvc(folder, environment, "push", "--run-cache", stage)
+            shared = made if made.code else _share(folder, environment, stage)
             what = "failed" if shared.code else "ran" if stage in made.ran else "restored"
             tell(stage, what, seconds=time.monotonic() - started)
             if shared.code:
@@ -143,6 +144,16 @@ def _dvc(folder: Path, environment: Mapping[str, str], *arguments: str) -> Calle
                 ran.add(match[1])
         code = process.wait()
     return Called(code, "".join(lines), ran)
+
+
+def _share(folder: Path, environment: Mapping[str, str], stage: str) -> Called:
+    """Pushes a stage. What took hours to train is not given up for a remote that is away for a minute."""
+    for pause in PUSH_PAUSES:
+        time.sleep(pause)
+        called = _dvc(folder, environment, "push", "--run-cache", stage)
+        if not called.code:
+            break
+    return called
 
 
 def _locked(folder: Path, stages: list[str]) -> dict[str, dict]:
