@@ -5,16 +5,18 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from auxreid.errors import ConfigError
 from auxreid.parallel.environment import world_size
 
 
 def share_batch_norms(module: nn.Module) -> nn.Module:
     """Replace the batch norms inside `module`, in place, by ones that see the batch of all processes; return it.
 
-    Names, weights and buffers stay. With one process nothing is replaced.
+    Names, weights and buffers stay. With one process nothing is replaced. Other layers that look at the whole batch
+    (CLIP's towers and timm's usual networks have none) would see the rows of their process.
 
     Raises:
-        TypeError: a batch norm of a kind that does more than this module knows.
+        ConfigError: a batch norm of a kind that does more than this module knows.
     """
     if world_size() > 1:
         for name, child in module.named_children():
@@ -37,7 +39,10 @@ class WholeBatchNorm(_BatchNorm):
         )
         known = type(replaced) in (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
         if not known and type(replaced).__name__ != "BatchNormAct2d":
-            raise TypeError(f"{type(replaced).__name__}: a batch norm that cannot be shared by several processes")
+            kind = type(replaced).__name__
+            raise ConfigError(
+                f"the network has a {kind}, which several processes cannot share; train it in one process"
+            )
         self.affine, self.track_running_stats = replaced.affine, replaced.track_running_stats
         self.weight, self.bias = replaced.weight, replaced.bias
         for name in ("running_mean", "running_var", "num_batches_tracked"):
