@@ -1,6 +1,5 @@
 """The comparison of two MLflow stores finds each kind of difference that is planted, and nothing else."""
 
-import shutil
 from pathlib import Path
 
 import pytest
@@ -9,14 +8,7 @@ from tracking_workspace import START, Workspace
 
 from auxreid.tracking.mirror import publish
 from auxreid.tracking.record import Point
-from auxreid.tracking.store import create_database, open_store
-
-
-@pytest.fixture(scope="module")
-def empty_database(tmp_path_factory):
-    path = tmp_path_factory.mktemp("store") / "mlflow.db"
-    create_database(path)
-    return path
+from auxreid.tracking.store import open_store
 
 
 @pytest.fixture
@@ -25,9 +17,7 @@ def stores(tmp_path, empty_database, monkeypatch):
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     made = []
     for name in ("a", "b"):
-        (tmp_path / name / "mlruns").mkdir(parents=True)
-        shutil.copy(empty_database, tmp_path / name / "mlruns" / "mlflow.db")
-        work = Workspace(tmp_path / name)
+        work = Workspace(tmp_path / name, empty_database)
         work.row()
         made.append((work, publish(work.root).uri))
     return made
