@@ -237,7 +237,7 @@ def test_if_one_process_fails_all_end_and_the_record_says_so(tmp_path):
     done = run(tmp_path, "failing.py", "fails", AUXREID_PROCESSES="2")
     assert done.returncode == 1
     assert "-- process 1 of 2 failed:" in done.stderr
-    assert "DataError: frames.arrow: broken" in done.stderr
+    assert "error: frames.arrow: broken" in done.stderr
     assert re.search(r"^error: failing\.py: of 2 processes, these failed.*: 1 \(code 1\)$", done.stderr, re.MULTILINE)
     assert json.loads((tmp_path / "results/some/key/record/record.json").read_text())["status"] == "failed"
     wait_for_end(pids(tmp_path))
