@@ -19,7 +19,7 @@ from auxreid.config import load_config
 from auxreid.graph import write_graph
 from auxreid.tracking.record import read_history, read_record
 
-ROW, EPOCHS, KILLS = "keypoints_mean_norm_corrected", 50, 30
+ROW, EPOCHS, KILLS = "keypoints_mean_norm_corrected", 40, 30
 SCRIPT = ("python", "pipeline/finetune.py", DATASET, ROW, "0")
 OUT = Path(f"results/finetune/{DATASET}-{ROW}-0")
 SOURCES = f"results/ingest/{DATASET}/frames.arrow results/pretrain/{DATASET}-0/image.safetensors"
@@ -45,7 +45,7 @@ def ready(tmp_path_factory, environment) -> Path:
     params = tiny_params()
     params["study"]["rows"] = [ROW, "clip_reid"]
     recipe = params["recipes"][DATASET]
-    recipe["finetune"] |= {"epochs": EPOCHS, "milestones": [40], "warmup_epochs": 2, "max_epoch_factor": 1}
+    recipe["finetune"] |= {"epochs": EPOCHS, "milestones": [30], "warmup_epochs": 2, "max_epoch_factor": 1}
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(root)
         Path("params.yaml").write_text(yaml.safe_dump(params))
