@@ -24,8 +24,8 @@ demo: $(VENV)/.installed  ## render the sample if data/ is empty, run the whole 
 check: $(VENV)/.installed  ## validate params.yaml and what follows from it
 	$(BIN)/auxreid check
 
-test: $(VENV)/.installed  ## all tests
-	$(BIN)/python -m pytest
+test: $(VENV)/.installed  ## all tests, two files at a time: many of them wait for DVC, MLflow or Ray
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: $(VENV)/.installed  ## ruff check and format
 	$(BIN)/ruff check .
