@@ -1,8 +1,8 @@
 """How busy the machine is while a stage runs: a thread that now and then adds points to the record's system.jsonl.
 
 The names are MLflow's own ("system/..."), so that its UI shows the curves under "System metrics". The thread draws no
-random number, touches neither torch nor CUDA, and has a file of its own. If something fails, it says so
-once and stops; the stage goes on.
+random number, touches neither torch nor CUDA, and has a file of its own. If something fails, it says so once and stops;
+the stage goes on.
 """
 
 import os
