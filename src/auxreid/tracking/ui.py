@@ -10,6 +10,7 @@ from auxreid.tracking import view
 from auxreid.tracking.store import SQLITE, Store, database_path, open_store
 
 HOST = "127.0.0.1"
+NO_JOBS = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}  # else ten processes for what is not used here
 
 
 def serve(root: Path, port: int) -> int:
@@ -28,9 +29,7 @@ def serve(root: Path, port: int) -> int:
     artifacts = (database_path(store.uri).parent / "artifacts").as_uri()
     command = [sys.executable, "-m", "mlflow", "ui", "--host", HOST, "--port", str(port)]
     command += ["--backend-store-uri", store.uri, "--default-artifact-root", artifacts]
-    environment = {
-        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"
-    } | os.environ  # ten processes for what is not used here
+    environment = NO_JOBS | os.environ
     try:
         return subprocess.run(command, env=environment, check=False).returncode
     except KeyboardInterrupt:
