@@ -7,7 +7,7 @@ export NO_ALBUMENTATIONS_UPDATE := 1
 export DVC_NO_ANALYTICS := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo check test lint ui publish bench clean-results
+.PHONY: help demo check test lint ui publish runs bench clean-results
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -31,12 +31,14 @@ lint: $(VENV)/.installed  ## ruff check and format
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-ui: $(VENV)/.installed  ## MLflow UI on 127.0.0.1:5000
-	$(BIN)/mlflow ui --host 127.0.0.1 --port 5000 \
-		--backend-store-uri sqlite:///mlruns/mlflow.db --default-artifact-root mlruns/artifacts
+ui: $(VENV)/.installed  ## MLflow UI on 127.0.0.1:5000, with links that hide superseded runs
+	$(BIN)/auxreid ui
 
-publish: $(VENV)/.installed  ## mirror results/ into MLflow
+publish: $(VENV)/.installed  ## mirror results/ into MLflow, register the best encoders
 	$(BIN)/auxreid publish
+
+runs: $(VENV)/.installed  ## which MLflow run shows which result
+	$(BIN)/auxreid runs
 
 bench: $(VENV)/.installed  ## benchmarks, each against a reference in the same run, as one table
 	$(BIN)/python benchmarks/run.py

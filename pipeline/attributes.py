@@ -5,7 +5,6 @@ usage: python pipeline/attributes.py DATASET
 
 import json
 import os
-import sys
 from collections.abc import Mapping
 
 from rich.box import SIMPLE_HEAD
@@ -19,8 +18,12 @@ from auxreid.attributes.model import save_model
 from auxreid.attributes.predict import predict, write_predictions
 from auxreid.attributes.train import Fitted, fit
 from auxreid.data.frames import Frames, open_frames
-from auxreid.graph import load_study
+from auxreid.files import write_text
+from auxreid.graph import build_graph, load_study, local_inputs
+from auxreid.parallel.environment import rank
+from auxreid.parallel.launch import run_stage
 from auxreid.tracking.stage import Run, stage_run
+from auxreid.tracking.stage_checkpoint import stage_checkpoint
 
 HELD_OUT = ("query", "gallery", "test")
 WORKERS = int(os.environ.get("AUXREID_WORKERS", "0"))  # of the machine, not of the result
@@ -29,10 +32,16 @@ WORKERS = int(os.environ.get("AUXREID_WORKERS", "0"))  # of the machine, not of 
 def main(dataset: str) -> None:
     config = load_study()
     body, settings = config.datasets[dataset], config.recipe(dataset).attributes
+    source = f"results/ingest/{dataset}/frames.arrow"
+    if rank() > 0:  # process 0 alone keeps the record and writes
+        fit(open_frames(source), settings, lambda *_: None, WORKERS)
+        return
     params = {"recipes": {body.recipe: {"attributes": settings.model_dump(mode="json")}}}
     with stage_run("attributes", dataset, dataset=dataset, params=params, seed=settings.seed) as run:
-        frames = open_frames(f"results/ingest/{dataset}/frames.arrow")
-        fitted = fit(frames, settings, run.log, WORKERS)
+        frames = open_frames(source)
+        inputs = [source, *local_inputs(build_graph(config)["attributes"][dataset])]
+        with stage_checkpoint(run, __file__, inputs) as checkpoint:
+            fitted = fit(frames, settings, run.log, WORKERS, checkpoint)
         save_model(run.out / "model.safetensors", fitted.model, settings.backbone, settings)
         run.artifact("model.safetensors")
         probabilities = predict(
@@ -58,7 +67,7 @@ def write_scores(run: Run, scores: Mapping[str, AttributeScore], fitted: Fitted)
         "epoch_chosen_by": "val, mean balanced accuracy" if fitted.chosen_by_val else "none, the last one",
         **{f"{name}_untrained": reason for name, reason in fitted.untrained.items()},
     }
-    (run.out / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
+    write_text(run.out / "metrics.json", json.dumps(metrics, indent=2) + "\n")
     run.artifact("metrics.json")
     run.summary({name: value for name, value in metrics.items() if not isinstance(value, str)})
     confusion_figure(scores, fitted.model.vocabulary).savefig(run.figure("confusion.png"), dpi=110)
@@ -76,4 +85,4 @@ def show(dataset: str, scores: Mapping[str, AttributeScore]) -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    run_stage(main)

@@ -3,7 +3,6 @@
 usage: python pipeline/compare.py DATASET
 """
 
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +21,9 @@ from auxreid.evaluation.comparison_tables import DisplayTable, csv_table, displa
 from auxreid.evaluation.gained_lost import draw_changes, read_changes
 from auxreid.evaluation.ranked_lists import save_jpeg
 from auxreid.evaluation.ranking import cmc_curve
+from auxreid.files import write_text
 from auxreid.graph import load_study
+from auxreid.stage_script import run_script
 from auxreid.tracking.stage import Run, stage_run
 
 RESULTS = Path("results")
@@ -50,8 +51,8 @@ def main(dataset: str) -> None:
             not_applicable=excluded,
             remarks=told,
         )
-        (run.out / "table.csv").write_text(csv_table(comparison), encoding="utf-8")
-        (run.out / "table.md").write_text(markdown_tables(comparison), encoding="utf-8")
+        write_text(run.out / "table.csv", csv_table(comparison))
+        write_text(run.out / "table.md", markdown_tables(comparison))
         draw(run, comparison)
         run.summary(summary(comparison))
         run.artifact("table.csv")
@@ -121,4 +122,4 @@ def show_table(console: Console, one: DisplayTable) -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    run_script(main)

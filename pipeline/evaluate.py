@@ -4,7 +4,6 @@ usage: python pipeline/evaluate.py DATASET ABLATION SEED
 """
 
 import json
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -35,7 +34,9 @@ from auxreid.evaluation.ranking import (
 )
 from auxreid.evaluation.reranking import rerank_blocks
 from auxreid.evaluation.scores import Places, Scores, query_table, write_scores
+from auxreid.files import write_text
 from auxreid.graph import build_graph, load_study, split_of
+from auxreid.stage_script import run_script
 from auxreid.tracking.stage import stage_run
 
 RESULTS = Path("results")
@@ -65,7 +66,7 @@ def main(dataset: str, ablation: str, seed: str) -> None:
         scores = Scores(dataset, ablation, int(seed), body.protocol, split, len(query), searched, metrics, reranked)
         write_scores(RESULTS, scores, per_query(frames, query, ranked, places))
         everything = metrics | {f"reranked_{name}": value for name, value in (reranked or {}).items()}
-        (run.out / "metrics.json").write_text(json.dumps(everything, indent=2) + "\n", encoding="utf-8")
+        write_text(run.out / "metrics.json", json.dumps(everything, indent=2) + "\n")
         run.summary(everything)
         ranks = min(CURVE_RANKS, searched)
         cmc_figure({ablation: cmc_curve(ranked, ranks)}, f"{dataset}, {ablation}").savefig(run.figure("cmc.png"))
@@ -102,4 +103,4 @@ def per_query(frames: Frames, query: Entities, ranked: RankedQueries, places: Se
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    run_script(main)

@@ -1,11 +1,10 @@
 """ingest@D: read a data set's folder, check it, and pack it into one file that every later stage reads."""
 
-import sys
-
 from auxreid.data.contact_sheet import write_contact_sheet
 from auxreid.data.frames import open_frames
 from auxreid.data.ingest import ingest, summary_lines
 from auxreid.graph import load_study
+from auxreid.stage_script import run_script
 from auxreid.tracking.stage import stage_run
 
 
@@ -25,4 +24,4 @@ def main(dataset: str) -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    run_script(main)

@@ -3,7 +3,6 @@
 usage: python pipeline/keypoints.py DATASET
 """
 
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from auxreid.pose.overlay import write_overlay
 from auxreid.pose.predict import BATCH_SIZE, Poses, predict
 from auxreid.pose.table import read_keypoints, write_keypoints
 from auxreid.progress import track
+from auxreid.stage_script import run_script
 from auxreid.tracking.stage import Run, stage_run
 
 PICTURES = 24
@@ -54,4 +54,4 @@ def draw(path: Path, frames: Frames, spec: PoseSpec, run: Run) -> float:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    run_script(main)

@@ -4,7 +4,6 @@ usage: python pipeline/pose.py DATASET
 """
 
 import json
-import sys
 
 import numpy as np
 from torch import nn
@@ -12,6 +11,7 @@ from torch import nn
 from auxreid.config import PoseConfig
 from auxreid.data.frames import Frames, open_frames
 from auxreid.errors import DataError
+from auxreid.files import write_text
 from auxreid.graph import load_study
 from auxreid.pose.architecture import PoseSpec
 from auxreid.pose.checkpoint import Body, import_checkpoint, pairs, save_checkpoint
@@ -20,6 +20,7 @@ from auxreid.pose.overlay import write_overlay
 from auxreid.pose.pck import pck
 from auxreid.pose.predict import predict_all
 from auxreid.seeding import seed_everything
+from auxreid.stage_script import run_script
 from auxreid.tracking.stage import Run, stage_run
 
 PICTURES = 24
@@ -38,7 +39,7 @@ def main(dataset: str) -> None:
             net, spec = import_checkpoint(settings, Body(frames.meta.joints, frames.meta.skeleton))
             metrics = check_imported(net, spec, frames, settings, run)
         save_checkpoint(net, spec, run.out / "hrnet.safetensors")
-        (run.out / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
+        write_text(run.out / "metrics.json", json.dumps(metrics, indent=2) + "\n")
         run.summary(metrics)
         run.artifact("hrnet.safetensors")
 
@@ -95,4 +96,4 @@ def measure(net: nn.Module, spec: PoseSpec, held_out: Frames, run: Run) -> dict[
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    run_script(main)

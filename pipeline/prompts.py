@@ -3,8 +3,6 @@
 usage: python pipeline/prompts.py DATASET VARIANT SEED
 """
 
-import sys
-
 import torch
 from safetensors.torch import save_file
 from torch import Tensor
@@ -23,10 +21,13 @@ from auxreid.clipreid.variants import (
     learner_sentences,
 )
 from auxreid.config import variant_needs_attributes
+from auxreid.files import finished_file
 from auxreid.graph import build_graph, load_study, split_of
 from auxreid.seeding import seed_everything
+from auxreid.stage_script import run_script
 from auxreid.tracking.curves import Curves
 from auxreid.tracking.stage import Run, stage_run
+from auxreid.tracking.stage_checkpoint import stage_checkpoint
 
 
 def main(dataset: str, variant: str, seed: str) -> None:
@@ -37,11 +38,13 @@ def main(dataset: str, variant: str, seed: str) -> None:
         "prompts": {variant: prompt.model_dump(mode="json")},
     }
     with stage_run("prompts", key, dataset=dataset, params=params, seed=int(seed)) as run:
-        split, files = split_of(config, dataset, int(seed)), build_graph(config)["prompts"][key]
-        training = training_set(f"results/ingest/{dataset}/frames.arrow", split)
+        split = split_of(config, dataset, int(seed))
+        files = build_graph(config)["prompts"][key] | {"frames": f"results/ingest/{dataset}/frames.arrow"}
+        training = training_set(files["frames"], split)
         seed_everything(int(seed))
         tensors = make_texts(prompt, recipe.prompts, training, files, run)
-        save_file(tensors | {"identities": torch.tensor(training[2])}, run.out / "prompts.safetensors")
+        with finished_file(run.out / "prompts.safetensors") as unfinished:
+            save_file(tensors | {"identities": torch.tensor(training[2])}, unfinished)
 
 
 def make_texts(prompt, settings, training, files: dict, run: Run) -> dict[str, Tensor]:
@@ -57,7 +60,9 @@ def make_texts(prompt, settings, training, files: dict, run: Run) -> dict[str, T
     if prompt.kind != "random":
         curves, targets = Curves(run), contrastive_targets(prompt, attributes)
         features = image_features(files["image"], frames)
-        train_prompts(text, learner, features, torch.from_numpy(classes), targets, settings, curves)
+        inputs = [files[name] for name in ("frames", "image", "text")]
+        with stage_checkpoint(run, __file__, inputs, curves) as checkpoint:
+            train_prompts(text, learner, features, torch.from_numpy(classes), targets, settings, curves, checkpoint)
         run.summary(curves.last)
     return {"texts": text_features(text, learner), "learned": learner.learned.detach().cpu().contiguous()}
 
@@ -69,4 +74,4 @@ def image_features(path: str, frames) -> Tensor:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    run_script(main)

@@ -1,12 +1,52 @@
-"""Settings of all tests: no live tracking unless a test asks for it, and no deadlines, since machines are shared."""
+"""Settings of all tests: no live tracking unless a test asks for it, and no deadlines, since machines are shared.
+
+Beside them the repositories that the tracking tests publish from."""
 
 import os
+import shutil
 
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
 os.environ.setdefault("DVC_NO_ANALYTICS", "1")
 os.environ.setdefault("AUXREID_LIVE", "off")
 
+import pytest
 from hypothesis import HealthCheck, settings
+from tracking_workspace import Workspace, forked
 
 settings.register_profile("auxreid", deadline=None, max_examples=40, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("auxreid")
+
+
+@pytest.fixture(scope="session")
+def empty_database(tmp_path_factory):
+    """MLflow's tables take seconds to make, so that each test gets a copy. Two processes make the file at once."""
+    import mlflow.store.tracking.sqlalchemy_store  # noqa: F401 (once here, and not in every process that is started)
+
+    from auxreid.tracking.store import create_database
+
+    path = tmp_path_factory.mktemp("store") / "mlflow.db"
+    processes = [forked(create_database, path) for _ in range(2)]
+    for process in processes:
+        process.join()
+    assert [process.exitcode for process in processes] == [0, 0]
+    return path
+
+
+@pytest.fixture
+def work(tmp_path, empty_database, monkeypatch):
+    """A repository with an MLflow store of its own, both empty."""
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    return Workspace(tmp_path, empty_database)
+
+
+@pytest.fixture
+def clone(work, empty_database, tmp_path_factory):
+    """Makes copies of the repository whose MLflow is empty."""
+
+    def make():
+        root = tmp_path_factory.mktemp("clone")
+        shutil.copytree(work.root / "results", root / "results")
+        shutil.copy(work.root / "dvc.lock", root)
+        return Workspace(root, empty_database)
+
+    return make

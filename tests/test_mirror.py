@@ -1,4 +1,3 @@
-import multiprocessing
 import os
 import random
 import shutil
@@ -7,101 +6,21 @@ import sys
 import textwrap
 import time
 from pathlib import Path
-from urllib.parse import urlparse
+from urllib.parse import parse_qs
 
-import mlflow.store.tracking.sqlalchemy_store  # noqa: F401 (once here, and not in every process that is started)
 import pytest
-from tracking_workspace import START, Workspace
+from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
+from tracking_workspace import START, all_runs, artifact_folder, artifacts, dump, forked, history, only
 
 from auxreid.errors import DataError
 from auxreid.tracking import mirror, view
 from auxreid.tracking.mirror import format_report, publish
 from auxreid.tracking.record import Point, read_record
-from auxreid.tracking.store import Store, create_database, open_store, tracking_uri
+from auxreid.tracking.store import Store, open_store, tracking_uri
+from auxreid.tracking.ui import current_links
 
-DIGEST_TAG, STATE_TAG = "auxreid.result", "auxreid.state"
-
-
-def start(target, *arguments):
-    process = multiprocessing.get_context("fork").Process(target=target, args=arguments)
-    process.start()
-    return process
-
-
-@pytest.fixture(scope="module")
-def empty_database(tmp_path_factory):
-    """MLflow's tables take seconds to make, so that each test gets a copy. Two processes make the file at once."""
-    path = tmp_path_factory.mktemp("store") / "mlflow.db"
-    processes = [start(create_database, path) for _ in range(2)]
-    for process in processes:
-        process.join()
-    assert [process.exitcode for process in processes] == [0, 0]
-    return path
-
-
-@pytest.fixture
-def work(tmp_path, empty_database, monkeypatch):
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    (tmp_path / "mlruns").mkdir()
-    shutil.copy(empty_database, tmp_path / "mlruns" / "mlflow.db")
-    return Workspace(tmp_path)
-
-
-@pytest.fixture
-def clone(work, empty_database, tmp_path_factory):
-    """Makes copies of the repository whose MLflow is empty."""
-
-    def make():
-        root = tmp_path_factory.mktemp("clone")
-        shutil.copytree(work.root / "results", root / "results")
-        shutil.copy(work.root / "dvc.lock", root)
-        (root / "mlruns").mkdir()
-        shutil.copy(empty_database, root / "mlruns" / "mlflow.db")
-        return Workspace(root)
-
-    return make
-
-
-def all_runs(work, dataset="sample"):
-    store = open_store(work.root)
-    return store.client, store.runs(store.experiment(dataset))
-
-
-def only(runs, name):
-    found = [run for run in runs if run.info.run_name == name]
-    assert len(found) == 1, [run.info.run_name for run in runs]
-    return found[0]
-
-
-def history(client, run, name):
-    return [(m.step, m.value, m.timestamp) for m in client.get_metric_history(run.info.run_id, name)]
-
-
-def artifact_folder(run):
-    return Path(urlparse(run.info.artifact_uri).path)
-
-
-def artifacts(run):
-    folder = artifact_folder(run)
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-
-
-def dump(work):
-    """All that MLflow knows, without the ids that it chooses itself."""
-    client, runs = all_runs(work)
-    return sorted(
-        (
-            run.info.run_name,
-            run.info.status,
-            run.info.start_time,
-            run.info.end_time,
-            sorted(run.data.params.items()),
-            sorted(run.data.tags.items()),
-            [(name, history(client, run, name)) for name in sorted(run.data.metrics)],
-            sorted(artifacts(run).items()),
-        )
-        for run in runs
-    )
+STATE_TAG = "auxreid.state"
 
 
 def test_a_row_is_one_run_with_all_that_its_records_say(work):
@@ -116,7 +35,10 @@ def test_a_row_is_one_run_with_all_that_its_records_say(work):
     assert history(client, run, "stage2/loss") == curve
     assert history(client, run, "stage2/triplet/active") == [(4, 0.5, START + 4000)]
     assert history(client, run, "mAP") == [(0, 0.6, START + 60_000)]
-    assert set(run.data.metrics) == {"stage1/loss", "stage2/loss", "stage2/triplet/active", "stage2_final/loss", "mAP"}
+    load = "system/cpu_utilization_percentage"  # of finetune alone
+    curves = {"stage1/loss", "stage2/loss", "stage2/triplet/active"}
+    assert set(run.data.metrics) == {*curves, "stage2_final/loss", "mAP", load}
+    assert history(client, run, load) == [(0, 300.0, START)]
     assert run.data.params["recipe.finetune.lr"] == "0.1"
     assert run.data.params["recipe.evaluate.lr"] == "0.1"
     assert run.data.params["recipe"] == "sample"
@@ -130,6 +52,31 @@ def test_a_row_is_one_run_with_all_that_its_records_say(work):
         "ranked_lists/best.png": b"picture ranked_lists/best.png",
     }
     assert artifact_folder(run).parents[1] == work.root / "mlruns" / "artifacts" / "sample"
+
+
+def test_a_run_carries_what_it_was_made_from(work):
+    import mlflow.data
+
+    work.row()
+    work.stage("pose", "sample")
+    publish(work.root)
+    _, runs = all_runs(work)
+    tags = only(runs, "clip_reid-0").data.tags
+    assert tags["mlflow.source.git.commit"] == "c" * 40
+    assert tags["mlflow.source.git.dirty"] == "true"
+    assert tags["mlflow.source.name"] == "pipeline/finetune.py"
+    assert {name: tags[name] for name in tags if name.startswith("auxreid.version.")} == {
+        "auxreid.version.torch": "2.14.1",
+        "auxreid.version.numpy": "1.26.4",
+    }
+    assert "mlflow.source.git.commit" not in only(runs, "pose sample").data.tags
+    read = {entry.dataset.digest: entry for entry in only(runs, "clip_reid-0").inputs.dataset_inputs}
+    assert set(read) == {"f" * 32, "5" * 32 + ".dir"}  # not the texts and the encoder, which the row's own parts wrote
+    frames = read["f" * 32]
+    assert mlflow.data.get_source(frames).uri == "results/ingest/sample/frames.arrow"
+    assert [(tag.key, tag.value) for tag in frames.tags] == [("mlflow.data.context", "finetune, evaluate, prompts")]
+    assert mlflow.data.get_source(read["5" * 32 + ".dir"]).uri == "data/splits"
+    assert only(runs, "pose sample").inputs.dataset_inputs == []  # it read code only
 
 
 def test_publishing_again_adds_nothing(work):
@@ -215,6 +162,67 @@ def test_the_live_run_of_another_attempt_is_left_alone(work):
     assert "auxreid.superseded" not in client.get_run(live).data.tags
 
 
+def test_a_live_run_of_an_attempt_before_the_present_one_is_superseded(work):
+    work.row()
+    live = live_run(work)
+    about = {"ablation": "clip_reid", "seed": 0}
+    work.stage("finetune", "sample-clip_reid-0", started=START + 1, attempt="second", lr=0.2, **about)
+    publish(work.root)
+    client, runs = all_runs(work)
+    (complete,) = [run for run in runs if run.info.run_name == "clip_reid-0" and run.info.run_id != live]
+    assert client.get_run(live).data.tags["auxreid.superseded"] == complete.info.run_id
+
+
+def current(work):
+    """What the link of `auxreid ui` shows: the filter goes to MLflow as it stands there."""
+    store = open_store(work.root)
+    (link,) = current_links(store, "http://127.0.0.1:5000").values()
+    address, _, query = link.partition("/runs?")
+    assert address == f"http://127.0.0.1:5000/#/experiments/{store.experiment('sample')}"
+    (search,) = parse_qs(query)["searchFilter"]
+    return sorted(run.info.run_id for run in store.client.search_runs([store.experiment("sample")], search))
+
+
+def test_the_default_view_hides_the_superseded_and_nothing_else(work):
+    work.row(lr=0.1)
+    publish(work.root)
+    old = sorted(run.info.run_id for run in all_runs(work)[1])
+    assert current(work) == old
+    work.row(lr=0.2)
+    publish(work.root)
+    client, runs = all_runs(work)
+    hidden = [run.info.run_id for run in runs if run.info.run_id not in current(work)]
+    assert len(runs) == 3
+    assert [client.get_run(run_id).info.run_name for run_id in hidden] == ["clip_reid-0"]
+    assert set(hidden) < set(old)
+    assert client.get_run(hidden[0]).info.lifecycle_stage == "active"
+    work.row(lr=0.1)
+    publish(work.root)
+    assert current(work) == old
+
+
+def test_two_machines_that_publish_one_result_to_one_store_agree_on_its_run(work, clone, monkeypatch):
+    """The other machine publishes between our look at the runs and our first call."""
+    work.row()
+    other = clone()
+    uri = tracking_uri(work.root)
+    ensure_run = mirror.ensure_run
+
+    def late(*arguments):
+        monkeypatch.setattr(mirror, "ensure_run", ensure_run)
+        publish(other.root, uri)
+        return ensure_run(*arguments)
+
+    monkeypatch.setattr(mirror, "ensure_run", late)
+    publish(work.root)
+    assert len(all_runs(work)[1]) == 4
+    stay = current(work)
+    assert len(stay) == 2
+    for root in (other.root, work.root):
+        assert len(publish(root, uri).unchanged) == 2
+        assert current(work) == stay
+
+
 def test_a_new_result_supersedes_and_an_old_one_returns(work):
     work.row(lr=0.1)
     publish(work.root)
@@ -236,7 +244,8 @@ def test_a_new_result_supersedes_and_an_old_one_returns(work):
 def test_the_same_result_made_again_is_the_same_run(work):
     work.row()
     publish(work.root)
-    work.stage("prompts", "sample-learned-0", summary={"loss": 0.2}, started=START + 9, attempt="second")
+    read = {"results/ingest/sample/frames.arrow": "f" * 32}
+    work.stage("prompts", "sample-learned-0", summary={"loss": 0.3}, started=START + 9, attempt="second", data=read)
     report = publish(work.root)
     assert (report.created, len(report.unchanged)) == ([], 2)
 
@@ -294,7 +303,7 @@ def test_publish_killed_at_random_moments(work, clone):
     interrupted = 0
     for _ in range(30):
         other = clone()
-        process = start(publish, other.root)
+        process = forked(publish, other.root)
         time.sleep(moment.uniform(0.0, duration))
         os.kill(process.pid, signal.SIGKILL)
         process.join()
@@ -306,7 +315,7 @@ def test_publish_killed_at_random_moments(work, clone):
 
 def test_two_publishers_at_once_make_one_run_each(work):
     work.row()
-    processes = [start(publish, work.root) for _ in range(3)]
+    processes = [forked(publish, work.root) for _ in range(3)]
     for process in processes:
         process.join()
     assert [process.exitcode for process in processes] == [0, 0, 0]
@@ -354,6 +363,49 @@ def test_a_broken_lock_is_named(work):
         publish(work.root)
 
 
+def test_no_server_is_one_line_and_a_server_that_goes_in_the_middle_too(work, monkeypatch):
+    work.row()
+    gone = "http://127.0.0.1:9"  # the discard port: nobody listens
+    with pytest.raises(
+        DataError, match=r"^http://127\.0\.0\.1:9: MLflow does not answer \(.*refused.*\); nothing is lost"
+    ):
+        publish(work.root, gone)
+    ours = open_store(work.root)
+    monkeypatch.setattr(mirror, "open_store", lambda root, uri: Store(HalfGone(ours.client, gone), gone))
+    with pytest.raises(DataError, match=r"^http://127\.0\.0\.1:9: MLflow does not answer") as raised:
+        publish(work.root)
+    assert "\n" not in str(raised.value)
+    monkeypatch.undo()
+    assert sorted(publish(work.root).completed) == ["sample/clip_reid-0"]
+
+
+class HalfGone:
+    """A client whose server goes away before the first artifact."""
+
+    def __init__(self, client, gone):
+        self.client, self.gone = client, MlflowClient(tracking_uri=gone)
+
+    def __getattr__(self, name):
+        if name == "log_artifact":
+            self.client = self.gone
+            return lambda *_: self.gone.search_experiments()  # fails as any call would
+        return getattr(self.client, name)
+
+
+def test_an_error_that_is_not_an_outage_stays_what_it_is(work):
+    work.row()
+    store = open_store(work.root)
+    with pytest.raises(MlflowException, match="not found"), store.naming_an_outage():
+        store.client.get_run("0" * 32)
+
+
+def test_a_file_that_is_no_database_is_one_line(work):
+    work.row()
+    (work.root / "mlruns" / "mlflow.db").write_bytes(b"not a database" * 1000)
+    with pytest.raises(DataError, match=r"mlflow\.db: MLflow does not answer \(file is not a database\)"):
+        publish(work.root)
+
+
 def test_a_real_dvc_lock_is_understood(work, monkeypatch):
     """The hash of a record's folder and the entries of dvc.lock, as DVC itself writes them."""
     from dvc.repo import Repo
@@ -386,7 +438,9 @@ def test_a_real_dvc_lock_is_understood(work, monkeypatch):
         report = publish(work.root)
         assert (report.created, report.skipped) == (["sample/pose sample"], [])
         (run,) = all_runs(work)[1]
-        assert run.data.metrics == {"pose/loss": 0.5, "PCK": 0.9}
+        ours = {name: value for name, value in run.data.metrics.items() if not name.startswith("system/")}
+        assert ours == {"pose/loss": 0.5, "PCK": 0.9}
+        assert len(history(open_store(work.root).client, run, "system/process_memory_megabytes")) == 2
         assert set(artifacts(run)) == {"hrnet/hrnet.safetensors", "overlays/a b.png"}
         shutil.rmtree(work.root / "results")
         repo.checkout()

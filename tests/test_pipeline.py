@@ -4,16 +4,12 @@ The first run is one with stages side by side; those after it, by `dvc repro` it
 """
 
 import json
-import os
-import re
-import shutil
-import subprocess
 import sys
-from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
 import yaml
+from clones import ROOT, Clone, copy_project, executed, shrink
 from dvc.repo import Repo
 from networkx import ancestors, relabel_nodes
 
@@ -22,69 +18,21 @@ from auxreid.config import load_config
 from auxreid.sample.dog_set import render_dogs
 from auxreid.sample.people_set import render_people
 
-ROOT = Path(__file__).parent.parent
-PARTS = ("dvc.yaml", "params.yaml", "pipeline", "src", ".dvc/config", ".dvcignore", ".gitignore")
 ROWS = ("visual_only", "clip_reid", "clip_reid_twice", "keypoints_mean_norm_corrected")
 pytestmark = pytest.mark.slow
 
 
-class Clone:
-    """A copy of the project whose `python` is the running interpreter and whose sources are its own."""
-
-    def __init__(self, root: Path):
-        self.root = root
-        for part in PARTS:
-            target = root / part
-            target.parent.mkdir(parents=True, exist_ok=True)
-            copy = shutil.copytree if (ROOT / part).is_dir() else shutil.copy2
-            copy(ROOT / part, target)
-        python = Path(sys.executable).parent
-        self.env = os.environ | {"PATH": f"{python}{os.pathsep}{os.environ['PATH']}", "PYTHONPATH": str(root / "src")}
-        self.env |= {"OMP_NUM_THREADS": "2", "AUXREID_LIVE": "off"}
-        self.run("git", "init", "-q")
-
-    def run(self, *command: str, check: bool = True) -> subprocess.CompletedProcess:
-        done = subprocess.run(command, cwd=self.root, env=self.env, capture_output=True, text=True)
-        assert not check or done.returncode == 0, f"{command}\n{done.stdout[-4000:]}\n{done.stderr[-4000:]}"
-        return done
-
-    def repro(self) -> list[str]:
-        """Stages that `dvc repro` ran, in order."""
-        return re.findall(r"Running stage '([^']+)'", self.run(sys.executable, "-m", "dvc", "repro").stdout)
-
-    def edit(self, change) -> None:
-        path = self.root / "params.yaml"
-        params = yaml.safe_load(path.read_text())
-        change(params)
-        path.write_text(yaml.safe_dump(params, sort_keys=False))
-
-
-def shrink(params: dict) -> None:
-    """The sample's recipes at a size that only proves that the links hold."""
-    params["study"]["rows"] = list(ROWS)
-    params["datasets"]["sample_people"] |= {"shared_identities": 16, "min_frames": 3}
-    people, dogs = params["recipes"]["sample_people"], params["recipes"]["sample_dogs"]
-    people["input"] |= {"height": 64, "width": 32}
-    people["encoder"] |= {"width": 8, "embed_dim": 16, "text": {"width": 16, "heads": 2, "layers": 1}}
-    people["pretrain"] |= {"epochs": 1, "batch_size": 16, "warmup_epochs": 0}
-    people["prompts"] |= {"epochs": 2, "warmup_epochs": 1}
-    people["finetune"] |= {"epochs": 2, "identities": 4, "instances": 2, "milestones": [2], "warmup_epochs": 1}
-    people["evaluate"] = {"pictures": 2}
-    for recipe in (people, dogs):
-        recipe["pose"] |= {"epochs": 1, "height": 64, "width": 64 if recipe is dogs else 32, "max_images": 32}
-    dogs["attributes"] |= {"epochs": 1, "height": 64, "width": 64, "warmup_epochs": 0}
-
-
 @pytest.fixture(scope="module")
 def clone(tmp_path_factory) -> Clone:
-    clone = Clone(tmp_path_factory.mktemp("clone"))
+    clone = copy_project(tmp_path_factory.mktemp("clone"))
     render_people(clone.root / "data", workers=1, shared=16, only_a=2, only_b=4, frames=3)
     render_dogs(clone.root / "data", workers=1, dogs=16, sequences=(2, 2), frames=2)
     clone.run(sys.executable, "-m", "dvc", "add", "-q", "data")
     clone.edit(shrink)
+    clone.edit(lambda params: params["study"].update(rows=list(ROWS)))
     clone.run(sys.executable, "-m", "auxreid.cli", "plan")
     first = clone.run(sys.executable, "-m", "auxreid.cli", "repro", "--jobs", "2")
-    clone.executed = re.findall(r"Running stage '([^']+)'", first.stdout)
+    clone.executed = executed(first.stdout)
     return clone
 
 
@@ -149,7 +97,7 @@ def test_an_edit_of_a_prompts_variant_reruns_the_rows_that_share_it(clone):
 @pytest.fixture(scope="module")
 def full_graph(tmp_path_factory):
     """DVC's reading of the project with all rows: the stages that read each block of params.yaml, and the edges."""
-    with Repo(str(Clone(tmp_path_factory.mktemp("full")).root)) as repo:
+    with Repo(str(copy_project(tmp_path_factory.mktemp("full")).root)) as repo:
         stages = {stage.name: stage for stage in repo.index.stages if hasattr(stage, "name")}
         readers: dict[str, set[str]] = {}
         for name, stage in stages.items():

@@ -1,6 +1,7 @@
 """The pose's fusion with f3: a literal computation of every row that has one, and what the losses see."""
 
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -211,6 +212,8 @@ def recorded_pose(call: int, b: int) -> torch.Tensor:
 
 class Recorder:
     """A pose input that notes what it was asked for."""
+
+    drifting: ClassVar[dict] = {}
 
     def __init__(self):
         self.calls = []

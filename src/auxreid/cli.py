@@ -31,11 +31,13 @@ class SeveralValues(typer.core.TyperCommand):
 
 @app.command()
 def check() -> None:
-    """Validate params.yaml, pipeline/graph.yaml and the source deps of dvc.yaml; list rows that cannot run."""
+    """Validate params.yaml, pipeline/graph.yaml, dvc.yaml's source deps and .dvc/config; list rows that cannot run."""
     from auxreid.applicability import exclusions
     from auxreid.closure import check_source_deps
+    from auxreid.credentials import check_dvc_config
     from auxreid.graph import load_study
 
+    check_dvc_config(ROOT)
     config = load_study()
     check_source_deps(ROOT)
     print(f"params.yaml: valid; {len(config.studied)} data sets in the study, {len(config.ablations)} ablations")
@@ -102,11 +104,43 @@ def fanout(
 
 @app.command()
 def publish() -> None:
-    """Mirror the records of results/ into MLflow."""
+    """Mirror the records of results/ into MLflow; register the best encoders."""
+    from auxreid.config import load_config
     from auxreid.tracking.mirror import format_report
     from auxreid.tracking.mirror import publish as mirror
 
-    print(format_report(mirror(ROOT)))
+    print(format_report(mirror(ROOT, registry=load_config().registry)))
+
+
+@app.command()
+def runs() -> None:
+    """Print which MLflow run shows which result of dvc.lock, results without a run, and runs without a result."""
+    from auxreid.tracking.overview import overview, print_overview
+
+    print_overview(overview(ROOT))
+
+
+@app.command()
+def ui(port: Annotated[int, typer.Option(help="of MLflow's UI on 127.0.0.1")] = 5000) -> None:
+    """Start MLflow's UI and print, per data set, the address that hides superseded runs."""
+    from auxreid.tracking.ui import serve
+
+    raise typer.Exit(serve(ROOT, port))
+
+
+@app.command()
+def verify(
+    everything: Annotated[bool, typer.Option("--all", help="former results in the cache as well")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="report only")] = False,
+) -> None:
+    """Rehash DVC's cache and take corrupt objects out, for `dvc pull` to repair. Exit code 1 if there are any."""
+    from auxreid.verify import format_report
+    from auxreid.verify import verify as rehash
+
+    report = rehash(ROOT, everything=everything, heal=not dry_run)
+    print(format_report(report))
+    if report.having("corrupt"):
+        raise typer.Exit(1)
 
 
 @app.command()
@@ -134,7 +168,7 @@ def demo(jobs: Annotated[int, typer.Option(min=1, help="stages at a time")] = mi
         raise typer.Exit(code)
     publish()
     table()
-    print("\nSide by side in MLflow: make ui, then open http://127.0.0.1:5000")
+    print("\nSide by side in MLflow: make ui, which prints the addresses")
 
 
 def main() -> None:

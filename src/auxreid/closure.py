@@ -7,6 +7,7 @@ from pathlib import Path
 from ruamel.yaml import YAML
 
 from auxreid.errors import ConfigError
+from auxreid.files import write_text
 
 STAGES_FILE = Path("dvc.yaml")
 
@@ -43,7 +44,7 @@ def write_source_deps(root: Path) -> None:
         deps[:] = [dep for dep in deps if not dep.endswith(".py")] + files
     buffer = io.StringIO()
     yaml.dump(document, buffer)
-    (root / STAGES_FILE).write_text(buffer.getvalue(), encoding="utf-8")
+    write_text(root / STAGES_FILE, buffer.getvalue())
 
 
 def check_source_deps(root: Path) -> None:

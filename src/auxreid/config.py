@@ -4,12 +4,13 @@ Every stage calls :func:`load_config` before it does anything else, so that a wr
 its path in the file, the value found and what was allowed.
 """
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from auxreid.errors import ConfigError
 
@@ -23,6 +24,9 @@ Triple = tuple[float, float, float]
 ContrastiveTargets = Literal["identity", "attribute_share", "attribute_smoothing"]
 IdentityTargets = Literal["identity", "attribute_share", "attribute_smoothing"]
 TextTargets = Literal["identity", "attribute_share", "attribute_smoothing", "equal_text"]
+RegistryMetric = Literal[
+    "mAP", "mINP", "CMC_1", "CMC_5", "CMC_10", "CMC_20", "reranked_mAP", "reranked_mINP", "reranked_CMC_1"
+]
 
 BASELINES = ("untrained", "pretrained")  # rows that every comparison has besides the ablations
 REFERENCE_ROW = "clip_reid"  # the row that the others are compared with
@@ -366,6 +370,22 @@ class CompareConfig(Section):
     pictures: NonNegativeInt = 4  # queries per row that gained most, and as many that lost most
 
 
+class RegistryConfig(Section):
+    """Which encoder of a data set is the registered one in MLflow. Read by `auxreid publish` alone, by no stage."""
+
+    metric: RegistryMetric = "mAP"  # of the evaluation; larger is better
+    rows: Annotated[tuple[Name, ...], Field(min_length=1)] | None = None  # that may be registered; null: all
+    alias: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]*$")] = "best"
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]*\{dataset\}[A-Za-z0-9_.-]*$")] = "{dataset}-encoder"
+
+    @field_validator("alias")
+    @classmethod
+    def _alias_is_free(cls, alias: str) -> str:
+        if alias == "latest" or re.fullmatch(r"v\d+", alias):
+            raise ValueError("MLflow keeps 'latest' and 'v' with a number for itself")
+        return alias
+
+
 class Config(Section):
     """All of params.yaml."""
 
@@ -375,6 +395,7 @@ class Config(Section):
     prompts: dict[Name, PromptVariant]
     ablations: dict[Name, AblationConfig]
     compare: CompareConfig = CompareConfig()
+    registry: RegistryConfig | None = RegistryConfig()  # null: no encoder is registered
 
     def recipe(self, dataset: str) -> RecipeConfig:
         """The recipe that a data set names."""
@@ -461,6 +482,9 @@ def _broken_references(config: Config) -> Iterator[str]:
     for name, dataset in config.datasets.items():
         if dataset.recipe not in config.recipes:
             yield f"datasets.{name}.recipe = {dataset.recipe!r}: not in recipes ({_names(config.recipes)})"
+    for name in (config.registry and config.registry.rows) or ():
+        if name not in config.ablations:
+            yield f"registry.rows: {name!r} is not in ablations ({_names(config.ablations)})"
     yield from _broken_studies(config)
     yield from _missing_seeds(config)
     yield from _broken_rows(config)

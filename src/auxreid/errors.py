@@ -7,3 +7,7 @@ class ConfigError(ValueError):
 
 class DataError(ValueError):
     """A file that the user brought, or a stage wrote, is missing, broken or would falsify a result."""
+
+
+class FullDiskError(OSError):
+    """There is no room for a file."""

@@ -12,6 +12,7 @@ import yaml
 from auxreid.applicability import applicable_rows, why_no_pose
 from auxreid.config import BASELINES, Config, load_config
 from auxreid.errors import ConfigError
+from auxreid.files import write_text
 
 GRAPH_FILE = Path("pipeline/graph.yaml")
 NO_WEIGHTS = "pipeline/nothing/weights.txt"  # what a stage depends on that reads no local weights
@@ -110,11 +111,15 @@ def _local_file(named: str | None) -> str:
     return named if is_path else NO_WEIGHTS
 
 
+def local_inputs(fields: dict[str, str | int]) -> list[str]:
+    """The weights file that a stage instance of the graph starts from, if it is a local one."""
+    weights = str(fields["weights"])
+    return [] if weights == NO_WEIGHTS else [weights]
+
+
 def write_graph(config: Config, path: Path = GRAPH_FILE) -> None:
     """Write the graph file of a configuration."""
-    path.write_text(
-        HEADER + yaml.safe_dump({TOP_KEY: build_graph(config)}, sort_keys=False, width=120), encoding="utf-8"
-    )
+    write_text(path, HEADER + yaml.safe_dump({TOP_KEY: build_graph(config)}, sort_keys=False, width=120))
 
 
 def check_graph(config: Config, path: Path = GRAPH_FILE) -> None:

@@ -16,6 +16,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from auxreid.attributes.losses import MISSING
 from auxreid.data.frames import Frames
+from auxreid.parallel.share import ALONE, Share
 
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # else its import asks the package index for a newer version
 import albumentations as A
@@ -82,34 +83,59 @@ class AttributeDataset(Dataset):
         return image, {name: int(codes[index]) for name, codes in self.codes.items()}
 
 
-class EpochSampler(Sampler[tuple[int, int]]):
-    """Places (epoch, index) of one epoch: each frame once, shuffled by (seed, epoch), or in order without a seed."""
+class FramesInOrder(Sampler[tuple[int, int]]):
+    """Places (epoch, index) of all frames, as an AttributeDataset wants them."""
 
-    def __init__(self, length: int, seed: int | None = None):
+    def __init__(self, length: int):
         self.length = length
-        self.seed = seed
-        self.epoch = 0
 
     def __len__(self) -> int:
         return self.length
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
-        order = np.arange(self.length)
-        if self.seed is not None:
-            order = np.random.default_rng((self.seed, self.epoch)).permutation(self.length)
-        for index in order:
-            yield self.epoch, int(index)
+        return ((0, index) for index in range(self.length))
 
 
-def train_loader(frames: Frames, vocabulary: Mapping[str, Sequence[str]], settings: Any, workers: int) -> DataLoader:
-    """Shuffled, augmented batches; set `loader.sampler.epoch` before each epoch.
+class EpochSampler(Sampler[tuple[int, int]]):
+    """Places (epoch, index) of one epoch: the frames shuffled by (seed, epoch) and cut into full batches.
+
+    Of every batch, only the rows of this process's share come, one batch's after the other's.
+    """
+
+    def __init__(self, length: int, seed: int, batch: int, rows: slice):
+        self.length, self.seed, self.batch, self.rows = length, seed, batch, rows
+        self.epoch = 0
+
+    def __len__(self) -> int:
+        return self.length // self.batch * (self.rows.stop - self.rows.start)
+
+    def __iter__(self) -> Iterator[tuple[int, int]]:
+        order = np.random.default_rng((self.seed, self.epoch)).permutation(self.length)
+        for start in range(0, self.length - self.batch + 1, self.batch):
+            for index in order[start : start + self.batch][self.rows]:
+                yield self.epoch, int(index)
+
+
+def train_loader(
+    frames: Frames, vocabulary: Mapping[str, Sequence[str]], settings: Any, workers: int, share: Share = ALONE
+) -> DataLoader:
+    """Shuffled, augmented batches, or a process's share of each; set `loader.sampler.epoch` before each epoch.
 
     A last batch that is not full is dropped, for its batch norm would be noisy, unless it is the only one.
+
+    Raises:
+        ConfigError: a batch has fewer images than there are processes.
     """
     dataset = AttributeDataset(frames, vocabulary, train_transform(settings), settings.seed)
-    sampler = EpochSampler(len(frames), settings.seed)
-    drop_last = len(frames) >= settings.batch_size
-    return _loader(dataset, sampler, settings.batch_size, workers, drop_last)
+    batch = batch_size(len(frames), settings)
+    rows = share.rows(batch)
+    sampler = EpochSampler(len(frames), settings.seed, batch, rows)
+    return _loader(dataset, sampler, rows.stop - rows.start, workers)
+
+
+def batch_size(frames: int, settings: Any) -> int:
+    """The number of images in a training batch, of all processes together."""
+    return min(settings.batch_size, frames)
 
 
 def eval_loader(
@@ -117,16 +143,15 @@ def eval_loader(
 ) -> DataLoader:
     """All frames in their order, without augmentation."""
     dataset = AttributeDataset(frames, vocabulary, eval_transform(spec))
-    return _loader(dataset, EpochSampler(len(frames)), batch_size, workers, drop_last=False)
+    return _loader(dataset, FramesInOrder(len(frames)), batch_size, workers)
 
 
-def _loader(dataset: Dataset, sampler: Sampler, batch_size: int, workers: int, drop_last: bool) -> DataLoader:
+def _loader(dataset: Dataset, sampler: Sampler, batch_size: int, workers: int) -> DataLoader:
     return DataLoader(
         dataset,
         batch_size=batch_size,
         sampler=sampler,
         num_workers=workers,
-        drop_last=drop_last,
         persistent_workers=workers > 0,
         pin_memory=torch.cuda.is_available(),
     )

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from auxreid.config import InputConfig
 from auxreid.errors import ConfigError, DataError
+from auxreid.files import finished_file
 
 TIMM_DOWNLOAD = "timm"  # value of `weights` that asks for timm's own pretrained weights
 HEADER_KEY = "auxreid"
@@ -51,7 +52,11 @@ class AttributeModel(nn.Module):
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
         """[b, 3, h, w] -> per attribute logits [b, k]"""
-        features = self.dropout(self.backbone(images))  # [b, d]
+        return self.classify(self.backbone(images))
+
+    def classify(self, features: Tensor) -> dict[str, Tensor]:
+        """The backbone's features [b, d] -> per attribute logits [b, k]"""
+        features = self.dropout(features)
         return {name: head(features) for name, head in self.heads.items()}
 
 
@@ -120,9 +125,8 @@ def save_model(path: str | Path, model: AttributeModel, backbone: str, spec: Any
     fields = {key: getattr(spec, key) for key in InputConfig.model_fields}
     header = {"backbone": backbone, "vocabulary": model.vocabulary, "input": fields}
     tensors = {key: tensor.detach().cpu().contiguous() for key, tensor in model.state_dict().items()}
-    unfinished = path.with_name(path.name + ".tmp")
-    save_file(tensors, unfinished, metadata={HEADER_KEY: json.dumps(header)})
-    unfinished.rename(path)
+    with finished_file(path) as unfinished:
+        save_file(tensors, unfinished, metadata={HEADER_KEY: json.dumps(header)})
 
 
 def load_model(path: str | Path) -> tuple[AttributeModel, InputConfig]:

@@ -12,6 +12,7 @@ import torch
 from auxreid.attributes.dataset import eval_loader
 from auxreid.attributes.model import AttributeModel
 from auxreid.data.frames import Frames
+from auxreid.files import finished_file
 from auxreid.progress import track
 
 
@@ -43,4 +44,5 @@ def write_predictions(path: str | Path, frame_id: np.ndarray, probabilities: Map
     columns: dict[str, pa.Array] = {"frame_id": pa.array(frame_id, pa.int64())}
     for name, values in probabilities.items():
         columns[name] = pa.array(list(values.astype(np.float32)), pa.list_(pa.float32()))
-    pq.write_table(pa.table(columns), path)
+    with finished_file(path) as unfinished:
+        pq.write_table(pa.table(columns), unfinished)

@@ -1,27 +1,35 @@
-"""Training of the attribute classifier: one loop on Lightning Fabric."""
+"""Training of the attribute classifier: one loop on Lightning Fabric.
+
+Several processes train as one: each loads its share of a batch and runs the backbone on it; dropout, heads and loss see
+the gathered features of the whole batch in every process, so that missing labels and dropout's masks are what they are
+in one. A backbone that itself draws random numbers (none does by timm's defaults) would draw others.
+"""
 
 import copy
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 import torch
-from lightning_fabric import Fabric
 from torch import Tensor, nn
 from torch.optim import AdamW
 from torch.optim.lr_scheduler import LambdaLR
 
-from auxreid.attributes.dataset import attribute_codes, train_loader, with_labels
+from auxreid.attributes.dataset import attribute_codes, batch_size, train_loader, with_labels
 from auxreid.attributes.losses import MISSING, inverse_frequency, multitask_loss
 from auxreid.attributes.metrics import mean_metrics, score_attributes
 from auxreid.attributes.model import AttributeModel, build_backbone
 from auxreid.attributes.predict import predict
 from auxreid.data.frames import Frames
 from auxreid.errors import DataError
+from auxreid.parallel.batch_norm import share_batch_norms
+from auxreid.parallel.fabric import open_fabric
+from auxreid.parallel.share import Share
 from auxreid.progress import track
 from auxreid.seeding import seed_everything
+from auxreid.training_state import Checkpoint, State, TorchRandom, check_finite, continue_from, save_epoch
 
 Log = Callable[[Mapping[str, float], int], None]
 Vocabulary = Mapping[str, Sequence[str]]
@@ -41,7 +49,22 @@ class Fitted:
     untrained: dict[str, str]
 
 
-def fit(frames: Frames, settings: Any, log: Log, workers: int = 0) -> Fitted:
+@dataclass
+class Best:
+    """The epoch with the best score on the val split so far, and the weights after it."""
+
+    score: float
+    epoch: int
+    weights: State | None = None
+
+    def state_dict(self) -> State:
+        return asdict(self)
+
+    def load_state_dict(self, state: State) -> None:
+        self.score, self.epoch, self.weights = state["score"], state["epoch"], state["weights"]
+
+
+def fit(frames: Frames, settings: Any, log: Log, workers: int = 0, checkpoint: Checkpoint | None = None) -> Fitted:
     """Train on the labelled frames of split "train".
 
     Args:
@@ -49,46 +72,75 @@ def fit(frames: Frames, settings: Any, log: Log, workers: int = 0) -> Fitted:
         settings: the attributes section of a recipe
         log: called once per epoch with the losses, learning rate and val metrics, and the epoch from 1
         workers: loader processes; they change no result
+        checkpoint: where a killed training goes on from
 
     Raises:
+        ConfigError: a batch has fewer images than there are processes.
         DataError: no training frame has a label, or no attribute has two different words among them.
+        FloatingPointError: the loss is not finite; names the epoch and the step.
     """
+    fabric, share = open_fabric()
     seed_everything(settings.seed)
     train, val = with_labels(frames.where("train")), with_labels(frames.where("val"))
     vocabulary, untrained = trainable_attributes(train)
     backbone, frozen = build_backbone(settings.backbone, settings.weights), settings.backbone_lr_factor == 0
     model = AttributeModel(backbone, vocabulary, settings.dropout, frozen)
-    fabric = Fabric(accelerator="auto", devices=1)
-    loader = train_loader(train, vocabulary, settings, workers)
+    share_batch_norms(model.backbone)
+    loader = train_loader(train, vocabulary, settings, workers, share)
     optimizer = AdamW(parameter_groups(model, settings))
     schedule = LambdaLR(optimizer, warmup_cosine(settings.warmup_epochs, settings.epochs, len(loader)))
-    wrapped, optimizer = fabric.setup(model.to(memory_format=torch.channels_last), optimizer)
-    batches = fabric.setup_dataloaders(loader, use_distributed_sampler=False)
     weights = class_weights(train, vocabulary, settings.balance, fabric.device)
+    whole = _WholeBatchLoss(
+        model.to(memory_format=torch.channels_last), weights, settings, share, batch_size(len(train), settings)
+    )
+    loss_of, optimizer = fabric.setup(whole, optimizer)
+    batches = fabric.setup_dataloaders(loader, use_distributed_sampler=False)
 
-    best_score, best_epoch, best_state = -math.inf, settings.epochs, None
-    for epoch in range(1, settings.epochs + 1):
+    best = Best(-math.inf, settings.epochs)
+    parts = {"model": model, "optimizer": optimizer, "schedule": schedule, "best": best, "random": TorchRandom()}
+    done = continue_from(checkpoint, parts, share)
+    if done and loader.persistent_workers:  # they draw their seed when they start, which was in the first epoch
+        with torch.random.fork_rng(devices=[]):
+            iter(loader)
+    for epoch in range(done + 1, settings.epochs + 1):
         loader.sampler.epoch = epoch
         losses = []
-        wrapped.train()
-        for images, codes in track(batches, f"attributes, epoch {epoch} of {settings.epochs}"):
-            logits = wrapped(images.contiguous(memory_format=torch.channels_last))
-            loss = multitask_loss(logits, codes, weights, settings.label_smoothing)
+        model.train()
+        description = f"attributes, epoch {epoch} of {settings.epochs}"
+        for images, codes in track(batches, description) if share.rank == 0 else batches:
+            loss = loss_of(images.contiguous(memory_format=torch.channels_last), codes)
             optimizer.zero_grad()
             fabric.backward(loss)
             optimizer.step()
             schedule.step()
+            check_finite(loss.item(), "attributes", epoch, len(losses), "lower attributes.lr")
             losses.append(loss.detach())
         points = {"train_loss": float(torch.stack(losses).mean()), "lr": schedule.get_last_lr()[-1]}
         if len(val):
             points |= val_metrics(model, val, settings, workers)
-            if points["val_balanced_accuracy"] > best_score:
-                best_score, best_epoch = points["val_balanced_accuracy"], epoch
-                best_state = copy.deepcopy(model.state_dict())
+            if points["val_balanced_accuracy"] > best.score:
+                best.score, best.epoch = points["val_balanced_accuracy"], epoch
+                best.weights = copy.deepcopy(model.state_dict())
         log(points, epoch)
-    if best_state is not None:
-        model.load_state_dict(best_state)
-    return Fitted(model.cpu().eval(), best_epoch, best_state is not None, untrained)
+        save_epoch(checkpoint, epoch, parts)
+    if best.weights is not None:
+        model.load_state_dict(best.weights)
+    return Fitted(model.cpu().eval(), best.epoch, best.weights is not None, untrained)
+
+
+class _WholeBatchLoss(nn.Module):
+    """The model and its loss as one module, which is what DDP wraps: from the own rows to the whole batch's loss."""
+
+    def __init__(self, model: AttributeModel, weights: Mapping[str, Tensor], settings: Any, share: Share, batch: int):
+        super().__init__()
+        self.model, self.weights, self.settings, self.share, self.batch = model, weights, settings, share, batch
+
+    def forward(self, images: Tensor, codes: Mapping[str, Tensor]) -> Tensor:
+        """images [own, 3, h, w], per attribute codes [own] -> []"""
+        features = self.share.gather(self.model.backbone(images), self.batch)  # [b, d]
+        columns = self.share.gather(torch.stack(list(codes.values()), dim=1), self.batch).unbind(dim=1)  # [b] each
+        whole = dict(zip(codes, columns, strict=True))
+        return multitask_loss(self.model.classify(features), whole, self.weights, self.settings.label_smoothing)
 
 
 def trainable_attributes(train: Frames) -> tuple[dict[str, tuple[str, ...]], dict[str, str]]:

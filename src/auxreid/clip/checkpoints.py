@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import nn
 
@@ -11,6 +11,7 @@ from auxreid.clip.text_tower import TextTower
 from auxreid.clip.vit_variants import ViTVariant, adapt_vit, variant_of
 from auxreid.config import EncoderConfig, InputConfig, PoseFusionConfig, Section
 from auxreid.errors import DataError
+from auxreid.files import finished_file
 
 FUSION = "fusion."  # prefix of the tensors of a pose fusion, which may stand beside the tower's
 
@@ -42,9 +43,8 @@ def save_tower(
     if fusion is not None:
         state |= {FUSION + name: tensor for name, tensor in fusion[0].state_dict().items()}
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
-    unfinished = path.with_name(path.name + ".tmp")
-    save_file(tensors, unfinished, metadata={"auxreid": header.model_dump_json()})
-    unfinished.rename(path)
+    with finished_file(path) as unfinished:
+        save_file(tensors, unfinished, metadata={"auxreid": header.model_dump_json()})
 
 
 def load_image_encoder(path: str | Path) -> nn.Module:
@@ -80,9 +80,12 @@ def load_text_tower(path: str | Path) -> TextTower:
 def _read(path: Path) -> tuple[TowerHeader, dict]:
     if not path.is_file():
         raise DataError(f"{path}: no such file")
-    with safe_open(path, framework="pt") as file:
-        metadata = file.metadata() or {}
-        if "auxreid" not in metadata:
-            raise DataError(f"{path}: its header has no auxreid entry, so it is no checkpoint of this project")
-        header = TowerHeader.model_validate_json(metadata["auxreid"])
-        return header, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
+    except SafetensorError as error:
+        raise DataError(f"{path}: not a complete safetensors file ({error})") from error
+    if "auxreid" not in metadata:
+        raise DataError(f"{path}: its header has no auxreid entry, so it is no checkpoint of this project")
+    return TowerHeader.model_validate_json(metadata["auxreid"]), tensors

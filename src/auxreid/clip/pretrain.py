@@ -18,19 +18,31 @@ from auxreid.clip.images import Draw, TrainImages, draw_views, loader, normalise
 from auxreid.clip.text_tower import TextTower
 from auxreid.progress import track
 from auxreid.seeding import epoch_seed, seed_everything
+from auxreid.training_state import Checkpoint, check_finite, continue_from, save_epoch
 
 Report = Callable[[dict[str, float], int], None]
 
 
-def pretrain_clip(image: nn.Module, text: TextTower, frames, settings, input_config, seed: int, report: Report) -> None:
+def pretrain_clip(
+    image: nn.Module,
+    text: TextTower,
+    frames,
+    settings,
+    input_config,
+    seed: int,
+    report: Report,
+    checkpoint: Checkpoint | None = None,
+) -> None:
     """Train both towers in place on `frames`, whose attributes make the captions.
 
     Args:
         settings: the recipe's pretrain section.
         report: called with the epoch's mean loss and logit scale.
+        checkpoint: where a killed training goes on from.
 
     Raises:
         DataError: no frame has an attribute.
+        FloatingPointError: the loss is not finite; names the epoch and the step.
     """
     from lightning_fabric import Fabric
     from open_clip.loss import ClipLoss
@@ -44,7 +56,8 @@ def pretrain_clip(image: nn.Module, text: TextTower, frames, settings, input_con
     captions = FrameCaptions(frames)
     total = settings.epochs * (len(captions.rows) // settings.batch_size)
     images, loss_of = TrainImages(frames, input_config.height, input_config.width), ClipLoss()
-    for epoch in track(range(settings.epochs), "pretrain epochs"):
+    states = {"towers": parts, "optimizer": optimizer}
+    for epoch in track(range(continue_from(checkpoint, states), settings.epochs), "pretrain epochs"):
         seed_everything(epoch_seed(seed, epoch))
         rng = np.random.default_rng(epoch_seed(seed, epoch))
         batches, texts = _epoch_batches(captions, settings.batch_size, rng)
@@ -55,6 +68,7 @@ def pretrain_clip(image: nn.Module, text: TextTower, frames, settings, input_con
             f3 = image(normalise(fabric.to_device(batch), input_config))[2]  # [b, e]
             features = text(fabric.to_device(tokens))  # [b, e]
             loss = loss_of(F.normalize(f3, dim=1), F.normalize(features, dim=1), scale.exp())
+            check_finite(loss.item(), "pretrain", epoch, step, "lower pretrain.lr")
             optimizer.zero_grad()
             fabric.backward(loss)
             optimizer.step()
@@ -62,6 +76,7 @@ def pretrain_clip(image: nn.Module, text: TextTower, frames, settings, input_con
                 scale.clamp_(0, math.log(100))  # the bound of CLIP
             losses.append(loss.item())
         report({"loss": float(np.mean(losses)), "logit_scale": scale.exp().item()}, epoch)
+        save_epoch(checkpoint, epoch + 1, states)
     fold_scale(image, text, frames, captions, input_config, scale.exp().item())
 
 

@@ -4,22 +4,30 @@ Keypoints and heat maps were precomputed on the images as they are; those of a m
 random crop of at most ten pixels is not followed, as in the thesis.
 """
 
-from collections.abc import Callable
 from pathlib import Path
+from typing import ClassVar, Protocol
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from auxreid.errors import DataError
+from auxreid.parallel.batch_norm import share_batch_norms
 from auxreid.pose.architecture import IMAGENET_MEAN, IMAGENET_STD
 from auxreid.pose.checkpoint import load_checkpoint
 from auxreid.pose.joints import flip_indices
 from auxreid.pose.predict import GRID, pose_embedding
 from auxreid.pose.table import KeypointTable, read_keypoints
 
-PoseInput = Callable[[np.ndarray, np.ndarray, Tensor], Tensor]  # rows [b], mirrored bool [b], uint8 [b, h, w, 3]
+
+class PoseInput(Protocol):
+    """The pose of a batch; `drifting` are the networks by name that change while it is asked for."""
+
+    drifting: dict[str, nn.Module]
+
+    def __call__(self, rows: np.ndarray, mirrored: np.ndarray, images: Tensor) -> Tensor:
+        """Rows [b], mirrored bool [b], uint8 images [b, h, w, 3] -> [b, p]"""
 
 
 def open_pose(path: str | Path, frames, config) -> tuple[PoseInput, int]:
@@ -43,6 +51,8 @@ def open_pose(path: str | Path, frames, config) -> tuple[PoseInput, int]:
 class Keypoints:
     """Coordinates as shares of the image's width and height, [b, 2J]: x, y joint after joint."""
 
+    drifting: ClassVar[dict[str, nn.Module]] = {}
+
     def __init__(self, table: KeypointTable, frames, swap_joints: bool, source: str):
         found = _rows_of(table, frames, source)
         self.points = table.keypoints[found][..., :2] / frames.size[:, None, :]  # [n, J, 2]
@@ -59,6 +69,8 @@ class Keypoints:
 class HeatMaps:
     """HRNet's heat maps pooled to the 8 x 4 grid, [b, J * 32]."""
 
+    drifting: ClassVar[dict[str, nn.Module]] = {}
+
     def __init__(self, table: KeypointTable, frames, swap_joints: bool, source: str):
         found = _rows_of(table, frames, source)
         self.maps = table.embedding[found].reshape(len(found), len(table.joints), *GRID)  # [n, J, 8, 4]
@@ -73,13 +85,14 @@ class HeatMaps:
 class DriftingHRNet:
     """The thesis's form of hrnet_mean_norm: a frozen HRNet left in training mode, run on every training batch.
 
-    Its weights do not change, but its batch norms use the batch's statistics and drift with them. It sees the batch as
-    it is augmented, before erasing.
+    Its weights do not change, but its batch norms use the batch's statistics, of all processes together, and drift with
+    them. It sees the batch as it is augmented, before erasing.
     """
 
     def __init__(self, path: Path):
         self.net, self.spec = load_checkpoint(path)
-        self.net.train().requires_grad_(False)
+        share_batch_norms(self.net.train().requires_grad_(False))
+        self.drifting = {"hrnet": self.net}
 
     @torch.no_grad()
     def __call__(self, rows: np.ndarray, mirrored: np.ndarray, images: Tensor) -> Tensor:

@@ -11,6 +11,7 @@ from auxreid.clipreid.losses import contrastive
 from auxreid.clipreid.prompt_learner import PromptLearner
 from auxreid.clipreid.schedules import warmup_cosine
 from auxreid.progress import track
+from auxreid.training_state import Checkpoint, TorchRandom, check_finite, continue_from, save_epoch
 
 Report = Callable[[dict[str, float], int], None]
 
@@ -29,6 +30,7 @@ def train_prompts(
     targets_of: Callable[[Tensor], Tensor],
     settings,
     report: Report,
+    checkpoint: Checkpoint | None = None,
 ) -> None:
     """Train `prompts` in place.
 
@@ -39,8 +41,12 @@ def train_prompts(
         targets_of: a batch's identities [b] -> contrastive targets [b, b] (see attribute_targets).
         settings: the recipe's prompts section.
         report: called with the epoch's mean losses and learning rate.
+        checkpoint: where a killed training goes on from.
 
     Random batches come from torch's global generator: seed it first.
+
+    Raises:
+        FloatingPointError: the loss is not finite; names the epoch and the step.
     """
     from lightning_fabric import Fabric
 
@@ -51,18 +57,21 @@ def train_prompts(
     features, identities = fabric.to_device(features), fabric.to_device(identities)
     optimizer = torch.optim.Adam(prompts.parameters(), lr=settings.lr, weight_decay=settings.weight_decay)
     optimizer = fabric.setup_optimizers(optimizer)
-    for epoch in track(range(settings.epochs), "stage 1 epochs"):
+    parts = {"prompts": prompts, "optimizer": optimizer, "random": TorchRandom()}
+    for epoch in track(range(continue_from(checkpoint, parts), settings.epochs), "stage 1 epochs"):
         lr = _set_lr(optimizer, settings, epoch)
         losses = []
         for batch in torch.randperm(len(features)).to(features.device).split(settings.batch_size):
             texts = batch_texts(text, prompts, identities[batch])
             i2t, t2i = contrastive(features[batch], texts, targets_of(identities[batch]))
+            check_finite((i2t + t2i).item(), "stage 1", epoch, len(losses), "lower prompts.lr")
             optimizer.zero_grad()
             fabric.backward(i2t + t2i)
             optimizer.step()
             losses.append((i2t.item(), t2i.item()))
         i2t, t2i = np.mean(losses, axis=0)
         report({"loss": float(i2t + t2i), "i2t": float(i2t), "t2i": float(t2i), "lr": lr}, epoch)
+        save_epoch(checkpoint, epoch + 1, parts)
 
 
 @torch.no_grad()

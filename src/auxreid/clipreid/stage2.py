@@ -1,4 +1,10 @@
-"""CLIP-ReID stage 2: fine-tune the image encoder against frozen text features (THESIS section 3)."""
+"""CLIP-ReID stage 2: fine-tune the image encoder against frozen text features (THESIS section 3).
+
+Several processes train as one: each loads and encodes its share of a batch's rows, and computes the loss of all rows
+from the gathered features. P x K sampling, batch-hard mining, the BNNecks and the pose's fusion see the whole batch as
+they do in one process; so do the encoder's batch norms, and random erasing is drawn for all rows. An encoder that draws
+random numbers of its own (none does by the defaults of open_clip and timm) would draw others than in one process.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,8 +20,12 @@ from auxreid.clipreid.pose_inputs import PoseInput
 from auxreid.clipreid.schedules import warmup_steps
 from auxreid.clipreid.stage2_losses import Stage2Losses, Supervision
 from auxreid.data.sampler import identity_batches
+from auxreid.parallel.batch_norm import share_batch_norms
+from auxreid.parallel.fabric import open_fabric
+from auxreid.parallel.share import Share
 from auxreid.progress import track
 from auxreid.seeding import epoch_seed, seed_everything
+from auxreid.training_state import Checkpoint, check_finite, continue_from, save_epoch
 
 Report = Callable[[dict[str, float], int], None]
 
@@ -43,6 +53,7 @@ def finetune_encoder(
     seed: int,
     report: Report,
     pose: PoseBranch | None = None,
+    checkpoint: Checkpoint | None = None,
 ) -> None:
     """Train `encoder`, and the pose's fusion where there is one, in place on `frames`.
 
@@ -50,55 +61,84 @@ def finetune_encoder(
         encoder: an image tower with `.dims` and `.input_config`; with a camera embedding it is told the cameras too.
         frames: the training frames; identities: theirs, in 0..k-1 [n].
         report: called with the epoch's mean loss terms and learning rate.
+        checkpoint: where a killed training goes on from.
 
     Raises:
+        ConfigError: a batch has fewer images than there are processes.
         DataError: a frame's camera is none of those that the encoder has an embedding of.
         FloatingPointError: the loss is not finite; names the epoch and the step.
     """
-    from lightning_fabric import Fabric
-
-    fabric = Fabric(devices=1)
+    fabric, share = open_fabric()
     seed_everything(seed)  # the heads' weights
     dims = encoder.dims + ((encoder.dims[2],) if pose is not None and pose.supervise_image else ())
     losses_of = Stage2Losses(dims, int(identities.max()) + 1, supervision, settings)
     trained = nn.ModuleDict({"encoder": encoder.to(memory_format=torch.channels_last), "losses": losses_of})
     if pose is not None:
         trained["fusion"] = pose.fusion
-    fabric.to_device(trained)
+    share_batch_norms(trained["encoder"])
+    loss_of = fabric.setup_module(_WholeBatchLoss(trained, row_encoder(encoder, frames), pose, share))
     optimizer = fabric.setup_optimizers(_optimizer(trained, settings))
     size = encoder.input_config
-    images, encode = TrainImages(frames, size.height, size.width), row_encoder(encoder, frames)
+    images = TrainImages(frames, size.height, size.width)
     erase = _random_erasing(settings.erasing, fabric.device)
-    for epoch in track(range(1, settings.epochs + 1), "stage 2 epochs"):
+    parts = {"trained": trained, "optimizer": optimizer} | ({} if pose is None else pose.inputs.drifting)
+    epochs = range(continue_from(checkpoint, parts, share) + 1, settings.epochs + 1)
+    for epoch in track(epochs, "stage 2 epochs") if share.rank == 0 else epochs:
         seed_everything(epoch_seed(seed, epoch))  # an epoch draws the same whatever ran before it
         lr = _set_lr(optimizer, settings, epoch)
         batches = _draws(identities, settings, np.random.default_rng(epoch_seed(seed, epoch)))
         trained.train()
         means = _Means()
-        for batch, draws in zip(loader(images, batch_sampler=batches), batches, strict=True):
-            rows, batch = np.array([row for row, _ in draws]), fabric.to_device(batch)
-            labels = fabric.to_device(torch.from_numpy(identities[rows]))
-            features = encode(erase(normalise(batch, size)), rows)
+        own = [draws[share.rows(len(draws))] for draws in batches]
+        for batch, draws, mine in zip(loader(images, batch_sampler=own), batches, own, strict=True):
+            labels = fabric.to_device(torch.from_numpy(identities[[row for row, _ in draws]]))  # of all rows
+            rows, batch = np.array([row for row, _ in mine]), fabric.to_device(batch)
+            poses = None
             if pose is not None:
-                mirrored = np.array([view.mirrored for _, view in draws])
-                features = pose.features(features, fabric.to_device(pose.inputs(rows, mirrored, batch)))
-            terms = losses_of(features, labels)
-            _check_finite(terms["loss"], epoch, means.steps)
+                mirrored = np.array([view.mirrored for _, view in mine])
+                poses = fabric.to_device(pose.inputs(rows, mirrored, batch))
+            terms = loss_of(erase(normalise(batch, size), share, len(draws)), rows, poses, labels)
+            check_finite(terms["loss"].item(), "stage 2", epoch, means.steps, "lower finetune.lr")
             optimizer.zero_grad()
             fabric.backward(terms["loss"])
             optimizer.step()
             means.add(terms)
         report(means.values() | {"lr": lr}, epoch)
+        save_epoch(checkpoint, epoch, parts)
     trained.eval()
 
 
-def _random_erasing(probability: float, device) -> Callable[[Tensor], Tensor]:
+class _WholeBatchLoss(nn.Module):
+    """All that is trained as one module, which is what DDP wraps: from the own rows to the whole batch's loss."""
+
+    def __init__(self, trained: nn.ModuleDict, encode: Callable, pose: PoseBranch | None, share: Share):
+        super().__init__()
+        self.trained, self.encode, self.pose, self.share = trained, encode, pose, share
+
+    def forward(self, images: Tensor, rows: np.ndarray, poses: Tensor | None, labels: Tensor) -> dict[str, Tensor]:
+        """images, rows and poses of the own rows, labels [b] of all -> the terms of Stage2Losses."""
+        features = tuple(self.share.gather(own, len(labels)) for own in self.encode(images, rows))  # [b, d] each
+        if self.pose is not None:
+            features = self.pose.features(features, self.share.gather(poses, len(labels)))
+        return self.trained["losses"](features, labels)
+
+
+def _random_erasing(probability: float, device) -> Callable[[Tensor, Share, int], Tensor]:
     """Erases a random box of an image; without it, timm is not imported, which takes seconds."""
     if not probability:
-        return lambda batch: batch
+        return lambda images, share, batch: images
     from timm.data.random_erasing import RandomErasing
 
-    return RandomErasing(probability=probability, mode="pixel", max_area=0.4, device=device)
+    eraser = RandomErasing(probability=probability, mode="pixel", max_area=0.4, device=device)
+
+    def erase(images: Tensor, share: Share, batch: int) -> Tensor:
+        """The own rows of a batch; what the others would get is drawn and dropped, as all draw from one stream."""
+        own, dropped = share.rows(batch), torch.empty_like(images[0])
+        for row in range(batch):
+            eraser(images[row - own.start] if own.start <= row < own.stop else dropped)
+        return images
+
+    return erase
 
 
 class _Means:
@@ -146,8 +186,3 @@ def _set_lr(optimizer, settings, epoch: int) -> float:
     for group in optimizer.param_groups:
         group["lr"] = group["peak"] * factor
     return settings.lr * factor
-
-
-def _check_finite(loss: Tensor, epoch: int, step: int) -> None:
-    if not torch.isfinite(loss):
-        raise FloatingPointError(f"stage 2: the loss is {loss.item()} at epoch {epoch}, step {step}; lower finetune.lr")

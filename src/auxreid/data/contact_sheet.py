@@ -8,6 +8,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from auxreid.data.frames import Frames
+from auxreid.files import finished_file
 
 ROWS, FRAMES_PER_ROW = 10, 6
 TILE_WIDTH = 112  # pixels; the height follows the usual shape of the images
@@ -39,7 +40,8 @@ def write_contact_sheet(frames: Frames, path: Path) -> None:
                 sheet.paste(_fitted(frames.image(index), tile), corner)
                 below = (corner[0] + tile[0] / 2, corner[1] + tile[1] + 2)
                 draw.text(below, _caption(frames, index), fill=INK, font=font, anchor="ma")
-    path.write_bytes(_jpeg(sheet))
+    with finished_file(path) as unfinished:
+        unfinished.write_bytes(_jpeg(sheet))
 
 
 def _grid(frames: Frames) -> list[list[int | None]]:

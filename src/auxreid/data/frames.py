@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
@@ -16,10 +15,14 @@ import pyarrow.compute as pc
 
 from auxreid.data.vocabulary import SPLITS
 from auxreid.errors import DataError
+from auxreid.files import finished_file
 
 META_KEY = b"auxreid"
 BATCH_ROWS = 256
 BATCH_BYTES = 16 * 2**20
+REMEDY = (
+    "restore it by `dvc checkout -f {0}` or `dvc pull -f {0}`, or make it anew by `dvc repro -f` of its ingest stage"
+)
 
 CORE_FIELDS = [
     pa.field("frame_id", pa.int64(), nullable=False),
@@ -62,7 +65,14 @@ class FramesMeta:
         text = (schema.metadata or {}).get(META_KEY)
         if text is None:
             raise DataError(f"{path}: an Arrow file, but not a frames file: its schema has no {META_KEY!r} entry")
-        return cls(**json.loads(text))
+        try:
+            meta = cls(**json.loads(text))
+            fits = schema.equals(meta.schema())
+        except (ValueError, TypeError) as error:  # bytes that are no UTF-8, JSON, or fields
+            raise DataError(f"{path}: its schema is broken ({error}); {REMEDY.format(path)}") from error
+        if not fits:
+            raise DataError(f"{path}: its columns are not those of a frames file; {REMEDY.format(path)}")
+        return meta
 
 
 def write_frames(path: str | Path, rows: Iterable[Mapping[str, Any]] | pa.Table, meta: FramesMeta) -> int:
@@ -76,19 +86,15 @@ def write_frames(path: str | Path, rows: Iterable[Mapping[str, Any]] | pa.Table,
         DataError: a missing or unknown column, a split or an attribute word outside its vocabulary, or keypoints that
             are not 3 numbers per joint.
     """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    schema = meta.schema()
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    count = 0
-    try:
-        with pa.OSFile(str(partial), "wb") as sink, pa.ipc.new_file(sink, schema) as writer:
-            for batch in _batches(_completed(_mappings(rows), meta)):
-                writer.write_batch(pa.RecordBatch.from_pylist(batch, schema=schema))
-                count += len(batch)
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+    schema, count = meta.schema(), 0
+    with (
+        finished_file(path) as unfinished,
+        pa.OSFile(str(unfinished), "wb") as sink,
+        pa.ipc.new_file(sink, schema) as out,
+    ):
+        for batch in _batches(_completed(_mappings(rows), meta)):
+            out.write_batch(pa.RecordBatch.from_pylist(batch, schema=schema))
+            count += len(batch)
     return count
 
 
@@ -101,7 +107,7 @@ def open_frames(path: str | Path, split: int = 0) -> "Frames":
             splits it has no effect.
 
     Raises:
-        DataError: the file is not there or not a frames file, or the data set has no split of that number.
+        DataError: the file is not there, cannot be read or is broken, or the data set has no split of that number.
     """
     store = _Store(Path(path), split)
     return Frames(store, np.arange(store.table.num_rows))
@@ -168,7 +174,11 @@ class Frames:
         return self._store.texts("identity_name")[self._rows]
 
     def image_bytes(self, index: int) -> memoryview:
-        """The image file's bytes, as they lie in the mapped file."""
+        """The image file's bytes, as they lie in the mapped file.
+
+        Raises:
+            DataError: they are not those that were packed.
+        """
         return self._store.image(int(self._rows[index]))
 
     def image(self, index: int) -> np.ndarray:
@@ -213,10 +223,13 @@ class _Store:
         self.split_index = split_index
         try:
             self.table = pa.ipc.open_file(pa.memory_map(str(path))).read_all()
+            self.table.validate(full=True)
         except FileNotFoundError as error:
             raise DataError(f"{path}: no such frames file") from error
-        except (pa.ArrowInvalid, OSError) as error:
-            raise DataError(f"{path}: not a complete frames file ({error})") from error
+        except PermissionError as error:
+            raise DataError(f"{path}: this user may not read it; change its permissions ({error.strerror})") from error
+        except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+            raise DataError(f"{path}: not a complete frames file ({error}); {REMEDY.format(path)}") from error
         self.meta = FramesMeta.from_schema(self.table.schema, path)
         if self.meta.splits and not 0 <= split_index < len(self.meta.splits):
             raise DataError(f"{path}: split {split_index} was asked for, allowed are 0..{len(self.meta.splits) - 1}")
@@ -233,9 +246,18 @@ class _Store:
         return self.table[name].to_numpy()
 
     def image(self, row: int) -> memoryview:
+        """The bytes of an image, compared with the hash of those that were packed: most decoders see no difference."""
         chunk = int(np.searchsorted(self._starts, row, side="right")) - 1
         start, end = self._offsets[chunk][row - self._starts[chunk] :][:2]
-        return self._bytes[chunk][start:end]
+        content = self._bytes[chunk][start:end]
+        if hashlib.sha256(content).hexdigest() != self._hashes[row]:
+            where = f"{self.path}, row {row} ({self.texts('path')[row]})"
+            raise DataError(f"{where}: not the image that was packed; {REMEDY.format(self.path)}")
+        return content
+
+    @cached_property
+    def _hashes(self) -> np.ndarray:
+        return self.texts("sha256")
 
     @cached_property
     def split(self) -> np.ndarray:

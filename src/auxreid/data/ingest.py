@@ -17,6 +17,7 @@ from auxreid.data.frames import FramesMeta, resolve_split, write_frames
 from auxreid.data.layouts import dogs, market1501, prid2011
 from auxreid.data.layouts.listing import Listing, Source, few, stop_on
 from auxreid.errors import DataError
+from auxreid.files import write_text
 from auxreid.progress import track
 
 LISTERS = {"market1501": market1501.list_sources, "prid2011": prid2011.list_sources, "dogs": dogs.list_sources}
@@ -52,7 +53,7 @@ def ingest(config: Any, out: str | Path) -> dict[str, Any]:
     found = examine(config)
     write_frames(out / "frames.arrow", _rows(found, root), found.meta)
     report = summarise(found)
-    (out / "report.json").write_text(json.dumps(report, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    write_text(out / "report.json", json.dumps(report, indent=2, ensure_ascii=False) + "\n")
     return report
 
 

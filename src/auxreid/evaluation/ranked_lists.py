@@ -12,6 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 from auxreid.data.frames import Frames
 from auxreid.evaluation.protocols import Entities
 from auxreid.evaluation.ranking import RankedQueries, nearest
+from auxreid.files import finished_file
 
 Reader = Callable[[int], np.ndarray]  # position of a frame -> uint8 RGB [h, w, 3]
 
@@ -134,7 +135,8 @@ def save_jpeg(picture: Image.Image, path: Path) -> None:
         picture.save(buffer, "JPEG", quality=quality, optimize=True)
         if buffer.tell() <= MAX_BYTES:
             break
-    Path(path).write_bytes(buffer.getvalue())
+    with finished_file(path) as unfinished:
+        unfinished.write_bytes(buffer.getvalue())
 
 
 def _shortened(text: str) -> str:

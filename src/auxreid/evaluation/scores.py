@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 
 from auxreid.errors import DataError
 from auxreid.evaluation.ranking import RankedQueries
+from auxreid.files import finished_file, write_text
 
 FRAME_LIST, TRUTH_LIST = pa.list_(pa.int64()), pa.list_(pa.bool_())
 PER_QUERY = pa.schema(
@@ -76,9 +77,9 @@ def score_files(root: Path, dataset: str, ablation: str, seed: int) -> tuple[Pat
 def write_scores(root: Path, scores: Scores, per_query: pa.Table) -> None:
     """Write both files; equal scores give equal bytes."""
     summary, table = score_files(root, scores.dataset, scores.ablation, scores.seed)
-    summary.parent.mkdir(parents=True, exist_ok=True)
-    summary.write_text(json.dumps(asdict(scores), indent=2) + "\n", encoding="utf-8")
-    pq.write_table(per_query, table)
+    write_text(summary, json.dumps(asdict(scores), indent=2) + "\n")
+    with finished_file(table) as unfinished:
+        pq.write_table(per_query, unfinished)
 
 
 def query_table(

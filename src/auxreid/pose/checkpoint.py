@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from auxreid.errors import ConfigError, DataError
+from auxreid.files import finished_file
 from auxreid.pose.architecture import PoseSpec, build, import_mmpose
 
 if TYPE_CHECKING:
@@ -59,11 +60,12 @@ class CheckpointSettings(Protocol):
 
 
 def save_checkpoint(net: "nn.Module", spec: PoseSpec, path: Path) -> None:
-    """Write the weights as safetensors, with `spec` as JSON in the header."""
+    """Write the weights as safetensors, with `spec` as JSON in the header; the file appears by rename."""
     from safetensors.torch import save_file
 
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in net.state_dict().items()}
-    save_file(tensors, path, metadata={METADATA_KEY: json.dumps(asdict(spec))})
+    with finished_file(path) as unfinished:
+        save_file(tensors, unfinished, metadata={METADATA_KEY: json.dumps(asdict(spec))})
 
 
 def load_checkpoint(path: Path) -> tuple["nn.Module", PoseSpec]:

@@ -16,6 +16,7 @@ from auxreid.pose.coco_export import ANNOTATIONS, IMAGES, export_coco
 from auxreid.pose.joints import mmpose_metainfo
 from auxreid.pose.pck import pck
 from auxreid.pose.predict import predict_all
+from auxreid.training_state import check_finite
 
 if TYPE_CHECKING:
     from mmengine.config import Config
@@ -221,7 +222,9 @@ def _epoch_hook(spec: PoseSpec, held_out: Frames, on_epoch: Callable[[Epoch], No
             self.losses: list[float] = []
 
         def after_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
-            self.losses.append(outputs["loss"].item())
+            loss = outputs["loss"].item()
+            check_finite(loss, "pose", runner.epoch + 1, batch_idx, "lower pose.lr; a pose training starts from anew")
+            self.losses.append(loss)
 
         def after_train_epoch(self, runner: Any) -> None:
             number, last = runner.epoch + 1, runner.max_epochs

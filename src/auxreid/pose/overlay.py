@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 
 from auxreid.data.frames import Frames
+from auxreid.files import finished_file
 from auxreid.pose.architecture import PoseSpec
 from auxreid.pose.joints import flip_pairs
 
@@ -55,7 +56,9 @@ def write_overlay(
     for index, caption in enumerate(captions):
         drawn = draw_pose(frames.image(index), keypoints[index], spec, None if truth is None else truth[index])
         tiles.append(_captioned(drawn, caption))
-    cv2.imwrite(str(path), cv2.cvtColor(_grid(tiles), cv2.COLOR_RGB2BGR))
+    _, content = cv2.imencode(".png", cv2.cvtColor(_grid(tiles), cv2.COLOR_RGB2BGR))
+    with finished_file(path) as unfinished:  # imwrite says nothing of a full disk
+        unfinished.write_bytes(content)
 
 
 def _colours(spec: PoseSpec) -> list[tuple[int, int, int]]:

@@ -1,7 +1,6 @@
 """The keypoint table of a data set: one Parquet file, a row per frame."""
 
 import json
-import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from auxreid.errors import DataError
+from auxreid.files import finished_file
 from auxreid.pose.predict import Poses
 
 JOINTS_KEY = b"joints"
@@ -34,15 +34,10 @@ class KeypointTable:
 def write_keypoints(path: Path, joints: Iterable[str], batches: Iterable[tuple[np.ndarray, Poses]]) -> None:
     """Write batches of frame ids [b] and poses; the file appears under its name only when it is complete."""
     schema = pa.schema(FIELDS, metadata={JOINTS_KEY: json.dumps(list(joints)).encode()})
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with pq.ParquetWriter(partial, schema) as writer:
-            for frame_id, poses in batches:
-                columns = [pa.array(frame_id), _lists(poses.keypoints), _lists(poses.embedding)]
-                writer.write_batch(pa.record_batch(columns, schema=schema))
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with finished_file(path) as unfinished, pq.ParquetWriter(unfinished, schema) as writer:
+        for frame_id, poses in batches:
+            columns = [pa.array(frame_id), _lists(poses.keypoints), _lists(poses.embedding)]
+            writer.write_batch(pa.record_batch(columns, schema=schema))
 
 
 def read_keypoints(path: Path) -> KeypointTable:

@@ -3,6 +3,7 @@
 import csv
 from pathlib import Path
 
+from auxreid.files import finished_file
 from auxreid.tracking.stage import Run
 
 
@@ -24,7 +25,7 @@ class Curves:
     def write(self, path: Path) -> None:
         """One row per epoch; a metric that an epoch did not report stays empty."""
         names = list(dict.fromkeys(name for row in self.rows for name in row))
-        with path.open("w", newline="", encoding="utf-8") as file:
+        with finished_file(path) as unfinished, unfinished.open("w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, fieldnames=names, lineterminator="\n")
             writer.writeheader()
             writer.writerows(self.rows)

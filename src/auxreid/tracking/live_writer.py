@@ -1,4 +1,4 @@
-"""Live logging, MLflow's side: follows a record's history.jsonl and logs it into a run in state "live".
+"""Live logging, MLflow's side: follows a record's curves and system metrics and logs them into a run in state "live".
 
 Started by live.py as `python -m auxreid.tracking.live_writer REPOSITORY RECORD_FOLDER`. Standard input brings one
 line, "<status> <milliseconds>", when the stage ends, or closes without one when it is killed. The answer on standard
@@ -9,10 +9,11 @@ import os
 import select
 import signal
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 from typing import BinaryIO
 
-from auxreid.tracking.record import Point, parse_point, read_record
+from auxreid.tracking.record import HISTORY, SYSTEM, Point, parse_point, read_record
 from auxreid.tracking.store import open_store
 from auxreid.tracking.view import STATE, curve, param_texts, run_name, tags
 
@@ -51,7 +52,10 @@ def quieten() -> tuple:
 
 
 def follow(repository: Path, folder: Path) -> None:
-    with (folder / "history.jsonl").open("rb") as history:  # opened first: the folder may be removed by a next attempt
+    with ExitStack() as files:  # opened first: the folder may be removed by a next attempt
+        history = files.enter_context((folder / HISTORY).open("rb"))
+        (folder / SYSTEM).touch()  # not there if the sampler failed
+        system = files.enter_context((folder / SYSTEM).open("rb"))
         record = read_record(folder)
         store = open_store(repository)
         run_id = store.client.create_run(
@@ -65,7 +69,7 @@ def follow(repository: Path, folder: Path) -> None:
         while ending is None:
             ending = wait_for_ending()
             points, _ = curve(record.stage, new_points(history))
-            store.log_points(run_id, points)
+            store.log_points(run_id, points + new_points(system))
     status, finished = ending
     store.client.set_terminated(run_id, status, end_time=finished)
 

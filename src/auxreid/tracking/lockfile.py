@@ -11,6 +11,7 @@ import yaml
 from auxreid.errors import DataError
 
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+SOURCES = ("pipeline/", "src/")  # dependencies below these are code, or say that there is nothing to depend on
 NOT_CONTENT = {"size", "nfiles", "isexec"}  # follow from the content or say nothing about it
 
 
@@ -23,6 +24,17 @@ class LockedStage:
     key: str
     record_md5: str
     content: dict[str, object]  # deps, params and outs, without the record
+
+    @property
+    def data(self) -> dict[str, str]:
+        """The data that the stage read: DVC's MD5 by path."""
+        deps = self.content["deps"]
+        return {dep["path"]: dep["md5"] for dep in deps if "md5" in dep and not dep["path"].startswith(SOURCES)}
+
+    @property
+    def written(self) -> set[str]:
+        """The paths of what it wrote."""
+        return {out["path"] for out in self.content["outs"]}
 
 
 def read_lock(path: Path) -> dict[tuple[str, str], LockedStage]:

@@ -12,13 +12,16 @@ from typing import TYPE_CHECKING
 
 from filelock import FileLock, Timeout
 
+from auxreid.config import RegistryConfig
 from auxreid.tracking import view
+from auxreid.tracking.registry import register_best
 from auxreid.tracking.result import Result, gather
 from auxreid.tracking.store import Store, open_store, tracking_uri
 
 if TYPE_CHECKING:
     from mlflow.entities import Run as MlflowRun
 
+Published = list[tuple[Result, "MlflowRun"]]
 OUTCOMES = ("created", "adopted", "completed", "restored", "unchanged", "superseded")
 
 
@@ -34,12 +37,14 @@ class PublishReport:
     unchanged: list[str] = field(default_factory=list)
     superseded: list[str] = field(default_factory=list)  # runs whose place was taken, never deleted
     skipped: list[tuple[str, str]] = field(default_factory=list)
+    registered: list[str] = field(default_factory=list)  # per data set: the encoder that is the registered one, and why
 
 
-def publish(root: Path = Path("."), uri: str | None = None) -> PublishReport:
+def publish(root: Path = Path("."), uri: str | None = None, registry: RegistryConfig | None = None) -> PublishReport:
     """Mirrors every finished record that dvc.lock names and the workspace holds into MLflow, one publish at a time.
 
-    uri says where MLflow is; without it MLFLOW_TRACKING_URI does; without that it is root/mlruns/mlflow.db.
+    uri says where MLflow is; without it MLFLOW_TRACKING_URI does; without that it is root/mlruns/mlflow.db. registry
+    is the rule by which encoders are registered; without it none is. Raises DataError if MLflow does not answer.
     """
     root = Path(root)
     with only_publisher(root):
@@ -48,9 +53,12 @@ def publish(root: Path = Path("."), uri: str | None = None) -> PublishReport:
         if not results:
             return report
         store = open_store(root, uri)
-        for dataset in sorted({result.main.record.dataset for result in results}):
-            present = [result for result in results if result.main.record.dataset == dataset]
-            publish_dataset(store, dataset, present, report)
+        with store.naming_an_outage():
+            for dataset in sorted({result.main.record.dataset for result in results}):
+                present = [result for result in results if result.main.record.dataset == dataset]
+                published = publish_dataset(store, dataset, present, report)
+                if registry is not None and (line := register_best(store, registry, dataset, published, skipped)):
+                    report.registered.append(line)
     return report
 
 
@@ -71,28 +79,30 @@ def only_publisher(root: Path) -> Iterator[None]:
         lock.release()
 
 
-def publish_dataset(store: Store, dataset: str, results: Sequence[Result], report: PublishReport) -> None:
+def publish_dataset(store: Store, dataset: str, results: Sequence[Result], report: PublishReport) -> Published:
+    """Makes the runs, then marks those whose place they took. Returns the results with their runs."""
     experiment = store.experiment(dataset)
     runs = store.runs(experiment)
     for result in results:
-        run_id, outcome = ensure_run(store, experiment, runs, result)
+        outcome = ensure_run(store, experiment, runs, result)
         getattr(report, outcome).append(result.label)
-        report.superseded += supersede(store, runs, result, run_id)
+    runs = store.runs(experiment)  # again: another machine may have published to the same server meanwhile
+    published = [(result, first_of_result(runs, result.digest())) for result in results]
+    for result, run in published:
+        report.superseded += supersede(store, runs, result, run.info.run_id)
+    return published
 
 
-def ensure_run(store: Store, experiment: str, runs: Sequence["MlflowRun"], result: Result) -> tuple[str, str]:
-    """The id of the one complete run of a result, and what had to be done to have it."""
+def ensure_run(store: Store, experiment: str, runs: Sequence["MlflowRun"], result: Result) -> str:
+    """Sees to it that a result has a complete run; returns what had to be done."""
     digest = result.digest()
-    run = find_run(runs, view.RESULT, digest)
+    run = first_of_result(runs, digest)
     if run is not None and run.data.tags.get(view.STATE) == "complete":
-        if view.SUPERSEDED not in run.data.tags:
-            return run.info.run_id, "unchanged"
-        store.client.delete_tag(run.info.run_id, view.SUPERSEDED)
-        return run.info.run_id, "restored"
+        return "restored" if unmark(store, run) else "unchanged"
     outcome = "completed"
     if run is None:
         outcome = "adopted"
-        run = find_run(runs, view.ATTEMPT, result.main.record.attempt, but_not="complete")
+        run = live_run(runs, result.main.record.attempt)
     tags = {**view.tags(result.main.record), view.RESULT: digest, view.STATE: "publishing"}
     if run is None:
         outcome = "created"
@@ -100,15 +110,34 @@ def ensure_run(store: Store, experiment: str, runs: Sequence["MlflowRun"], resul
         run = store.client.create_run(experiment, start_time=started, tags=tags, run_name=name)
     else:
         store.set_tags(run.info.run_id, tags)
+        unmark(store, run)
     fill(store, run, result)
-    return run.info.run_id, outcome
+    return outcome
 
 
-def find_run(runs: Sequence["MlflowRun"], tag: str, value: str, but_not: str = "") -> "MlflowRun | None":
-    """The oldest run with this tag, a complete one before others."""
-    found = [run for run in runs if run.data.tags.get(tag) == value and run.data.tags.get(view.STATE) != but_not]
-    found.sort(key=lambda run: run.data.tags.get(view.STATE) != "complete")
+def first_of_result(runs: Sequence["MlflowRun"], digest: str) -> "MlflowRun | None":
+    """The run that stands for a result.
+
+    Two machines that publish one result to one server at the same time make two runs. Both then choose the same one by
+    this order, and mark the other as superseded.
+    """
+    found = [run for run in runs if run.data.tags.get(view.RESULT) == digest]
+    found.sort(key=lambda run: (view.SUPERSEDED in run.data.tags, run.info.start_time, run.info.run_id))
     return found[0] if found else None
+
+
+def live_run(runs: Sequence["MlflowRun"], attempt: str) -> "MlflowRun | None":
+    """The run that followed an execution of a stage while it ran, if no publish has touched it."""
+    found = (run for run in runs if run.data.tags.get(view.ATTEMPT) == attempt)
+    return next((run for run in found if run.data.tags.get(view.STATE) == "live"), None)
+
+
+def unmark(store: Store, run: "MlflowRun") -> bool:
+    """Makes a superseded run a current one; tells whether it was superseded."""
+    if view.SUPERSEDED not in run.data.tags:
+        return False
+    store.client.delete_tag(run.info.run_id, view.SUPERSEDED)
+    return True
 
 
 def fill(store: Store, run: "MlflowRun", result: Result) -> None:
@@ -118,6 +147,7 @@ def fill(store: Store, run: "MlflowRun", result: Result) -> None:
     points, missing = result.points()
     store.log_params(run_id, {name: text for name, text in params.items() if name not in run.data.params})
     store.log_points(run_id, points)
+    store.log_inputs(run_id, result.inputs())
     for path, folder in result.files():
         store.client.log_artifact(run_id, str(path), folder)
     remarks = {view.CUT_PARAMS: cut, view.MISSING_POINTS: missing}
@@ -129,15 +159,15 @@ def fill(store: Store, run: "MlflowRun", result: Result) -> None:
 def supersede(store: Store, runs: Sequence["MlflowRun"], result: Result, run_id: str) -> list[str]:
     """Marks the runs of former results in the same place, so that views can hide them.
 
-    A live run is left alone, for it may be running or tell of a failure; unless it is of the very attempt that the
-    complete run shows, which happens when a forced rerun gave the same result.
+    A live run is left alone, for it may be running or tell of a failure; unless it was started before the present
+    result, or is of the very attempt that the complete run shows, as when a forced rerun gave the same result.
     """
     record = result.main.record
     marked = []
     for run in runs:
         tags = run.data.tags
         same_place = (tags.get(view.STAGE), tags.get(view.KEY)) == (record.stage, record.key)
-        over = view.RESULT in tags or tags.get(view.ATTEMPT) == record.attempt
+        over = view.RESULT in tags or tags.get(view.ATTEMPT) == record.attempt or run.info.start_time < record.started
         if same_place and over and run.info.run_id != run_id and tags.get(view.SUPERSEDED) != run_id:
             store.client.set_tag(run.info.run_id, view.SUPERSEDED, run_id)
             marked.append(f"{result.label} {run.info.run_id}")
@@ -152,4 +182,5 @@ def format_report(report: PublishReport) -> str:
         if outcome != "unchanged":
             lines += [f"  {outcome}: {label}" for label in getattr(report, outcome)]
     lines += [f"  left out: {stage}: {reason}" for stage, reason in report.skipped]
+    lines += [f"  registry: {line}" for line in report.registered]
     return "\n".join(lines)

@@ -1,11 +1,10 @@
-"""What a stage's record is: results/<stage>/<key>/record/{record.json, history.jsonl, figures/}.
+"""What a stage's record is: results/<stage>/<key>/record/{record.json, history.jsonl, system.jsonl, figures/}.
 
 The record is the truth about a run; MLflow is a view of it (see view.py and mirror.py).
 """
 
 import json
 import math
-import os
 import posixpath
 import re
 from collections.abc import Iterator, Mapping
@@ -13,8 +12,11 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
 from auxreid.errors import DataError
+from auxreid.files import write_text
 
 STATUSES = ("running", "finished", "failed")
+HISTORY, SYSTEM = "history.jsonl", "system.jsonl"  # curves, and how busy the machine was: each has one writer
+SYSTEM_PREFIX = "system/"  # of the curves that tell how busy the machine was; the name is MLflow's
 NAME_LIMIT = 200  # MLflow allows 250; the rest is for the prefixes that view.py adds
 _NAME = re.compile(r"[A-Za-z0-9_.\- /]+")
 
@@ -47,7 +49,10 @@ class Record:
     artifacts: list[str] = field(default_factory=list)
     host: dict[str, object] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
+    git: dict[str, object] = field(default_factory=dict)
     live: str = "not started"
+    failure: str | None = None  # why the status is "failed"
+    resumed_from_epoch: int | None = None  # epochs done by a former, killed execution; None: all were run here
 
 
 def check_name(name: str, kind: str) -> str:
@@ -105,10 +110,8 @@ def record_folder(results: Path, stage: str, key: str) -> Path:
 
 def write_record(folder: Path, record: Record) -> None:
     """Writes record.json at once: a reader sees the former text or the new one, never half of it."""
-    target = folder / "record.json"
-    temporary = folder / f".record.json.{os.getpid()}"
-    temporary.write_text(json.dumps(asdict(record), indent=1, sort_keys=True, allow_nan=False) + "\n", encoding="utf-8")
-    os.replace(temporary, target)
+    text = json.dumps(asdict(record), indent=1, sort_keys=True, allow_nan=False) + "\n"
+    write_text(folder / "record.json", text)
 
 
 def read_record(folder: Path) -> Record:
@@ -144,7 +147,16 @@ def parse_point(line: str | bytes) -> Point:
 
 def read_history(folder: Path) -> Iterator[Point]:
     """The points of history.jsonl in the order in which they were logged; none where no curve was logged."""
-    path = folder / "history.jsonl"
+    return read_points(folder / HISTORY)
+
+
+def read_system_metrics(folder: Path) -> Iterator[Point]:
+    """The points of system.jsonl: how busy the machine was."""
+    return read_points(folder / SYSTEM)
+
+
+def read_points(path: Path) -> Iterator[Point]:
+    """The points of a file of lines; none where it is not there. Raises DataError with the line that is no point."""
     if not path.exists():
         return
     with path.open(encoding="utf-8") as lines:

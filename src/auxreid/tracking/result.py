@@ -7,7 +7,15 @@ from pathlib import Path, PurePosixPath
 from auxreid.errors import DataError
 from auxreid.tracking import view
 from auxreid.tracking.lockfile import LockedStage, digest, folder_md5, read_lock
-from auxreid.tracking.record import Point, Record, figure_paths, read_history, read_record, record_folder
+from auxreid.tracking.record import (
+    Point,
+    Record,
+    figure_paths,
+    read_history,
+    read_record,
+    read_system_metrics,
+    record_folder,
+)
 
 Place = tuple[str, str]  # stage, key
 
@@ -30,6 +38,15 @@ class Part:
             for path in figure_paths(self.folder)
         ]
         return artifacts + figures
+
+
+@dataclass(frozen=True)
+class Input:
+    """A file or folder of data, DVC's MD5 of it, and the stages that read it."""
+
+    path: str
+    md5: str
+    stages: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -63,10 +80,21 @@ class Result:
             points += kept
             if dropped:
                 missing.append(f"{part.record.stage} {dropped} nan or inf")
+        points += read_system_metrics(self.main.folder)  # of one stage: three loads under one name would be no curve
         points += final_points((self.evaluation or self.main).record)
         if self.evaluation is not None:
             points += final_points(self.main.record, "stage2_final/")
         return points, missing
+
+    def inputs(self) -> list[Input]:
+        """The data that the result was made from, each with the stages that read it; not what its own parts wrote."""
+        written = set().union(*(part.locked.written for part in self.parts()))
+        found: dict[tuple[str, str], list[str]] = {}
+        for part in self.parts():
+            for path, md5 in part.locked.data.items():
+                if path not in written:
+                    found.setdefault((path, md5), []).append(part.record.stage)
+        return [Input(path, md5, tuple(stages)) for (path, md5), stages in found.items()]
 
     def files(self) -> list[tuple[Path, str]]:
         """Files to show and their folders. The prompts' own are left to the run of that stage."""

@@ -7,15 +7,19 @@ import socket
 import sys
 import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib import metadata
 from itertools import islice
 from pathlib import Path
 
 from auxreid.errors import DataError
+from auxreid.files import naming_full_disk
+from auxreid.tracking.git_state import git_state
 from auxreid.tracking.live import LiveLog
+from auxreid.tracking.output_lock import output_lock
 from auxreid.tracking.record import (
+    HISTORY,
     Point,
     Record,
     check_name,
@@ -26,6 +30,7 @@ from auxreid.tracking.record import (
     to_float,
     write_record,
 )
+from auxreid.tracking.system_metrics import SystemMetrics
 
 CLOSING_METRICS = 8  # that a stage's last line names
 VERSIONED = ("auxreid", "torch", "torchvision", "open_clip_torch", "timm", "mmpose", "numpy", "pyarrow", "scikit-learn")
@@ -40,7 +45,28 @@ class Run:
         self._record = record
         self._folder = out / "record"
         self._live = live
-        self._history = None
+        self._system = SystemMetrics(self._folder).start()
+        self._curves: list[Point] = []
+        self._endings: list[Callable[[], None]] = []
+
+    @property
+    def record(self) -> Record:
+        """What is written of this execution so far."""
+        return self._record
+
+    def curves(self) -> list[Point]:
+        """The points of the curves so far."""
+        return self._curves
+
+    def resume(self, curves: Sequence[Point], epochs: int) -> None:
+        """Takes over the curves of a killed execution, and notes how far it had come."""
+        self._add(curves)
+        self._record.resumed_from_epoch = epochs
+        write_record(self._folder, self._record)
+
+    def at_end(self, action: Callable[[], None]) -> None:
+        """Has `action` called once the stage has finished well and its record says so."""
+        self._endings.append(action)
 
     def log(self, metrics: Mapping[str, float], step: int) -> None:
         """Adds a point to each named curve. The line is in the file before this returns; MLflow follows when it can."""
@@ -50,11 +76,14 @@ class Run:
         points = [
             Point(check_name(name, "metric"), step, to_float(name, value), now) for name, value in metrics.items()
         ]
-        if self._history is None:
-            self._history = (self._folder / "history.jsonl").open("a", encoding="utf-8")
-        self._history.write("".join(point_line(point) for point in points))
-        self._history.flush()
+        self._add(points)
         self._live.follow()
+
+    def _add(self, points: Sequence[Point]) -> None:
+        history = self._folder / HISTORY
+        with naming_full_disk(history), history.open("a", encoding="utf-8") as lines:
+            lines.write("".join(map(point_line, points)))
+        self._curves += points
 
     def summary(self, metrics: Mapping[str, float]) -> None:
         """Sets final metrics: flat names, finite numbers (DataError otherwise). Later values replace earlier ones."""
@@ -77,15 +106,24 @@ class Run:
             self._record.artifacts.append(name)
 
     def _finish(self, status: str) -> None:
-        if self._history is not None:
-            self._history.close()
+        self._system.stop()
         missing = [name for name in self._record.artifacts if not (self.out / name).is_file()]
         self._record.finished = milliseconds()
         self._record.status = "failed" if missing else status
+        if missing and status == "finished":
+            self._record.failure = f"named as artifacts but not written: {', '.join(missing)}"
         self._record.live = self._live.finish(self._record.status, self._record.finished)
         write_record(self._folder, self._record)
         if missing and status == "finished":
-            raise DataError(f"{self.out}: named as artifacts but not written: {', '.join(missing)}")
+            raise DataError(f"{self.out}: {self._record.failure}")
+
+    def _fail(self, error: BaseException) -> None:
+        """Leaves the reason in the record, as far as the disk allows: the error itself must be the one that is seen."""
+        self._record.failure = f"{type(error).__name__}: {error}"
+        try:
+            self._finish("failed")
+        except OSError as second:
+            print(f"warning: {self._folder}: the failure could not be recorded: {second}", file=sys.stderr, flush=True)
 
 
 @contextmanager
@@ -103,38 +141,46 @@ def stage_run(
 
     params may be nested; name them as in params.yaml, e.g. {"ablations": {"clip_reid": {...}}}. The record of a former
     execution is removed; the stage's other outputs are DVC's affair. If the body raises, the record says "failed" and
-    the exception goes on. Nothing that happens to MLflow reaches the stage.
+    why, and the exception goes on. Nothing that happens to MLflow reaches the stage.
+
+    Raises:
+        DataError: another process runs this very stage; its record stays as it is.
     """
     for part, name in (("stage", stage), ("key", key)):
         if "/" in check_name(name, part):
             raise DataError(f"{part} name {name!r}: no slash is allowed")
     out = Path(root) / stage / key
     folder = record_folder(Path(root), stage, key)
-    shutil.rmtree(folder, ignore_errors=True)
-    (folder / "figures").mkdir(parents=True)
-    record = Record(
-        stage=stage,
-        key=key,
-        dataset=dataset,
-        attempt=uuid.uuid4().hex,
-        status="running",
-        started=milliseconds(),
-        params=flatten(params),
-        ablation=ablation,
-        seed=seed,
-        host=host(),
-        versions=versions(),
-    )
-    write_record(folder, record)
-    print(f"== {stage} {key}", flush=True)
-    run = Run(out, record, LiveLog(Path(root).resolve().parent, folder.resolve()))
-    try:
-        yield run
-    except BaseException:
-        run._finish("failed")
-        raise
-    run._finish("finished")
-    print(closing_line(record), flush=True)
+    with output_lock(out):
+        shutil.rmtree(folder, ignore_errors=True)
+        (folder / "figures").mkdir(parents=True)
+        record = Record(
+            stage=stage,
+            key=key,
+            dataset=dataset,
+            attempt=uuid.uuid4().hex,
+            status="running",
+            started=milliseconds(),
+            params=flatten(params),
+            ablation=ablation,
+            seed=seed,
+            host=host(),
+            versions=versions(),
+            git=git_state(Path(root).resolve().parent),
+        )
+        write_record(folder, record)
+        print(f"== {stage} {key}", flush=True)
+        run = Run(out, record, LiveLog(Path(root).resolve().parent, folder.resolve()))
+        try:
+            with naming_full_disk(out):
+                yield run
+        except BaseException as error:
+            run._fail(error)
+            raise
+        run._finish("finished")
+        for action in run._endings:
+            action()
+        print(closing_line(record), flush=True)
 
 
 def milliseconds() -> int:

@@ -1,8 +1,10 @@
 """The MLflow store: where it is, how it is made without races, one experiment per data set."""
 
+import json
 import logging
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,14 +13,22 @@ from filelock import FileLock
 
 from auxreid.errors import DataError
 from auxreid.tracking.record import Point
+from auxreid.tracking.result import Input
+from auxreid.tracking.view import INPUT_CONTEXT
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities import Experiment
     from mlflow.entities import Run as MlflowRun
 
 SQLITE = "sqlite:///"
 POINTS_AT_ONCE = 1000  # MLflow's limits for one batch
 NAMES_AT_ONCE = 100
+PATIENCE = {  # MLflow's defaults keep a caller waiting for many minutes when the server is gone
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
+    "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
+}
 
 
 @dataclass(frozen=True)
@@ -27,6 +37,25 @@ class Store:
 
     client: "MlflowClient"
     uri: str
+
+    def ping(self) -> None:
+        """Raises DataError, in one line, if MLflow does not answer at the address."""
+        try:
+            self.client.search_experiments(max_results=1)
+        except Exception as error:
+            raise outage(self.uri, error) from error
+
+    @contextmanager
+    def naming_an_outage(self) -> Iterator[None]:
+        """Inside, an error that came because MLflow is gone becomes ping's; any other goes on as it is."""
+        from mlflow.exceptions import MlflowException
+        from requests.exceptions import RequestException
+
+        try:
+            yield
+        except (MlflowException, RequestException):
+            self.ping()
+            raise
 
     def experiment(self, name: str) -> str:
         """The id of the experiment with this name, made if there is none. DataError if it was deleted in the UI."""
@@ -44,6 +73,16 @@ class Store:
             raise DataError(f"{self.uri}: experiment {name!r} was deleted; see `mlflow experiments restore`")
         return found.experiment_id
 
+    def experiments(self) -> list["Experiment"]:
+        """All experiments that were not deleted."""
+        found, token = [], None
+        while True:
+            page = self.client.search_experiments(page_token=token)
+            found.extend(page)
+            token = page.token
+            if not token:
+                return found
+
     def log_params(self, run_id: str, texts: Mapping[str, str]) -> None:
         from mlflow.entities import Param
 
@@ -58,18 +97,29 @@ class Store:
         for some in batched(entries, POINTS_AT_ONCE):
             self.client.log_batch(run_id, metrics=some)
 
+    def log_inputs(self, run_id: str, inputs: Sequence[Input]) -> None:
+        """The data that a run is made from, by path and DVC's hash. The data itself need not be here."""
+        from mlflow.entities import Dataset, DatasetInput, InputTag
+
+        entries = []
+        for one in inputs:
+            dataset = Dataset(one.path, one.md5, source_type="local", source=json.dumps({"uri": one.path}))
+            entries.append(DatasetInput(dataset, [InputTag(INPUT_CONTEXT, ", ".join(one.stages))]))
+        if entries:
+            self.client.log_inputs(run_id, datasets=entries)
+
     def set_tags(self, run_id: str, texts: Mapping[str, str]) -> None:
         from mlflow.entities import RunTag
 
         for some in batched([RunTag(name, text) for name, text in texts.items()], NAMES_AT_ONCE):
             self.client.log_batch(run_id, tags=some)
 
-    def runs(self, experiment: str) -> list["MlflowRun"]:
-        """All runs of an experiment that were not deleted in the UI, the oldest first."""
+    def runs(self, experiment: str, matching: str = "") -> list["MlflowRun"]:
+        """All runs of an experiment that match a search filter and were not deleted in the UI, the oldest first."""
         found, token = [], None
         while True:
             page = self.client.search_runs(
-                [experiment], max_results=1000, order_by=["attributes.start_time ASC"], page_token=token
+                [experiment], matching, max_results=1000, order_by=["attributes.start_time ASC"], page_token=token
             )
             found.extend(page)
             token = page.token
@@ -80,6 +130,21 @@ class Store:
 def batched(entries: list, size: int) -> Iterator[list]:
     for first in range(0, len(entries), size):
         yield entries[first : first + size]
+
+
+def outage(uri: str, error: Exception) -> DataError:
+    """What to tell the user when MLflow cannot be reached, or its database not be opened."""
+    return DataError(
+        f"{uri}: MLflow does not answer ({innermost(error)}); nothing is lost: results/ has all that `make publish` "
+        "needs, once MLflow is back"
+    )
+
+
+def innermost(error: BaseException) -> str:
+    """The first line of the error that all others were raised from: "Connection refused", not what was asked for."""
+    while inner := error.__cause__ or (None if error.__suppress_context__ else error.__context__):
+        error = inner
+    return str(error).partition("\n")[0] or type(error).__name__
 
 
 def tracking_uri(root: Path, given: str | None = None) -> str:
@@ -100,15 +165,23 @@ def database_path(uri: str) -> Path:
 
 
 def open_store(root: Path, given: str | None = None) -> Store:
-    """Opens the store, making an SQLite file that is not there. Imports MLflow, which takes seconds."""
+    """Opens the store, making an SQLite file that is not there. Imports MLflow, which takes seconds.
+
+    Raises DataError if a database cannot be opened; a server is asked by `ping`, or by the first call.
+    """
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")  # two lines for every run published
+    for name, value in PATIENCE.items():
+        os.environ.setdefault(name, value)
     from mlflow import MlflowClient
 
     uri = tracking_uri(root, given)
     if uri.startswith(SQLITE):
         create_database(database_path(uri))
-    return Store(MlflowClient(tracking_uri=uri, registry_uri=uri), uri)
+    try:
+        return Store(MlflowClient(tracking_uri=uri, registry_uri=uri), uri)
+    except Exception as error:  # of SQLAlchemy or MLflow: no database, or of another version
+        raise outage(uri, error) from error
 
 
 def create_database(path: Path) -> None:

@@ -14,9 +14,17 @@ ATTEMPT = "auxreid.attempt"
 STAGE = "auxreid.stage"
 KEY = "auxreid.key"
 SUPERSEDED = "auxreid.superseded"  # the id of the run that took this one's place
+CURRENT = f'tags."{SUPERSEDED}" IS NULL'  # the search filter that hides the superseded; MLflow's UI has no default one
+OURS = f'tags."{ATTEMPT}" IS NOT NULL'  # on a server that others use too
 CUT_PARAMS = "auxreid.cut_params"
 MISSING_POINTS = "auxreid.missing_points"
 NOTE = "mlflow.note.content"
+GIT_COMMIT = "mlflow.source.git.commit"  # MLflow's own names: its UI shows commit and script beside "Source"
+GIT_DIRTY = "mlflow.source.git.dirty"
+SOURCE_NAME = "mlflow.source.name"
+SOURCE_TYPE = "mlflow.source.type"
+INPUT_CONTEXT = "mlflow.data.context"
+VERSION_PREFIX = "auxreid.version."
 
 PARAM_LIMIT = 6000
 TAG_LIMIT = 5000
@@ -28,6 +36,7 @@ BLOCK_PREFIX = {  # sections of params.yaml whose blocks have names
     "ablations": "ablation",
 }
 ROW_STAGES = ("finetune", "evaluate")  # together they are one row of the comparison
+ENCODER = "encoder.safetensors"  # the artifact of a row that the registry holds
 
 
 def run_name(record: Record) -> str:
@@ -38,7 +47,10 @@ def run_name(record: Record) -> str:
 
 
 def tags(record: Record) -> dict[str, str]:
-    """What a run is about. Ablation and seed are left out where a stage has none."""
+    """What a run is about and what it ran from. Left out is what a stage does not have: ablation, seed, a Git commit.
+
+    Versions are tags, one for each package, so that the columns of the comparison are the study's parameters alone.
+    """
     found = {
         ATTEMPT: record.attempt,
         STAGE: record.stage,
@@ -46,7 +58,12 @@ def tags(record: Record) -> dict[str, str]:
         "auxreid.dataset": record.dataset,
         "auxreid.host": str(record.host.get("name", "")),
         NOTE: note(record),
+        SOURCE_NAME: f"pipeline/{record.stage}.py",
+        SOURCE_TYPE: "LOCAL",
     }
+    found |= {f"{VERSION_PREFIX}{package}": version for package, version in record.versions.items()}
+    if record.git:
+        found |= {GIT_COMMIT: str(record.git["commit"]), GIT_DIRTY: json.dumps(record.git["dirty"])}
     if record.ablation is not None:
         found["auxreid.ablation"] = record.ablation
     if record.seed is not None:

@@ -1,0 +1,260 @@
+"""The scripts of stages in two processes: the same files and record as in one, and how it ends when one fails."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from safetensors.torch import load_file, save_file
+from small_frames import noise, small_frames
+from test_rows import DATASET, IDENTITIES, tiny_params, write_inputs
+
+from auxreid.clip.checkpoints import load_ranked_encoder
+from auxreid.clip.embed import encode_frames
+from auxreid.config import load_config
+from auxreid.data.frames import FramesMeta, open_frames, write_frames
+from auxreid.errors import ConfigError
+from auxreid.graph import write_graph
+from auxreid.parallel.environment import asked_processes, rank, world_size
+
+ROOT = Path(__file__).parent.parent
+ROW = "keypoints_mean_norm_corrected"
+DOGS = "sample_dogs"
+TOLERANCE = 1e-3  # of float32 after some steps; test_parallel.py has float64
+COAT = {"coat": ["short", "medium", "long"], "ears": ["hanging", "upright"]}
+
+
+def run(folder: Path, *command: str, **environment: str) -> subprocess.CompletedProcess:
+    """A Python script in a folder, with two threads in all however many processes there are."""
+    return subprocess.run(
+        [sys.executable, *command],
+        cwd=folder,
+        env=variables(**environment),
+        capture_output=True,
+        text=True,
+        timeout=900,
+    )
+
+
+def variables(**more: str) -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if name != "AUXREID_PROCESSES"}
+    return kept | {"PYTHONPATH": str(ROOT / "src"), "OMP_NUM_THREADS": "1", "AUXREID_LIVE": "off"} | more
+
+
+# what the environment asks for
+
+
+def test_the_number_of_processes_is_asked_by_the_environment(monkeypatch):
+    monkeypatch.delenv("AUXREID_PROCESSES", raising=False)
+    assert asked_processes() == 1
+    monkeypatch.setenv("AUXREID_PROCESSES", "3")
+    assert asked_processes() == 3
+    monkeypatch.setenv("AUXREID_PROCESSES", "gpus")
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 8)
+    assert asked_processes() == 8
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    assert asked_processes() == 1
+    for wrong in ("0", "two", "-1", ""):
+        monkeypatch.setenv("AUXREID_PROCESSES", wrong)
+        with pytest.raises(ConfigError, match=rf"AUXREID_PROCESSES = '{wrong}': a number from 1 on or 'gpus'"):
+            asked_processes()
+
+
+def test_ranks_of_others_than_torchrun_mean_nothing(monkeypatch):
+    monkeypatch.setenv("RANK", "3")
+    monkeypatch.setenv("WORLD_SIZE", "4")
+    assert (rank(), world_size()) == (0, 1)
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "some")
+    assert (rank(), world_size()) == (3, 4)
+
+
+# the stages
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory) -> Path:
+    """What the stages before leave, of a few people and dogs, in a folder with its params.yaml."""
+    folder, before = tmp_path_factory.mktemp("study"), Path.cwd()
+    params, raw = tiny_params(), yaml.safe_load((ROOT / "params.yaml").read_text())
+    finetune = params["recipes"][DATASET]["finetune"]
+    finetune |= {"epochs": 2, "erasing": 0.5, "identities": 3, "instances": 3, "lr": 2e-4, "max_epoch_factor": 1}
+    params["study"]["dogs"], params["study"]["rows"] = [DOGS], [ROW]
+    params["datasets"][DOGS], params["recipes"][DOGS] = raw["datasets"][DOGS], raw["recipes"][DOGS]
+    changes = {"backbone": "test_resnet", "height": 32, "width": 32, "epochs": 2, "batch_size": 9, "dropout": 0.3}
+    params["recipes"][DOGS]["attributes"] |= changes
+    os.chdir(folder)
+    try:
+        Path("params.yaml").write_text(yaml.safe_dump(params))
+        Path("pipeline").mkdir()
+        config = load_config()
+        write_graph(config)
+        write_inputs(config)
+        write_texts(Path(f"results/prompts/{DATASET}-learned-0/prompts.safetensors"))
+        write_dogs(Path(f"results/ingest/{DOGS}/frames.arrow"))
+    finally:
+        os.chdir(before)
+    return folder
+
+
+def write_texts(path: Path) -> None:
+    path.parent.mkdir(parents=True)
+    texts = torch.randn(IDENTITIES, 8, generator=torch.Generator().manual_seed(0))
+    save_file({"texts": texts, "identities": torch.arange(1, IDENTITIES + 1)}, path)
+
+
+def write_dogs(path: Path) -> None:
+    """30 frames to train, 10 to choose the epoch by and 10 to score; a shade of gray for each pair of words."""
+
+    def gray(number: int, width: int, height: int) -> np.ndarray:
+        return noise(number, width, height) // 8 + np.uint8(36 * (number % 6))
+
+    source, rows = small_frames(path.with_name("source.arrow"), range(50), size=(40, 40), picture=gray), []
+    for number in range(50):
+        words = {"attr_coat": COAT["coat"][number % 3], "attr_ears": COAT["ears"][number % 2]}
+        split = "train" if number < 30 else "val" if number < 40 else "query"
+        row = {"path": f"{number}.png", "split": split, "identity": number, "width": 40, "height": 40}
+        rows.append(row | {"image": bytes(source.image_bytes(number))} | words)
+    write_frames(path, rows, FramesMeta(DOGS, "dogs", "dogs", "dog", attributes=COAT))
+
+
+def alone_and_in_two(study: Path, stage: str, *keys: str) -> tuple[Path, Path, str]:
+    """The outputs of a stage in one process and in two, and what the latter printed."""
+    out = study / "results" / stage / "-".join(keys)
+    script = str(ROOT / "pipeline" / f"{stage}.py")
+    kept = out.with_name(out.name + ".alone")
+    done = run(study, script, *keys)
+    assert done.returncode == 0, done.stderr[-3000:]
+    out.rename(kept)
+    done = run(study, script, *keys, AUXREID_PROCESSES="2")
+    assert done.returncode == 0, done.stderr[-3000:]
+    return kept, out, done.stdout + done.stderr
+
+
+def files(folder: Path) -> set[str]:
+    return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+
+
+def history(folder: Path) -> dict[tuple[str, int], float]:
+    points = [json.loads(line) for line in (folder / "record/history.jsonl").read_text().splitlines()]
+    assert len({(point["name"], point["step"]) for point in points}) == len(points)  # one process logged
+    return {(point["name"], point["step"]): point["value"] for point in points}
+
+
+def assert_one_record_of_the_same_settings(alone: Path, pair: Path, printed: str) -> None:
+    assert files(alone) == files(pair)
+    ours, expected = (json.loads((folder / "record/record.json").read_text()) for folder in (pair, alone))
+    assert ours["status"] == "finished"
+    assert ours["params"] == expected["params"]  # the number of processes is no setting
+    assert ours["summary"] == pytest.approx(expected["summary"], rel=TOLERANCE)
+    assert history(pair) == pytest.approx(history(alone), rel=TOLERANCE)
+    assert printed.count("== ") == 2  # one start and one end
+
+
+@pytest.mark.slow
+def test_finetune_in_two_processes(study):
+    alone, pair, printed = alone_and_in_two(study, "finetune", DATASET, ROW, "0")
+    assert_one_record_of_the_same_settings(alone, pair, printed)
+    frames, embeddings = open_frames(study / f"results/ingest/{DATASET}/frames.arrow"), []
+    for folder in (alone, pair):
+        encoder, fusion = load_ranked_encoder(folder / "encoder.safetensors")
+        embeddings.append(torch.cat(encode_frames(encoder, frames, encoder.input_config)[1:], dim=1))
+        assert fusion is not None
+    ours, expected = (load_file(folder / "encoder.safetensors") for folder in (pair, alone))
+    assert {name: tensor.shape for name, tensor in ours.items()} == {n: t.shape for n, t in expected.items()}
+    assert (embeddings[0] - embeddings[1]).abs().max() < 1e-2 * embeddings[0].std()
+
+
+@pytest.mark.slow
+def test_attributes_in_two_processes(study):
+    alone, pair, printed = alone_and_in_two(study, "attributes", DOGS)
+    assert_one_record_of_the_same_settings(alone, pair, printed)
+    ours, expected = (json.loads((folder / "metrics.json").read_text()) for folder in (pair, alone))
+    assert ours.keys() == expected.keys()
+    for name, value in expected.items():
+        assert ours[name] == (value if isinstance(value, str) else pytest.approx(value, rel=TOLERANCE)), name
+
+
+# the launcher
+
+FAILING = """
+import os, sys, time
+from pathlib import Path
+from auxreid.errors import DataError
+from auxreid.parallel.environment import rank
+from auxreid.parallel.launch import run_stage
+from auxreid.tracking.stage import stage_run
+
+def main(kind):
+    Path(f"pid{rank()}").write_text(str(os.getpid()))
+    if rank() > 0:
+        while not Path("results/some/key/record/record.json").is_file():
+            time.sleep(0.1)
+        if kind == "fails":
+            raise DataError("frames.arrow: broken")
+        time.sleep(600)
+    with stage_run("some", "key", dataset="none", params={}):
+        time.sleep(600)
+
+if __name__ == "__main__":
+    run_stage(main)
+"""
+
+
+def is_running(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def pids(folder: Path) -> list[int]:
+    deadline = time.monotonic() + 200
+    while not (folder / "results/some/key/record/record.json").is_file() or not (folder / "pid1").is_file():
+        assert time.monotonic() < deadline, "the processes did not start"
+        time.sleep(0.2)
+    return [int((folder / f"pid{number}").read_text()) for number in range(2)]
+
+
+def wait_for_end(processes: list[int]) -> None:
+    deadline = time.monotonic() + 60
+    while any(map(is_running, processes)):
+        assert time.monotonic() < deadline, "a process goes on"
+        time.sleep(0.2)
+
+
+@pytest.mark.slow
+def test_if_one_process_fails_all_end_and_the_record_says_so(tmp_path):
+    (tmp_path / "failing.py").write_text(FAILING)
+    done = run(tmp_path, "failing.py", "fails", AUXREID_PROCESSES="2")
+    assert done.returncode == 1
+    assert "-- process 1 of 2 failed:" in done.stderr
+    assert "error: frames.arrow: broken" in done.stderr
+    assert re.search(r"^error: failing\.py: of 2 processes, these failed.*: 1 \(code 1\)$", done.stderr, re.MULTILINE)
+    assert json.loads((tmp_path / "results/some/key/record/record.json").read_text())["status"] == "failed"
+    wait_for_end(pids(tmp_path))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_the_processes_end_with_their_launcher(tmp_path, number):
+    (tmp_path / "failing.py").write_text(FAILING)
+    command = [sys.executable, "failing.py", "waits"]
+    with subprocess.Popen(
+        command, cwd=tmp_path, env=variables(AUXREID_PROCESSES="2"), stderr=subprocess.PIPE, text=True
+    ) as launcher:
+        started = pids(tmp_path)
+        launcher.send_signal(number)
+        _, told = launcher.communicate(timeout=100)
+    wait_for_end(started)
+    if number == signal.SIGTERM:
+        assert launcher.returncode == 128 + signal.SIGTERM
+        assert "error: failing.py: its 2 processes were stopped by SIGTERM" in told

@@ -1,0 +1,153 @@
+"""README's recipe for a team, typed as it stands there: one trains and pushes, another gets the same runs untrained.
+
+The commands run in Git clones of the project on a miniature sample, against a folder and against an S3 server.
+"""
+
+import re
+import shutil
+import sys
+
+import pytest
+import yaml
+from clones import PARTS, ROOT, TO_MAKE, Clone, copy_project, executed, git_clone, people_only, shrink
+from compare_stores import differences
+from s3_server import BUCKET, s3_server, without_credentials
+
+from auxreid.sample.people_set import render_people
+from auxreid.tracking.store import create_database
+
+pytestmark = pytest.mark.slow
+
+ADD = "dvc remote add -d team {url} && git add .dvc/config && git commit -m 'Remote of the team'"
+SHARE = "git commit -am 'Results' && dvc push --run-cache && git push"
+RECEIVE = "dvc repro --pull && make publish"
+UPDATE = "git pull && dvc repro --pull && make publish"
+
+ROWS = ["visual_only_corrected", "clip_reid"]
+CHAIN = {f"{stage}@sample_people-clip_reid-0" for stage in ("finetune", "evaluate")} | {"compare@sample_people"}
+
+
+def fetched(output: str) -> set[str]:
+    """Stages whose outputs a `dvc repro --pull` with this output brought."""
+    lines = r"(?:Pulling data for stage: '([^']+)')|(?:Stage '([^']+)' is cached - skipping run)"
+    return {first or second for first, second in re.findall(lines, output)} - {"data.dvc"}
+
+
+def stages(clone: Clone) -> set[str]:
+    return set(yaml.safe_load((clone.root / "dvc.lock").read_text())["stages"])
+
+
+def store(clone: Clone) -> str:
+    return f"sqlite:///{clone.root}/mlruns/mlflow.db"
+
+
+def published(output: str) -> dict[str, int]:
+    return {outcome: int(count) for count, outcome in re.findall(r"(\d+) (created|unchanged|superseded)", output)}
+
+
+@pytest.fixture(scope="module")
+def prepare(tmp_path_factory):
+    """What `make` would do first in a clone, and an empty store, whose tables take MLflow seconds to make."""
+    database = tmp_path_factory.mktemp("store") / "mlflow.db"
+    create_database(database)
+
+    def prepare(clone: Clone) -> Clone:
+        clone.lend_environment()
+        (clone.root / "mlruns").mkdir()
+        shutil.copy(database, clone.root / "mlruns")
+        return clone
+
+    return prepare
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory, prepare) -> Clone:
+    """The clone that trained, and pushed to a folder and to a bare repository beside it."""
+    clone = prepare(copy_project(tmp_path_factory.mktemp("team") / "trained", PARTS + TO_MAKE))
+    render_people(clone.root / "data", workers=1, shared=16, only_a=2, only_b=4, frames=3)
+    clone.dvc("add", "-q", "data")
+    clone.edit(shrink)
+    clone.edit(lambda params: people_only(params, ROWS))
+    clone.run(sys.executable, "-m", "auxreid.cli", "plan")
+    clone.commit("The study")
+    hub, folder = clone.root.parent / "hub", clone.root.parent / "remote"
+    clone.run("git", "init", "-q", "--bare", "-b", "main", str(hub))
+    clone.run("git", "remote", "add", "origin", str(hub))
+    clone.run("git", "push", "-qu", "origin", "main")
+    clone.shell(ADD.format(url=folder))
+    assert set(clone.repro()) == stages(clone) and len(stages(clone)) == 10
+    clone.run("git", "add", "dvc.lock")
+    clone.shell(SHARE)
+    clone.shell("make publish")
+    return clone
+
+
+@pytest.fixture(scope="module")
+def teammate(trained, prepare) -> Clone:
+    return prepare(git_clone(trained.root.parent / "hub", trained.root.parent / "teammate"))
+
+
+def test_the_readme_says_these_commands():
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    section = readme.partition("## Share stages with a team")[2].partition("\n## ")[0]
+    commands = [line.strip() for line in section.splitlines() if line.startswith("    ")]
+    for line in (SHARE, RECEIVE, UPDATE):
+        assert line in commands
+    assert any(line.startswith(ADD.partition(" {url}")[0]) for line in commands)
+
+
+def test_a_teammate_gets_the_same_runs_without_training(trained, teammate):
+    received = teammate.shell(RECEIVE).stdout
+    assert executed(received) == [] and fetched(received) == stages(trained)
+    assert published(received) == {"created": 8, "unchanged": 0, "superseded": 0}  # a row's three stages are one run
+    assert teammate.run("git", "status", "--porcelain").stdout == ""
+    again = teammate.shell(RECEIVE).stdout
+    assert executed(again) == [] and published(again) == {"created": 0, "unchanged": 8, "superseded": 0}
+    script = ROOT / "tests/compare_stores.py"
+    done = teammate.run(sys.executable, str(script), store(trained), store(teammate), check=False)
+    assert (done.returncode, done.stdout) == (0, "the same runs\n")
+
+
+def test_an_edit_of_one_ablation_arrives_as_its_chain_alone(trained, teammate):
+    trained.edit(lambda params: params["ablations"]["clip_reid"].update(finetune={"lr": 1.0e-4}))
+    assert set(trained.repro()) == CHAIN
+    trained.shell(SHARE)
+    trained.shell("make publish")
+    assert len(differences(store(trained), store(teammate))) == 4  # two runs are new, two superseded
+    received = teammate.shell(UPDATE).stdout
+    assert executed(received) == [] and fetched(received) == CHAIN
+    assert published(received) == {"created": 2, "unchanged": 6, "superseded": 2}
+    assert differences(store(trained), store(teammate)) == []
+
+
+def test_an_edit_back_is_answered_by_the_run_cache_of_the_remote(teammate):
+    edited = (teammate.root / "dvc.lock").read_text()
+    teammate.edit(lambda params: params["ablations"]["clip_reid"].pop("finetune"))
+    shutil.rmtree(teammate.root / ".dvc/cache")
+    received = teammate.shell("dvc repro --pull").stdout
+    assert executed(received) == [] and fetched(received) >= CHAIN
+    assert (teammate.root / "dvc.lock").read_text() != edited
+
+
+def test_the_same_through_an_s3_server(trained, prepare, tmp_path):
+    with s3_server() as server:
+        environment = without_credentials(trained.env, tmp_path / "nothing")
+        trained.env = environment | server.credentials
+        trained.shell("dvc remote remove team")
+        trained.shell(ADD.format(url=f"s3://{BUCKET}/auxreid"))
+        trained.shell(f"dvc remote modify team endpointurl {server.url}")
+        trained.shell(SHARE)
+        member = prepare(git_clone(trained.root.parent / "hub", tmp_path / "member"))
+        member.env = without_credentials(member.env, tmp_path / "nothing")
+        for option in ("access_key_id", "secret_access_key"):
+            member.shell(f"dvc remote modify --local team {option} {getattr(server, option)}")
+        received = member.shell(RECEIVE).stdout
+    assert executed(received) == [] and fetched(received) == stages(trained)
+    assert member.run("git", "status", "--porcelain").stdout == ""
+    found = differences(store(trained), store(member))  # the member never had the former results
+    assert len(found) == 2 and all(line.endswith(f"only in {store(trained)}") for line in found)
+
+
+def test_no_credential_was_committed(trained):
+    history = trained.run("git", "log", "-p", "--all", "--", ".dvc").stdout
+    assert "endpointurl" in history and "secret" not in history and "access_key" not in history

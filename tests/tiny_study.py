@@ -1,0 +1,80 @@
+"""A study small enough to be run in a test: params.yaml with a recipe that takes a second, and what its stages read."""
+
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import torch
+import yaml
+from small_frames import small_frames
+
+from auxreid.clip.build import build_towers
+from auxreid.clip.checkpoints import save_tower
+from auxreid.config import Config, load_config
+from auxreid.data.vocabulary import PERSON_ATTRIBUTES
+from auxreid.pose.architecture import PoseSpec, build
+from auxreid.pose.checkpoint import save_checkpoint
+from auxreid.pose.predict import Poses
+from auxreid.pose.table import write_keypoints
+
+ROOT = Path(__file__).parent.parent
+DATASET, IDENTITIES, IMAGES = "sample_people", 6, 4
+HEIGHT, WIDTH = 64, 32
+JOINTS = ("head", "left_hand", "right_hand")
+CONFIG = load_config(ROOT / "params.yaml")
+
+
+def script(name: str) -> ModuleType:
+    """A script of pipeline/ as a module."""
+    spec = importlib.util.spec_from_file_location(f"pipeline_{name}", ROOT / f"pipeline/{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def tiny_params() -> dict:
+    """params.yaml with a recipe that takes a second, and no data set but the sample's people."""
+    raw = yaml.safe_load((ROOT / "params.yaml").read_text())
+    raw["study"] = {"people": [DATASET], "dogs": [], "seeds": [0], "rows": None}
+    raw["recipes"] = {DATASET: raw["recipes"][DATASET]}
+    raw["datasets"] = {DATASET: raw["datasets"][DATASET]}
+    recipe = raw["recipes"][DATASET]
+    recipe["input"] |= {"height": HEIGHT, "width": WIDTH}
+    recipe["encoder"] |= {"width": 4, "embed_dim": 8, "text": {"width": 16, "heads": 2, "layers": 1}}
+    recipe["prompts"] |= {"epochs": 2, "warmup_epochs": 1, "batch_size": 12, "lr": 0.1}
+    recipe["finetune"] |= {"epochs": 1, "identities": 4, "instances": 2, "milestones": [2], "warmup_epochs": 0}
+    recipe["finetune"]["max_epoch_factor"] = None
+    return raw
+
+
+def person(number: int) -> dict[str, str]:
+    """27 words; the first two people have the same."""
+    rng = np.random.default_rng(max(number, 1))
+    return {name: words[rng.integers(len(words))] for name, words in PERSON_ATTRIBUTES.items()}
+
+
+def write_inputs(config: Config) -> None:
+    """What the stages before the rows leave: frames, towers, keypoints, an HRNet."""
+    identities = np.repeat(np.arange(1, IDENTITIES + 1), IMAGES)
+    words = {number + 1: person(number) for number in range(IDENTITIES)}
+    path = Path(f"results/ingest/{DATASET}/frames.arrow")
+    small_frames(path, identities.tolist(), size=(WIDTH, HEIGHT), vocabulary=PERSON_ATTRIBUTES, words=words)
+    recipe, towers = config.recipe(DATASET), Path(f"results/pretrain/{DATASET}-0")
+    towers.mkdir(parents=True)
+    torch.manual_seed(0)
+    image, text = build_towers(recipe.encoder, (HEIGHT, WIDTH))
+    save_tower(image, towers / "image.safetensors", recipe.encoder, recipe.input)
+    save_tower(text, towers / "text.safetensors", recipe.encoder, recipe.input)
+    rng, count = np.random.default_rng(0), len(identities)
+    points = rng.random((count, len(JOINTS), 3), np.float32) * [WIDTH, HEIGHT, 1]
+    keypoints = Path(f"results/keypoints/{DATASET}/keypoints.parquet")
+    keypoints.parent.mkdir(parents=True)
+    poses = Poses(points.astype(np.float32), rng.random((count, len(JOINTS) * 32), np.float32))
+    write_keypoints(keypoints, JOINTS, [(np.arange(count), poses)])
+    spec = PoseSpec("small", JOINTS, (), height=HEIGHT, width=WIDTH, padding=1.0, source="test")
+    hrnet = Path(f"results/pose/{DATASET}/hrnet.safetensors")
+    hrnet.parent.mkdir(parents=True)
+    save_checkpoint(build(spec), spec, hrnet)
