@@ -25,7 +25,7 @@ check: $(VENV)/.installed  ## validate params.yaml and what follows from it
 	$(BIN)/auxreid check
 
 test: $(VENV)/.installed  ## all tests, two files at a time: many of them wait for DVC, MLflow or Ray
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 lint: $(VENV)/.installed  ## ruff check and format
 	$(BIN)/ruff check .

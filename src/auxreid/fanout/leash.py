@@ -9,13 +9,16 @@ import shutil
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 
 
 def watch(group: int, folder: str) -> None:
     """A process of its own: a Ray worker that exits kills its children, this program among them."""
     os.setsid()
     sys.stdin.buffer.read()
-    os.killpg(group, signal.SIGKILL)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # the end of the command, which is next, must not end this
+    with suppress(ProcessLookupError):  # it ended by itself just now
+        os.killpg(group, signal.SIGKILL)
     shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -26,7 +29,7 @@ def main(folder: str, command: list[str]) -> int:
         watch(process.pid, folder)
         os._exit(0)
     code = process.wait()
-    os.kill(watcher, signal.SIGKILL)
+    os.kill(watcher, signal.SIGTERM)
     os.waitpid(watcher, 0)
     return code & 0xFF
 
