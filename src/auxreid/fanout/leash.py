@@ -15,6 +15,7 @@ from contextlib import suppress
 def watch(group: int, folder: str) -> None:
     """A process of its own: a Ray worker that exits kills its children, this program among them."""
     os.setsid()
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # whatever the worker has done with it
     sys.stdin.buffer.read()
     signal.signal(signal.SIGTERM, signal.SIG_IGN)  # the end of the command, which is next, must not end this
     with suppress(ProcessLookupError):  # it ended by itself just now
