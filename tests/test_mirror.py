@@ -11,7 +11,10 @@ from urllib.parse import parse_qs
 import pytest
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
-from tracking_workspace import START, all_runs, artifact_folder, artifacts, dump, forked, history, only
+from mlflow.store.tracking.dbmodels.models import SqlDataset
+from sqlalchemy import event
+from sqlalchemy.orm import Session
+from tracking_workspace import START, all_runs, artifact_folder, artifacts, dump, forked, history, inputs, only
 
 from auxreid.errors import DataError
 from auxreid.tracking import mirror, view
@@ -221,6 +224,57 @@ def test_two_machines_that_publish_one_result_to_one_store_agree_on_its_run(work
     for root in (other.root, work.root):
         assert len(publish(root, uri).unchanged) == 2
         assert current(work) == stay
+
+
+def test_two_machines_that_log_one_data_set_at_the_same_moment(work, clone):
+    """The other machine publishes after MLflow has looked for the data set's row, and before it inserts it."""
+    work.row()
+    other = clone()
+    uri = tracking_uri(work.root)
+    to_publish, reports = [other.root], []
+
+    def before_flush(session, context, instances):
+        if to_publish and any(isinstance(row, SqlDataset) for row in session.new):
+            reports.append(publish(to_publish.pop(), uri))
+
+    event.listen(Session, "before_flush", before_flush)
+    try:
+        publish(work.root)
+    finally:
+        event.remove(Session, "before_flush", before_flush)
+    assert len(reports[0].created) + len(reports[0].completed) == 2
+    stay = current(work)
+    assert len(stay) == 2
+    for root in (other.root, work.root):
+        assert len(publish(root, uri).unchanged) == 2
+        assert current(work) == stay
+    (named,) = {str(inputs(run)) for run in all_runs(work)[1] if run.info.run_name == "clip_reid-0"}
+    assert "results/ingest/sample/frames.arrow" in named
+
+
+def test_two_machines_that_restore_one_result_at_the_same_moment(work, clone, monkeypatch):
+    """The other machine restores the run after we have seen that it is superseded."""
+    work.row(lr=0.1)
+    publish(work.root)
+    first = current(work)
+    other = clone()
+    uri = tracking_uri(work.root)
+    work.row(lr=0.2)
+    publish(work.root)
+    work.row(lr=0.1)
+    unmark = mirror.unmark
+
+    def late(*arguments):
+        monkeypatch.setattr(mirror, "unmark", unmark)
+        assert publish(other.root, uri).restored == ["sample/clip_reid-0"]
+        return unmark(*arguments)
+
+    monkeypatch.setattr(mirror, "unmark", late)
+    publish(work.root)
+    assert current(work) == first
+    for root in (other.root, work.root):
+        assert len(publish(root, uri).unchanged) == 2
+    assert current(work) == first
 
 
 def test_a_new_result_supersedes_and_an_old_one_returns(work):

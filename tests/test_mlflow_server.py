@@ -104,15 +104,20 @@ def test_publishers_from_two_clones_leave_one_current_run_each(server, repositor
     work = repository("clones")
     other = tmp_path / "other"
     shutil.copytree(work.root, other)
-    processes = [forked(publish, root, server.uri) for root in (work.root, other, work.root)]
+    processes = [forked(publish, root, server.uri, RegistryConfig()) for root in (work.root, other, work.root)]
     for process in processes:
         process.join()
     assert [process.exitcode for process in processes] == [0, 0, 0]
-    publish(other, server.uri)
+    publish(other, server.uri, RegistryConfig())
     store = open_store(work.root, server.uri)
     found = store.runs(store.experiment("clones"), CURRENT)
     assert sorted(run.info.run_name for run in found) == ["clip_reid-0", "prompts clones-learned-0"]
     assert {run.data.tags["auxreid.state"] for run in found} == {"complete"}
+    best = store.client.get_model_version_by_alias("clones-encoder", "best")
+    assert best.run_id == only(found, "clip_reid-0").info.run_id
+    report = publish(work.root, server.uri, RegistryConfig())
+    assert (len(report.unchanged), report.created, report.completed, report.superseded) == (2, [], [], [])
+    assert ["(unchanged)" in line for line in report.registered] == [True]
 
 
 def test_the_registry_of_a_server(server, repository, tmp_path, monkeypatch):

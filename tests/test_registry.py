@@ -8,7 +8,7 @@ from tracking_workspace import all_runs, only
 
 from auxreid.config import RegistryConfig, load_config
 from auxreid.errors import DataError
-from auxreid.tracking import mirror
+from auxreid.tracking import mirror, registry
 from auxreid.tracking.mirror import format_report, publish
 from auxreid.tracking.registry import choose, is_candidate
 from auxreid.tracking.result import gather
@@ -31,6 +31,26 @@ def versions(work, name=NAME):
         )
         for one in found
     ]
+
+
+def test_two_machines_that_register_one_encoder_at_the_same_moment_agree_on_its_version(work, clone, monkeypatch):
+    """The other machine registers it after we have seen that no version has it."""
+    work.row("clip_reid")
+    publish(work.root)
+    other = clone()
+    uri = tracking_uri(work.root)
+    first_version = registry.first_version
+
+    def late(*arguments):
+        monkeypatch.setattr(registry, "first_version", first_version)
+        assert "version 1 (new)" in publish(other.root, uri, RULE).registered[0]
+        return None
+
+    monkeypatch.setattr(registry, "first_version", late)
+    publish(work.root, registry=RULE)
+    assert versions(work) == [(1, "clip_reid-0", ["best"]), (2, "clip_reid-0", [])]
+    for root in (other.root, work.root):
+        assert "version 1 (unchanged)" in publish(root, uri, RULE).registered[0]
 
 
 def chosen(work):

@@ -134,9 +134,15 @@ def live_run(runs: Sequence["MlflowRun"], attempt: str) -> "MlflowRun | None":
 
 def unmark(store: Store, run: "MlflowRun") -> bool:
     """Makes a superseded run a current one; tells whether it was superseded."""
+    from mlflow.exceptions import MlflowException
+
     if view.SUPERSEDED not in run.data.tags:
         return False
-    store.client.delete_tag(run.info.run_id, view.SUPERSEDED)
+    try:
+        store.client.delete_tag(run.info.run_id, view.SUPERSEDED)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":  # another machine was faster
+            raise
     return True
 
 
@@ -153,7 +159,7 @@ def fill(store: Store, run: "MlflowRun", result: Result) -> None:
     remarks = {view.CUT_PARAMS: cut, view.MISSING_POINTS: missing}
     store.set_tags(run_id, {tag: view.listing(names) for tag, names in remarks.items() if names})
     store.client.set_terminated(run_id, "FINISHED", end_time=result.main.record.finished)
-    store.client.set_tag(run_id, view.STATE, "complete")
+    store.set_tags(run_id, {view.STATE: "complete"})
 
 
 def supersede(store: Store, runs: Sequence["MlflowRun"], result: Result, run_id: str) -> list[str]:
@@ -169,7 +175,7 @@ def supersede(store: Store, runs: Sequence["MlflowRun"], result: Result, run_id:
         same_place = (tags.get(view.STAGE), tags.get(view.KEY)) == (record.stage, record.key)
         over = view.RESULT in tags or tags.get(view.ATTEMPT) == record.attempt or run.info.start_time < record.started
         if same_place and over and run.info.run_id != run_id and tags.get(view.SUPERSEDED) != run_id:
-            store.client.set_tag(run.info.run_id, view.SUPERSEDED, run_id)
+            store.set_tags(run.info.run_id, {view.SUPERSEDED: run_id})
             marked.append(f"{result.label} {run.info.run_id}")
     return marked
 

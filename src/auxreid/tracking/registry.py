@@ -14,7 +14,7 @@ from auxreid.config import RegistryConfig
 from auxreid.errors import DataError
 from auxreid.tracking import view
 from auxreid.tracking.result import Result
-from auxreid.tracking.store import Store
+from auxreid.tracking.store import Store, repeat_on_conflict
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -77,13 +77,15 @@ def figure(result: Result, metric: str) -> float:
 def ensure_version(
     client: "MlflowClient", name: str, result: Result, run: "MlflowRun", metric: str
 ) -> tuple["ModelVersion", bool]:
-    """The version of a result's encoder, and whether it had to be made."""
+    """The version of a result's encoder, and whether it had to be made.
+
+    Two machines that register one encoder at the same time make two versions. Both then choose the first.
+    """
     from mlflow.exceptions import MlflowException
 
     digest = result.digest()
-    for version in client.search_model_versions(f"name='{name}'"):
-        if version.tags.get(view.RESULT) == digest and version.run_id == run.info.run_id:
-            return version, False
+    if version := first_version(client, name, digest, run):
+        return version, False
     try:
         client.create_registered_model(name)
     except MlflowException as error:
@@ -97,12 +99,20 @@ def ensure_version(
         f"auxreid.{metric}": f"{figure(result, metric):.6g}",
     }
     source = f"{run.info.artifact_uri}/{view.ENCODER.removesuffix('.safetensors')}"
-    return client.create_model_version(name, source, run.info.run_id, tags, description=view.note(record)), True
+    client.create_model_version(name, source, run.info.run_id, tags, description=view.note(record))
+    return first_version(client, name, digest, run), True
+
+
+def first_version(client: "MlflowClient", name: str, digest: str, run: "MlflowRun") -> "ModelVersion | None":
+    """The lowest version of a model that was registered for a result from its run."""
+    found = client.search_model_versions(f"name='{name}' and run_id='{run.info.run_id}'")
+    same = (version for version in found if version.tags.get(view.RESULT) == digest)
+    return min(same, key=lambda version: int(version.version), default=None)
 
 
 def point_alias(client: "MlflowClient", name: str, alias: str, version: str) -> bool:
     """Points the alias at a version; tells whether it pointed elsewhere."""
     if str(client.get_registered_model(name).aliases.get(alias)) == str(version):
         return False
-    client.set_registered_model_alias(name, alias, str(version))
+    repeat_on_conflict(lambda: client.set_registered_model_alias(name, alias, str(version)))
     return True

@@ -3,7 +3,7 @@
 import json
 import logging
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 SQLITE = "sqlite:///"
 POINTS_AT_ONCE = 1000  # MLflow's limits for one batch
 NAMES_AT_ONCE = 100
+ATTEMPTS = 5  # at a write that other machines make at the same moment
 PATIENCE = {  # MLflow's defaults keep a caller waiting for many minutes when the server is gone
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
@@ -98,7 +99,11 @@ class Store:
             self.client.log_batch(run_id, metrics=some)
 
     def log_inputs(self, run_id: str, inputs: Sequence[Input]) -> None:
-        """The data that a run is made from, by path and DVC's hash. The data itself need not be here."""
+        """The data that a run is made from, by path and DVC's hash. The data itself need not be here.
+
+        The runs of an experiment share one row per data set, which MLflow looks for and then inserts. Of two publishers
+        who found none, the database refuses one; its next attempt finds the other's.
+        """
         from mlflow.entities import Dataset, DatasetInput, InputTag
 
         entries = []
@@ -106,7 +111,7 @@ class Store:
             dataset = Dataset(one.path, one.md5, source_type="local", source=json.dumps({"uri": one.path}))
             entries.append(DatasetInput(dataset, [InputTag(INPUT_CONTEXT, ", ".join(one.stages))]))
         if entries:
-            self.client.log_inputs(run_id, datasets=entries)
+            repeat_on_conflict(lambda: self.client.log_inputs(run_id, datasets=entries))
 
     def set_tags(self, run_id: str, texts: Mapping[str, str]) -> None:
         from mlflow.entities import RunTag
@@ -125,6 +130,18 @@ class Store:
             token = page.token
             if not token:
                 return found
+
+
+def repeat_on_conflict(write: Callable[[], None]) -> None:
+    """Makes a write, again if the database refuses it, which MLflow calls BAD_REQUEST whatever the database is."""
+    from mlflow.exceptions import MlflowException
+
+    for left in reversed(range(ATTEMPTS)):
+        try:
+            return write()
+        except MlflowException as error:
+            if error.error_code != "BAD_REQUEST" or not left:
+                raise
 
 
 def batched(entries: list, size: int) -> Iterator[list]:
