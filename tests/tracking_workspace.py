@@ -153,9 +153,10 @@ def files_below(folder: Path) -> dict[str, bytes]:
 
 
 def artifacts(run, client=None) -> dict[str, bytes]:
-    """By path; by way of the client where they lie with a server."""
+    """By path; by way of the client where they lie with a server. MLflow hides what a killed upload left."""
     if run.info.artifact_uri.startswith("file:"):
-        return files_below(artifact_folder(run))
+        found = files_below(artifact_folder(run))
+        return {path: data for path, data in found.items() if not Path(path).name.startswith(".artifact.uploading.")}
     if not client.list_artifacts(run.info.run_id):
         return {}
     with tempfile.TemporaryDirectory() as folder:

@@ -84,11 +84,15 @@ class Store:
             if not token:
                 return found
 
+    def log_batch(self, run_id: str, **entries: list) -> None:
+        """MLflow's, at most its limits at once. What the run has already, with the same value, is not added again."""
+        repeat_on_conflict(lambda: self.client.log_batch(run_id, **entries))
+
     def log_params(self, run_id: str, texts: Mapping[str, str]) -> None:
         from mlflow.entities import Param
 
         for some in batched([Param(name, text) for name, text in texts.items()], NAMES_AT_ONCE):
-            self.client.log_batch(run_id, params=some)
+            self.log_batch(run_id, params=some)
 
     def log_points(self, run_id: str, points: Sequence[Point]) -> None:
         """A point that the run has already, equal in name, step, time and value, is not added again."""
@@ -96,7 +100,7 @@ class Store:
 
         entries = [Metric(point.name, point.value, point.time_ms, point.step) for point in points]
         for some in batched(entries, POINTS_AT_ONCE):
-            self.client.log_batch(run_id, metrics=some)
+            self.log_batch(run_id, metrics=some)
 
     def log_inputs(self, run_id: str, inputs: Sequence[Input]) -> None:
         """The data that a run is made from, by path and DVC's hash. The data itself need not be here.
@@ -117,7 +121,7 @@ class Store:
         from mlflow.entities import RunTag
 
         for some in batched([RunTag(name, text) for name, text in texts.items()], NAMES_AT_ONCE):
-            self.client.log_batch(run_id, tags=some)
+            self.log_batch(run_id, tags=some)
 
     def runs(self, experiment: str, matching: str = "") -> list["MlflowRun"]:
         """All runs of an experiment that match a search filter and were not deleted in the UI, the oldest first."""
