@@ -22,7 +22,7 @@ from auxreid.applicability import applicable_rows
 from auxreid.cli import SeveralValues
 from auxreid.config import load_config
 from auxreid.errors import ConfigError
-from auxreid.fanout import leash, repository
+from auxreid.fanout import leash, repository, task
 from auxreid.fanout.ledger import DONE, FAILED, RUNNING, Ledger
 from auxreid.fanout.plan import Unit, group, select
 from auxreid.graph import build_graph
@@ -297,3 +297,24 @@ def test_a_command_that_ends_by_itself_keeps_its_exit_code_and_the_folder(tmp_pa
         with subprocess.Popen(command, stdin=subprocess.PIPE) as held:
             assert held.wait() == code
     assert tmp_path.exists()
+
+
+@pytest.mark.parametrize(
+    ("dvc", "killed"),
+    [
+        ("import os; os.kill(os.getpid(), 9)", True),  # DVC itself
+        ("import os, time; os.kill(os.getppid(), 9); time.sleep(600)", True),  # the leash, and DVC goes on
+        ("import sys; sys.exit('ERROR: failed to run: python x.py, exited with -9')", True),  # the stage
+        ("import sys; sys.exit('ERROR: failed to run: python x.py, exited with 137')", True),
+        ("import sys; sys.exit('ERROR: failed to run: python x.py, exited with 1')", False),
+        ("import sys; sys.exit(3)", False),
+        ("print('the worker exited with -9')", False),  # and yet it went well
+    ],
+    ids=["dvc", "leash", "stage", "stage_in_a_shell", "stage_fails", "dvc_fails", "nothing_fails"],
+)
+def test_a_stage_that_is_killed_is_told_from_one_that_fails(tmp_path, dvc, killed):
+    (tmp_path / "clone").mkdir()
+    (tmp_path / "leash.py").write_text(Path(leash.__file__).read_text())
+    (tmp_path / "clone" / "dvc.py").write_text(dvc)  # in its place: `python -m` looks here first
+    called = task._dvc(tmp_path, os.environ, "repro")
+    assert called.killed is killed

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 PUSH_PAUSES = (0, 10, 60)  # seconds before each try
 LOG_LINES = 60  # of a stage that failed are shown
 RAN = re.compile(r"^Running stage '([^']+)'")
-KILLED = re.compile(r"exited with (-9|-15|137|143)$", re.MULTILINE)  # SIGKILL or SIGTERM, as Python or a shell has it
+KILLED = (-9, -15, 137, 143)  # exit codes after SIGKILL or SIGTERM, as Python and a shell have them
+EXITED = re.compile(r"exited with (-?\d+)$", re.MULTILINE)  # DVC's words on a stage
 
 
 class Job(TypedDict):
@@ -52,7 +53,7 @@ def run_unit(job: Job, bundle: bytes, events: "ActorHandle") -> Report:
     """Reproduces the stages one by one, and pushes each before the next one starts.
 
     Raises:
-        ChildProcessError: a stage was killed, which says nothing about its code; Ray runs the unit again.
+        ChildProcessError: a stage or DVC was killed, which says nothing about its code; Ray runs the unit again.
     """
     tell = _announce(job["unit"], events)
     tell("", "begun")
@@ -63,9 +64,9 @@ def run_unit(job: Job, bundle: bytes, events: "ActorHandle") -> Report:
             tell(stage, "started")
             started = time.monotonic()
             made = _dvc(folder, environment, "repro", "--pull", "--single-item", stage)
-            if made.code and KILLED.search(made.log):
-                raise ChildProcessError(f"{stage} was killed on {socket.gethostname()}:\n{made.log}")
             shared = made if made.code else _share(folder, environment, stage)
+            if shared.killed:
+                raise ChildProcessError(f"{stage} was killed on {socket.gethostname()}:\n{shared.log}")
             what = "failed" if shared.code else "ran" if stage in made.ran else "restored"
             tell(stage, what, seconds=time.monotonic() - started)
             if shared.code:
@@ -123,6 +124,12 @@ class Called(NamedTuple):
     code: int
     log: str
     ran: set[str]
+
+    @property
+    def killed(self) -> bool:
+        """Whether DVC, or the stage that it ran, was ended from outside: by a user, or by the kernel for its memory."""
+        codes = (self.code, *map(int, EXITED.findall(self.log)))
+        return self.code != 0 and any(code in KILLED for code in codes)
 
 
 def _dvc(folder: Path, environment: Mapping[str, str], *arguments: str) -> Called:
