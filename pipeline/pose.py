@@ -22,6 +22,7 @@ from auxreid.pose.predict import predict_all
 from auxreid.seeding import seed_everything
 from auxreid.stage_script import run_script
 from auxreid.tracking.stage import Run, stage_run
+from auxreid.tracking.stage_checkpoint import StageCheckpoint, stage_checkpoint
 
 PICTURES = 24
 
@@ -31,10 +32,12 @@ def main(dataset: str) -> None:
     body, settings = config.datasets[dataset], config.recipe(dataset).pose
     params = {"recipes": {body.recipe: {"pose": settings.model_dump(mode="json")}}}
     with stage_run("pose", dataset, dataset=dataset, params=params, seed=settings.seed) as run:
-        frames = open_frames(f"results/ingest/{dataset}/frames.arrow")
+        source = f"results/ingest/{dataset}/frames.arrow"
+        frames = open_frames(source)
         seed_everything(settings.seed)
         if settings.checkpoint == "fit":
-            net, spec, metrics = fit_network(frames, settings, run)
+            with stage_checkpoint(run, __file__, [source]) as checkpoint:
+                net, spec, metrics = fit_network(frames, settings, run, checkpoint)
         else:
             net, spec = import_checkpoint(settings, Body(frames.meta.joints, frames.meta.skeleton))
             metrics = check_imported(net, spec, frames, settings, run)
@@ -44,7 +47,9 @@ def main(dataset: str) -> None:
         run.artifact("hrnet.safetensors")
 
 
-def fit_network(frames: Frames, settings: PoseConfig, run: Run) -> tuple[nn.Module, PoseSpec, dict[str, float]]:
+def fit_network(
+    frames: Frames, settings: PoseConfig, run: Run, checkpoint: StageCheckpoint
+) -> tuple[nn.Module, PoseSpec, dict[str, float]]:
     """Fit on the data set's own keypoints and measure on individuals that were held out."""
     if not frames.meta.joints:
         raise DataError(f"data set {frames.meta.dataset!r} has no keypoints to fit on: name a pose.checkpoint instead")
@@ -68,7 +73,7 @@ def fit_network(frames: Frames, settings: PoseConfig, run: Run) -> tuple[nn.Modu
         print(f"  epoch {epoch.number} of {settings.epochs}: {values}", flush=True)
 
     print(f"  fitting on {len(training)} images, {len(held_out)} of other individuals are held out", flush=True)
-    net = fit(spec, training, held_out, settings, on_epoch)
+    net = fit(spec, training, held_out, settings, on_epoch, checkpoint)
     return net, spec, measure(net, spec, held_out, run) | {"images_fitted": len(training)}
 
 

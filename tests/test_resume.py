@@ -10,6 +10,7 @@ import pytest
 import torch
 import yaml
 from small_frames import noise
+from test_pose import make_frames, tiny_spec
 from tiny_study import CONFIG, DATASET, script, tiny_params, write_inputs
 
 from auxreid.attributes.train import fit
@@ -17,6 +18,8 @@ from auxreid.checkpoint_folder import CheckpointFolder
 from auxreid.config import load_config
 from auxreid.data.frames import Frames, FramesMeta, open_frames, write_frames
 from auxreid.graph import write_graph
+from auxreid.pose.fit import choose_frames
+from auxreid.pose.fit import fit as fit_pose
 from auxreid.tracking.record import read_history, read_record
 
 EPOCHS = 3
@@ -37,6 +40,7 @@ def ready(tmp_path_factory) -> Path:
     recipe["prompts"]["epochs"] = recipe["finetune"]["epochs"] = EPOCHS
     recipe["finetune"] |= {"max_epoch_factor": 1, "milestones": [2], "warmup_epochs": 1, "erasing": 0.5}
     recipe["pretrain"] |= {"epochs": EPOCHS, "batch_size": 8, "warmup_epochs": 1}
+    recipe["pose"] |= {"epochs": EPOCHS, "height": 64, "width": 32, "batch_size": 4}
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(root)
         Path("params.yaml").write_text(yaml.safe_dump(params))
@@ -87,12 +91,15 @@ CASES = [
     *[("finetune", f"{DATASET}-{row}-0", (DATASET, row, "0")) for row in ROWS],
     *[("prompts", f"{DATASET}-{variant}-0", (DATASET, variant, "0")) for variant in VARIANTS],
     ("pretrain", f"{DATASET}-0", (DATASET, "0")),
+    ("pose", DATASET, (DATASET,)),
 ]
 
 
 @pytest.mark.parametrize(("stage", "key", "arguments"), CASES)
 def test_a_stage_killed_after_each_epoch_gives_equal_bytes(workspace, stage, key, arguments, capsys):
     run, out = script(stage).main, Path("results") / stage / key
+    if stage == "pose":  # the other stages' frames have no joints
+        make_frames(Path(f"results/ingest/{DATASET}/frames.arrow"), 20)
     run(*arguments)
     expected = content(out)
     assert not any(Path(".checkpoints").iterdir())  # by hand there is no DVC that could want them
@@ -229,6 +236,21 @@ def test_attributes_killed_after_each_epoch_give_equal_weights(labelled, tmp_pat
     assert (found.best_epoch, found.chosen_by_val) == (expected.best_epoch, True)
     for name, tensor in expected.model.state_dict().items():
         assert torch.equal(tensor, found.model.state_dict()[name]), name
+
+
+def test_a_pose_fit_killed_after_each_epoch_gives_equal_weights(tmp_path):
+    frames = make_frames(tmp_path / "frames.arrow", 20)
+    training, held_out = choose_frames(frames, held_out=0.2, max_images=None, seed=0)
+    settings, curve, points = SimpleNamespace(epochs=4, batch_size=4, lr=5e-3, seed=0), [], []
+    expected = fit_pose(tiny_spec(), training, held_out, settings, curve.append).state_dict()
+    for epochs in range(1, settings.epochs + 1):
+        with pytest.raises(Killed):
+            fit_pose(tiny_spec(), training, held_out, settings, points.append, Memory(tmp_path / "states", epochs))
+        torch.manual_seed(99)
+    found = fit_pose(tiny_spec(), training, held_out, settings, points.append, Memory(tmp_path / "states"))
+    assert points == curve
+    for name, tensor in expected.items():
+        assert torch.equal(tensor, found.state_dict()[name]), name
 
 
 # what is kept, and for how long

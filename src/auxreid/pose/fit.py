@@ -1,7 +1,7 @@
 """Fitting an HRNet to annotated frames, through mmpose's data sets and mmengine's Runner."""
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,10 +16,11 @@ from auxreid.pose.coco_export import ANNOTATIONS, IMAGES, export_coco
 from auxreid.pose.joints import mmpose_metainfo
 from auxreid.pose.pck import pck
 from auxreid.pose.predict import predict_all
-from auxreid.training_state import check_finite
+from auxreid.training_state import Checkpoint, Part, State, TorchRandom, check_finite, continue_from, save_epoch
 
 if TYPE_CHECKING:
     from mmengine.config import Config
+    from mmengine.runner import Runner
     from torch import nn
 
 FITTED_PADDING = 1.0  # the crop is seen as it is
@@ -100,7 +101,12 @@ def _take_individuals(individual: np.ndarray, pool: np.ndarray, wanted: float, r
 
 
 def fit(
-    spec: PoseSpec, training: Frames, held_out: Frames, settings: FitSettings, on_epoch: Callable[[Epoch], None]
+    spec: PoseSpec,
+    training: Frames,
+    held_out: Frames,
+    settings: FitSettings,
+    on_epoch: Callable[[Epoch], None],
+    checkpoint: Checkpoint | None = None,
 ) -> "nn.Module":
     """Fit an HRNet from a random initialisation and return it in eval mode.
 
@@ -109,6 +115,7 @@ def fit(
 
     Args:
         on_epoch: called after each epoch; PCK@0.1 on `held_out` is measured some three times and after the last one.
+        checkpoint: keeps the state after each epoch; a fit that was killed goes on from the last one.
     """
     import_mmpose()
     from mmengine.runner import Runner
@@ -118,7 +125,7 @@ def fit(
     with tempfile.TemporaryDirectory(prefix="auxreid-pose-") as folder:
         export_coco(training, Path(folder) / "coco")
         runner = Runner.from_cfg(runner_config(spec, training, settings, Path(folder)))
-        runner.register_hook(_epoch_hook(spec, held_out, on_epoch))
+        runner.register_hook(_epoch_hook(spec, held_out, on_epoch, checkpoint))
         with redirect_stdout(None):  # the COCO reader prints how it gets on
             _ = runner.train_loop  # builds the data loader
         net = runner.train()
@@ -166,7 +173,8 @@ def _loader(spec: PoseSpec, training: Frames, settings: FitSettings, folder: Pat
     return {
         "batch_size": settings.batch_size,
         "num_workers": LOADING_PROCESSES,
-        "persistent_workers": True,
+        "persistent_workers": False,  # a process that outlives an epoch has drawn what no checkpoint can hold
+        "worker_init_fn": {"type": "keep_torch_seeds"},
         "drop_last": len(training) > settings.batch_size,  # a last batch of one image would upset batch normalisation
         "sampler": {"type": "DefaultSampler", "shuffle": True},
         "dataset": {
@@ -201,19 +209,45 @@ def training_pipeline(spec: PoseSpec) -> list[dict[str, Any]]:
     ]
 
 
-def _epoch_hook(spec: PoseSpec, held_out: Frames, on_epoch: Callable[[Epoch], None]) -> Any:
+class Schedules:
+    """mmengine's schedules of the learning rate as one part of a training's state."""
+
+    def __init__(self, schedules: Sequence[Any]) -> None:
+        self.schedules = schedules
+
+    def state_dict(self) -> State:
+        return {"schedules": [schedule.state_dict() for schedule in self.schedules]}
+
+    def load_state_dict(self, state: State) -> None:
+        for schedule, saved in zip(self.schedules, state["schedules"], strict=True):
+            schedule.load_state_dict(saved)
+
+
+def _parts(runner: "Runner") -> dict[str, Part]:
+    """All that an epoch changes. The order of the images follows from the epoch's number, their views from torch."""
+    schedules = Schedules(runner.param_schedulers)
+    return {"model": runner.model, "optimizer": runner.optim_wrapper, "schedules": schedules, "random": TorchRandom()}
+
+
+def _epoch_hook(
+    spec: PoseSpec, held_out: Frames, on_epoch: Callable[[Epoch], None], checkpoint: Checkpoint | None
+) -> Any:
     import torch
     from mmengine.hooks import Hook
 
     truth, _ = held_out.keypoints()
 
     class EpochHook(Hook):
-        """Hands each epoch's mean loss and, at times, held-out PCK to `on_epoch`."""
+        """Hands each epoch's mean loss and, at times, held-out PCK to `on_epoch`, and saves its state."""
 
         def before_train(self, runner: Any) -> None:
             self.threads = torch.get_num_threads()
             torch.set_num_threads(max(1, self.threads - LOADING_PROCESSES))  # each process its own cores
             runner.model.to(memory_format=torch.channels_last)  # 1.6 times as fast on a CPU
+            self.parts = _parts(runner)
+            loop = runner.train_loop
+            loop._epoch = continue_from(checkpoint, self.parts)  # as Runner.resume sets them
+            loop._iter = loop._epoch * len(loop.dataloader)
 
         def after_train(self, runner: Any) -> None:
             torch.set_num_threads(self.threads)
@@ -223,13 +257,14 @@ def _epoch_hook(spec: PoseSpec, held_out: Frames, on_epoch: Callable[[Epoch], No
 
         def after_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
             loss = outputs["loss"].item()
-            check_finite(loss, "pose", runner.epoch + 1, batch_idx, "lower pose.lr; a pose training starts from anew")
+            check_finite(loss, "pose", runner.epoch + 1, batch_idx, "lower pose.lr")
             self.losses.append(loss)
 
         def after_train_epoch(self, runner: Any) -> None:
             number, last = runner.epoch + 1, runner.max_epochs
             due = number == last or number % max(1, last // MEASUREMENTS) == 0
             on_epoch(Epoch(number, float(np.mean(self.losses)), self.measure(runner.model) if due else None))
+            save_epoch(checkpoint, number, self.parts)
 
         def measure(self, net: "nn.Module") -> float:
             net.eval()  # the Runner itself returns to training mode at the start of an epoch
