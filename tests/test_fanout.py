@@ -6,7 +6,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -17,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from small_study import SmallStudy
 from typer.testing import CliRunner
+from waiting import wait_until
 
 from auxreid.applicability import applicable_rows
 from auxreid.cli import SeveralValues
@@ -274,21 +274,14 @@ def test_a_training_ends_with_the_worker_that_is_killed(tmp_path, with_leash):
     folder = tmp_path / "clone"
     folder.mkdir()
     holder = subprocess.Popen([sys.executable, "-c", HOLDER, *on_leash(folder, TRAINING)], cwd=folder)
-    wait_for((folder / "pids").exists)
+    wait_until((folder / "pids").exists)
     pids = [int(pid) for pid in (folder / "pids").read_text().split()]
     assert not any(map(gone, pids))
     if with_leash:  # as Ray kills the children of a worker that exits
         os.kill(int(Path(f"/proc/{pids[0]}/stat").read_text().rpartition(")")[2].split()[1]), signal.SIGKILL)
     holder.kill()
     holder.wait()
-    wait_for(lambda: all(map(gone, pids)) and not folder.exists())
-
-
-def wait_for(condition, seconds: float = 60):
-    until = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < until
-        time.sleep(0.05)
+    wait_until(lambda: all(map(gone, pids)) and not folder.exists())
 
 
 def test_a_command_that_ends_by_itself_keeps_its_exit_code_and_the_folder(tmp_path):

@@ -7,13 +7,13 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import psutil
 import pytest
 import yaml
 from tiny_study import DATASET, ROOT, tiny_params, write_inputs
+from waiting import wait_until
 
 from auxreid.config import load_config
 from auxreid.graph import write_graph
@@ -112,13 +112,6 @@ def stage(root: Path, environment: dict[str, str], command=SCRIPT) -> subprocess
     return subprocess.Popen(
         command, cwd=root, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
-
-
-def wait_until(condition: Callable[[], object], seconds: float = 300) -> None:
-    limit = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < limit, "it did not come true in time"
-        time.sleep(0.02)
 
 
 def epochs_saved(root: Path) -> int:

@@ -3,10 +3,10 @@ import signal
 import subprocess
 import sys
 import textwrap
-import time
 from pathlib import Path
 
 import pytest
+from waiting import wait_until
 
 from auxreid.tracking import live, live_writer, stage, view
 from auxreid.tracking.record import Point, point_line, read_history, read_record
@@ -37,13 +37,6 @@ def finetune(root, dataset, **given):
 def runs_of(root, dataset):
     store = open_store(root)
     return store.client, store.runs(store.experiment(dataset))
-
-
-def wait_until(condition, seconds=300):
-    limit = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < limit, "it did not come true in time"
-        time.sleep(0.1)
 
 
 def test_points_are_in_mlflow_while_the_stage_runs(repository):

@@ -7,13 +7,13 @@ import signal
 import subprocess
 import sys
 import textwrap
-import time
 from pathlib import Path
 
 import mlflow.artifacts
 import pytest
 from mlflow_server import Server
 from tracking_workspace import Workspace, all_runs, dump, forked, history, only
+from waiting import wait_until
 
 from auxreid.config import RegistryConfig
 from auxreid.tracking import mirror
@@ -168,13 +168,6 @@ def ended(process):
 def live_history(work, uri, moment):
     client, runs = all_runs(work, "gone", uri)
     return history(client, only(runs, f"pose gone-{moment}"), "pose/loss")
-
-
-def wait_until(condition, seconds=300):
-    limit = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < limit, "it did not come true in time"
-        time.sleep(0.2)
 
 
 def has_points(work, uri, moment):

@@ -6,7 +6,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +15,7 @@ import yaml
 from safetensors.torch import load_file, save_file
 from small_frames import noise, small_frames
 from test_rows import DATASET, IDENTITIES, tiny_params, write_inputs
+from waiting import wait_until
 
 from auxreid.clip.checkpoints import load_ranked_encoder
 from auxreid.clip.embed import encode_frames
@@ -217,18 +217,9 @@ def is_running(pid: int) -> bool:
 
 
 def pids(folder: Path) -> list[int]:
-    deadline = time.monotonic() + 200
-    while not (folder / "results/some/key/record/record.json").is_file() or not (folder / "pid1").is_file():
-        assert time.monotonic() < deadline, "the processes did not start"
-        time.sleep(0.2)
+    started = (folder / "results/some/key/record/record.json", folder / "pid1")
+    wait_until(lambda: all(path.is_file() and path.read_text() for path in started))
     return [int((folder / f"pid{number}").read_text()) for number in range(2)]
-
-
-def wait_for_end(processes: list[int]) -> None:
-    deadline = time.monotonic() + 60
-    while any(map(is_running, processes)):
-        assert time.monotonic() < deadline, "a process goes on"
-        time.sleep(0.2)
 
 
 @pytest.mark.slow
@@ -240,7 +231,7 @@ def test_if_one_process_fails_all_end_and_the_record_says_so(tmp_path):
     assert "error: frames.arrow: broken" in done.stderr
     assert re.search(r"^error: failing\.py: of 2 processes, these failed.*: 1 \(code 1\)$", done.stderr, re.MULTILINE)
     assert json.loads((tmp_path / "results/some/key/record/record.json").read_text())["status"] == "failed"
-    wait_for_end(pids(tmp_path))
+    wait_until(lambda: not any(map(is_running, pids(tmp_path))))
 
 
 @pytest.mark.slow
@@ -254,7 +245,7 @@ def test_the_processes_end_with_their_launcher(tmp_path, number):
         started = pids(tmp_path)
         launcher.send_signal(number)
         _, told = launcher.communicate(timeout=100)
-    wait_for_end(started)
+    wait_until(lambda: not any(map(is_running, started)))
     if number == signal.SIGTERM:
         assert launcher.returncode == 128 + signal.SIGTERM
         assert "error: failing.py: its 2 processes were stopped by SIGTERM" in told

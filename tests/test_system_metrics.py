@@ -3,24 +3,17 @@ import random
 import subprocess
 import sys
 import threading
-import time
 
 import numpy as np
 import psutil
 import pytest
 import torch
+from waiting import wait_until
 
 from auxreid.tracking import system_metrics
 from auxreid.tracking.record import SYSTEM, read_history, read_system_metrics
 from auxreid.tracking.stage import stage_run
 from auxreid.tracking.system_metrics import Sampler, SystemMetrics, gpu_command, parse_gpus, resident_bytes
-
-
-def wait_until(condition, seconds=120):
-    limit = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < limit, "it did not come true in time"
-        time.sleep(0.02)
 
 
 def steps(folder, name):
