@@ -274,14 +274,14 @@ def test_a_training_ends_with_the_worker_that_is_killed(tmp_path, with_leash):
     folder = tmp_path / "clone"
     folder.mkdir()
     holder = subprocess.Popen([sys.executable, "-c", HOLDER, *on_leash(folder, TRAINING)], cwd=folder)
-    wait_until((folder / "pids").exists)
+    wait_until((folder / "pids").exists, seconds=60)
     pids = [int(pid) for pid in (folder / "pids").read_text().split()]
     assert not any(map(gone, pids))
     if with_leash:  # as Ray kills the children of a worker that exits
         os.kill(int(Path(f"/proc/{pids[0]}/stat").read_text().rpartition(")")[2].split()[1]), signal.SIGKILL)
     holder.kill()
     holder.wait()
-    wait_until(lambda: all(map(gone, pids)) and not folder.exists())
+    wait_until(lambda: all(map(gone, pids)) and not folder.exists(), seconds=60)
 
 
 def test_a_command_that_ends_by_itself_keeps_its_exit_code_and_the_folder(tmp_path):

@@ -43,7 +43,7 @@ def test_points_are_in_mlflow_while_the_stage_runs(repository):
     with finetune(repository, "running") as run:
         run.log({"loss": 1.0, "lr": float("inf")}, step=0)
         client, _ = runs_of(repository, "running")
-        wait_until(lambda: any(found.data.metrics for found in runs_of(repository, "running")[1]))
+        wait_until(lambda: any(found.data.metrics for found in runs_of(repository, "running")[1]), pause=0.1)
         (live_run,) = runs_of(repository, "running")[1]
         assert (live_run.info.run_name, live_run.info.status) == ("clip_reid-0", "RUNNING")
         assert live_run.data.tags["auxreid.state"] == "live"
@@ -104,10 +104,10 @@ def test_a_killed_stage_is_a_killed_run_and_leaves_no_process(repository):
     process = subprocess.Popen(command, env=source, stdout=subprocess.PIPE, text=True)
     process.stdout.readline()  # the banner
     writer = int(process.stdout.readline())
-    wait_until(lambda: any(found.data.metrics for found in runs_of(repository, "killed")[1]))
+    wait_until(lambda: any(found.data.metrics for found in runs_of(repository, "killed")[1]), pause=0.1)
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
-    wait_until(lambda: [found.info.status for found in runs_of(repository, "killed")[1]] == ["KILLED"])
+    wait_until(lambda: [found.info.status for found in runs_of(repository, "killed")[1]] == ["KILLED"], pause=0.1)
     wait_until(
         lambda: not Path(f"/proc/{writer}").exists() or "Z" in Path(f"/proc/{writer}/stat").read_text().split()[2]
     )
@@ -135,7 +135,7 @@ def test_a_store_that_breaks_in_the_middle(repository, tmp_path):
     database.write_bytes((repository / "mlruns" / "mlflow.db").read_bytes())
     with finetune(root, "breaking") as run:
         run.log({"loss": 1.0}, step=0)
-        wait_until(lambda: any(found.data.metrics for found in runs_of(root, "breaking")[1]))
+        wait_until(lambda: any(found.data.metrics for found in runs_of(root, "breaking")[1]), pause=0.1)
         database.write_bytes(b"not a database any more" * 1000)
         run.log({"loss": 0.5}, step=1)
         run._live._process.wait(300)

@@ -179,7 +179,7 @@ def test_a_server_stopped_after_during_and_before_a_stage_costs_it_nothing_and_p
     work = repository("gone")
     assert ended(start_stage(work, server.uri, "after")) == (0, [])
     during = start_stage(work, server.uri, "during")
-    wait_until(lambda: (work.root / "halfway").exists() and has_points(work, server.uri, "during"))
+    wait_until(lambda: (work.root / "halfway").exists() and has_points(work, server.uri, "during"), pause=0.2)
     server.stop()
     (work.root / "go").touch()
     assert ended(during) == (0, ["live logging stops"])

@@ -218,8 +218,12 @@ def is_running(pid: int) -> bool:
 
 def pids(folder: Path) -> list[int]:
     started = (folder / "results/some/key/record/record.json", folder / "pid1")
-    wait_until(lambda: all(path.is_file() and path.read_text() for path in started))
+    wait_until(lambda: all(path.is_file() and path.read_text() for path in started), seconds=200, pause=0.2)
     return [int((folder / f"pid{number}").read_text()) for number in range(2)]
+
+
+def wait_for_end(processes: list[int]) -> None:
+    wait_until(lambda: not any(map(is_running, processes)), seconds=60, pause=0.2)
 
 
 @pytest.mark.slow
@@ -231,7 +235,7 @@ def test_if_one_process_fails_all_end_and_the_record_says_so(tmp_path):
     assert "error: frames.arrow: broken" in done.stderr
     assert re.search(r"^error: failing\.py: of 2 processes, these failed.*: 1 \(code 1\)$", done.stderr, re.MULTILINE)
     assert json.loads((tmp_path / "results/some/key/record/record.json").read_text())["status"] == "failed"
-    wait_until(lambda: not any(map(is_running, pids(tmp_path))))
+    wait_for_end(pids(tmp_path))
 
 
 @pytest.mark.slow
@@ -245,7 +249,7 @@ def test_the_processes_end_with_their_launcher(tmp_path, number):
         started = pids(tmp_path)
         launcher.send_signal(number)
         _, told = launcher.communicate(timeout=100)
-    wait_until(lambda: not any(map(is_running, started)))
+    wait_for_end(started)
     if number == signal.SIGTERM:
         assert launcher.returncode == 128 + signal.SIGTERM
         assert "error: failing.py: its 2 processes were stopped by SIGTERM" in told

@@ -28,7 +28,7 @@ def no_gpu(monkeypatch):
 def test_samples_at_once_now_and_then_and_at_the_end(tmp_path, monkeypatch, no_gpu):
     monkeypatch.setattr(system_metrics, "PERIOD", 0.05)
     sampled = SystemMetrics(tmp_path).start()
-    wait_until(lambda: len(steps(tmp_path, "process_memory_megabytes")) >= 3)
+    wait_until(lambda: len(steps(tmp_path, "process_memory_megabytes")) >= 3, seconds=120)
     sampled.stop()
     found = steps(tmp_path, "process_memory_megabytes")
     assert found == list(range(len(found)))
@@ -64,7 +64,7 @@ def test_no_random_number_is_drawn(tmp_path, monkeypatch, no_gpu):
 
     before = states()
     sampled = SystemMetrics(tmp_path).start()
-    wait_until(lambda: len(steps(tmp_path, "process_memory_megabytes")) >= 3)
+    wait_until(lambda: len(steps(tmp_path, "process_memory_megabytes")) >= 3, seconds=120)
     sampled.stop()
     assert states() == before
 

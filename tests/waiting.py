@@ -4,9 +4,9 @@ import time
 from collections.abc import Callable
 
 
-def wait_until(condition: Callable[[], object], seconds: float = 300) -> None:
-    """Returns when the condition is true; fails the test if it does not come true in time."""
+def wait_until(condition: Callable[[], object], seconds: float = 300, pause: float = 0.02) -> None:
+    """Returns when the condition, asked for after each pause, is true; fails the test if it is not so in time."""
     limit = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < limit, f"{condition} did not come true in {seconds} s"
-        time.sleep(0.02)
+        time.sleep(pause)
