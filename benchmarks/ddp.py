@@ -21,8 +21,8 @@ import yaml
 from result import Asked, Row, finish, times
 from sizes import read_sizes
 
-from auxreid.config import load_config
-from auxreid.graph import write_graph
+from auxreid.plumbing.graph.table import write_graph
+from auxreid.plumbing.settings.load import load_config
 from auxreid.sample.people_set import render_people
 
 ROOT = Path(__file__).parents[1]

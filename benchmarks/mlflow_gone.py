@@ -22,12 +22,12 @@ from result import Asked, Row, finish
 from sizes import read_sizes
 from stage2 import IDENTITIES, IMAGES, synthetic_frames
 
-from auxreid.tracking import live
-from auxreid.tracking.lockfile import folder_md5
-from auxreid.tracking.mirror import publish
-from auxreid.tracking.record import read_history
-from auxreid.tracking.store import open_store
-from auxreid.tracking.view import KEY, curve_name
+from auxreid.plumbing.graph.lockfile import folder_md5
+from auxreid.plumbing.mirror.publish import publish
+from auxreid.plumbing.mirror.store import open_store
+from auxreid.plumbing.mirror.view import KEY, curve_name
+from auxreid.plumbing.stage import live
+from auxreid.plumbing.stage.record import read_history
 
 SCRIPT = Path(__file__).with_name("mlflow_gone_stage.py")
 SECONDS, REPEATS = 90, 3

@@ -13,11 +13,11 @@ import torch
 from auxreid.clip.build import build_towers
 from auxreid.clipreid.stage2 import finetune_encoder
 from auxreid.clipreid.stage2_losses import Supervision
-from auxreid.config import load_config
 from auxreid.data.frames import open_frames
-from auxreid.tracking import live
-from auxreid.tracking.curves import Curves
-from auxreid.tracking.stage import stage_run
+from auxreid.plumbing.settings.load import load_config
+from auxreid.plumbing.stage import live
+from auxreid.plumbing.stage.curves import Curves
+from auxreid.plumbing.stage.run import stage_run
 
 PARAMS = Path(__file__).parents[1] / "params.yaml"
 RECIPE, DATASET, STAGE = "sample_people", "mlflow_gone", "training"

@@ -28,8 +28,9 @@ from torchvision import transforms
 from auxreid.clip.build import build_towers
 from auxreid.clip.images import PADDING, Draw
 from auxreid.clipreid import stage2
-from auxreid.config import RecipeConfig, load_config
 from auxreid.data.frames import Frames, FramesMeta, open_frames, write_frames
+from auxreid.plumbing.settings.load import load_config
+from auxreid.plumbing.settings.recipes import RecipeConfig
 
 PARAMS = Path(__file__).parents[1] / "params.yaml"
 ENCODERS = {"small encoder": "sample_people", "lite0 encoder": "lite0"}  # their recipes

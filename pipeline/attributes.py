@@ -7,6 +7,7 @@ import json
 import os
 from collections.abc import Mapping
 
+import checkout  # noqa: F401
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
@@ -18,39 +19,34 @@ from auxreid.attributes.model import save_model
 from auxreid.attributes.predict import predict, write_predictions
 from auxreid.attributes.train import Fitted, fit
 from auxreid.data.frames import Frames, open_frames
-from auxreid.files import write_text
-from auxreid.graph import build_graph, load_study, local_inputs
-from auxreid.parallel.environment import rank
-from auxreid.parallel.launch import run_stage
-from auxreid.tracking.stage import Run, stage_run
-from auxreid.tracking.stage_checkpoint import stage_checkpoint
+from auxreid.plumbing.base.files import write_text
+from auxreid.plumbing.stage.checkpoint import stage_checkpoint
+from auxreid.plumbing.stage.instance import Stage
+from auxreid.plumbing.stage.launch import run_stage
+from auxreid.plumbing.stage.run import Run
+from auxreid.training.environment import rank
 
 HELD_OUT = ("query", "gallery", "test")
 WORKERS = int(os.environ.get("AUXREID_WORKERS", "0"))  # of the machine, not of the result
 
 
-def main(dataset: str) -> None:
-    config = load_study()
-    body, settings = config.datasets[dataset], config.recipe(dataset).attributes
-    source = f"results/ingest/{dataset}/frames.arrow"
+def main(stage: Stage) -> None:
+    settings, frames = stage.settings.attributes, open_frames(stage.reads["frames"])
     if rank() > 0:  # process 0 alone keeps the record and writes
-        fit(open_frames(source), settings, lambda *_: None, WORKERS)
+        fit(frames, settings, lambda *_: None, WORKERS)
         return
-    params = {"recipes": {body.recipe: {"attributes": settings.model_dump(mode="json")}}}
-    with stage_run("attributes", dataset, dataset=dataset, params=params, seed=settings.seed) as run:
-        frames = open_frames(source)
-        inputs = [source, *local_inputs(build_graph(config)["attributes"][dataset])]
-        with stage_checkpoint(run, __file__, inputs) as checkpoint:
+    with stage.run(seed=settings.seed) as run:
+        with stage_checkpoint(run, stage) as checkpoint:
             fitted = fit(frames, settings, run.log, WORKERS, checkpoint)
         save_model(run.out / "model.safetensors", fitted.model, settings.backbone, settings)
         run.artifact("model.safetensors")
         probabilities = predict(
-            fitted.model, frames, settings, workers=WORKERS, description=f"attributes of all frames of {dataset}"
+            fitted.model, frames, settings, workers=WORKERS, description=f"attributes of all frames of {stage.dataset}"
         )
         write_predictions(run.out / "predictions.parquet", frames.frame_id, probabilities)
         scores = score_held_out(frames, probabilities, fitted.model.vocabulary)
         write_scores(run, scores, fitted)
-    show(dataset, scores)
+    show(stage.dataset, scores)
 
 
 def score_held_out(frames: Frames, probabilities: Mapping, vocabulary: Mapping) -> dict[str, AttributeScore]:

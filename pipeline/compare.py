@@ -5,14 +5,13 @@ usage: python pipeline/compare.py DATASET
 
 from pathlib import Path
 
+import checkout  # noqa: F401
 import numpy as np
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from auxreid.applicability import not_applicable, remarks
-from auxreid.config import BASELINES, REFERENCE_ROW
 from auxreid.data.frames import open_frames
 from auxreid.evaluation.cmc_figure import CURVE_RANKS, cmc_figure
 from auxreid.evaluation.comparison import Comparison, Row, read_comparison
@@ -21,46 +20,41 @@ from auxreid.evaluation.comparison_tables import DisplayTable, csv_table, displa
 from auxreid.evaluation.gained_lost import draw_changes, read_changes
 from auxreid.evaluation.ranked_lists import save_jpeg
 from auxreid.evaluation.ranking import cmc_curve
-from auxreid.files import write_text
-from auxreid.graph import load_study
-from auxreid.stage_script import run_script
-from auxreid.tracking.stage import Run, stage_run
+from auxreid.plumbing.base.files import write_text
+from auxreid.plumbing.stage.instance import Stage
+from auxreid.plumbing.stage.run import Run
+from auxreid.plumbing.stage.script import run_script
 
 RESULTS = Path("results")
 UNBOUNDED = 10_000  # characters; rich measures a table within some width
 SUMMARY = ("mAP", "CMC_1")
 
 
-def main(dataset: str) -> None:
-    config = load_study()
-    forms = dict.fromkeys(BASELINES, "") | {name: config.ablations[name].form for name in config.rows}
-    seeds = {name: config.seeds(name) for name in forms}
-    excluded = not_applicable(config, dataset)  # row -> why the data set cannot have it
-    told = remarks(config, dataset)  # row -> what the reader has to know about how it was run
-    params = {"seeds": {name: list(some) for name, some in seeds.items()}, "compare": config.compare.model_dump()}
-    with stage_run("compare", dataset, dataset=dataset, params={"rows": list(forms)} | params) as run:
-        layout = config.datasets[dataset].layout
+def main(stage: Stage) -> None:
+    rows = stage.entry["rows"]
+    forms = {name: row["form"] for name, row in rows.items()}
+    seeds = {name: row["seeds"] for name, row in rows.items()}
+    with stage.run(rows=list(rows), seeds=seeds) as run:
         comparison = read_comparison(
             RESULTS,
-            dataset,
-            layout,
+            stage.dataset,
+            stage.entry["layout"],
             forms,
             seeds,
-            REFERENCE_ROW,
-            settings=config.compare,
-            not_applicable=excluded,
-            remarks=told,
+            stage.entry["reference"],
+            settings=stage.settings.compare,
+            not_applicable=stage.entry["not_applicable"],
         )
         write_text(run.out / "table.csv", csv_table(comparison))
         write_text(run.out / "table.md", markdown_tables(comparison))
-        draw(run, comparison)
+        draw(run, comparison, stage.reads["frames"])
         run.summary(summary(comparison))
         run.artifact("table.csv")
         run.artifact("table.md")
     show(comparison)
 
 
-def draw(run: Run, comparison: Comparison) -> None:
+def draw(run: Run, comparison: Comparison, packed: Path) -> None:
     """Bars, CMC curves, differences with intervals, and per row the queries that gained and lost most."""
     dataset, reference = comparison.dataset, comparison.reference
     bar_figure(comparison).savefig(run.figure("rows.png"))
@@ -68,7 +62,7 @@ def draw(run: Run, comparison: Comparison) -> None:
     if not comparison.differences:
         return
     difference_figure(comparison).savefig(run.figure("differences.png"))
-    frames = open_frames(RESULTS / "ingest" / dataset / "frames.arrow")
+    frames = open_frames(packed)
     for row in comparison.rows:
         if row.name not in comparison.differences:
             continue

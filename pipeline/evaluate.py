@@ -1,17 +1,17 @@
 """DVC stage `evaluate`: rank the gallery of a data set for every query, with one encoder.
 
-usage: python pipeline/evaluate.py DATASET ABLATION SEED
+usage: python pipeline/evaluate.py DATASET-ROW-SEED
 """
 
 import json
 from collections.abc import Sequence
 from pathlib import Path
 
+import checkout  # noqa: F401
 import numpy as np
 
 from auxreid.clip.checkpoints import load_ranked_encoder
 from auxreid.clipreid.fused_embedding import embed_for_ranking
-from auxreid.config import RerankingConfig
 from auxreid.data.frames import Frames
 from auxreid.evaluation.cmc_figure import CURVE_RANKS, cmc_figure
 from auxreid.evaluation.protocols import Entities, open_evaluated, query_and_gallery
@@ -34,28 +34,22 @@ from auxreid.evaluation.ranking import (
 )
 from auxreid.evaluation.reranking import rerank_blocks
 from auxreid.evaluation.scores import Places, Scores, query_table, write_scores
-from auxreid.files import write_text
-from auxreid.graph import build_graph, load_study, split_of
-from auxreid.stage_script import run_script
-from auxreid.tracking.stage import stage_run
+from auxreid.plumbing.base.files import write_text
+from auxreid.plumbing.settings.recipes import RerankingConfig
+from auxreid.plumbing.stage.instance import Stage
+from auxreid.plumbing.stage.script import run_script
 
 RESULTS = Path("results")
 
 
-def main(dataset: str, ablation: str, seed: str) -> None:
-    config = load_study()
-    body, settings = config.datasets[dataset], config.recipe(dataset).evaluate
-    split, key = split_of(config, dataset, int(seed)), f"{dataset}-{ablation}-{seed}"
-    files = build_graph(config)["evaluate"][key]
-    params = {
-        "datasets": {dataset: {"protocol": body.protocol}},
-        "recipes": {body.recipe: {"evaluate": settings.model_dump(mode="json")}},
-        "encoder": files["encoder"],
-    }
-    with stage_run("evaluate", key, dataset=dataset, params=params, ablation=ablation, seed=int(seed)) as run:
-        frames = open_evaluated(RESULTS / "ingest" / dataset / "frames.arrow", split)
-        embedding = embed_for_ranking(*load_ranked_encoder(files["encoder"]), frames, files["pose"])
-        query, gallery = query_and_gallery(frames, embedding, body.protocol)
+def main(stage: Stage) -> None:
+    settings, protocol = stage.settings.evaluate, stage.settings.protocol
+    row, seed, split = (stage.entry[name] for name in ("row", "seed", "split"))
+    with stage.run(encoder=str(stage.reads["encoder"])) as run:
+        frames = open_evaluated(stage.reads["frames"], split)
+        encoder, fused = load_ranked_encoder(stage.reads["encoder"])
+        embedding = embed_for_ranking(encoder, fused, frames, stage.reads["pose"])
+        query, gallery = query_and_gallery(frames, embedding, protocol)
         distances = squared_distances(query.embedding, gallery.embedding)
         ranked = rank_queries(distances, query.identity, gallery.identity, query.group, gallery.group)
         places = first_places(distances, query, gallery)
@@ -63,15 +57,16 @@ def main(dataset: str, ablation: str, seed: str) -> None:
         metrics, reranked = rounded(ranked), reranked_metrics(query, gallery, settings.reranking)
 
         searched = int((gallery.identity != JUNK).sum())
-        scores = Scores(dataset, ablation, int(seed), body.protocol, split, len(query), searched, metrics, reranked)
+        counts = len(query), searched
+        scores = Scores(stage.dataset, row, seed, protocol, split, *counts, metrics, reranked, encoder.remark)
         write_scores(RESULTS, scores, per_query(frames, query, ranked, places))
         everything = metrics | {f"reranked_{name}": value for name, value in (reranked or {}).items()}
         write_text(run.out / "metrics.json", json.dumps(everything, indent=2) + "\n")
         run.summary(everything)
         ranks = min(CURVE_RANKS, searched)
-        cmc_figure({ablation: cmc_curve(ranked, ranks)}, f"{dataset}, {ablation}").savefig(run.figure("cmc.png"))
+        cmc_figure({row: cmc_curve(ranked, ranks)}, f"{stage.dataset}, {row}").savefig(run.figure("cmc.png"))
         captions = frame_captions(frames)
-        for kind, chosen in chosen_queries(ranked, settings.pictures, int(seed)).items():
+        for kind, chosen in chosen_queries(ranked, settings.pictures, seed).items():
             lists = [ranked_list(position, query, places, ranked, captions) for position in chosen]
             if lists:
                 save_jpeg(draw_lists(lists, frames.image), run.figure(f"ranked_lists/{kind}.jpg"))

@@ -1,8 +1,11 @@
 """DVC stage `finetune`: CLIP-ReID stage 2 of one ablation.
 
-usage: python pipeline/finetune.py DATASET ABLATION SEED
+usage: python pipeline/finetune.py DATASET-ROW-SEED
 """
 
+from pathlib import Path
+
+import checkout  # noqa: F401
 import numpy as np
 from safetensors.torch import load_file
 from torch import Tensor, nn
@@ -13,74 +16,61 @@ from auxreid.clip.vit_variants import adapt_vit, training_cameras
 from auxreid.clipreid.pose_fusion import PoseFusion
 from auxreid.clipreid.pose_inputs import open_pose
 from auxreid.clipreid.projector_figure import projector_figure
+from auxreid.clipreid.row_settings import remark, row_settings
 from auxreid.clipreid.stage2 import PoseBranch, Report, finetune_encoder
 from auxreid.clipreid.supervision import build_supervision
 from auxreid.clipreid.training_set import training_set
-from auxreid.config import Config
 from auxreid.data.frames import open_frames
-from auxreid.errors import DataError
-from auxreid.graph import build_graph, load_study, split_of
-from auxreid.parallel.environment import rank
-from auxreid.parallel.launch import run_stage
-from auxreid.seeding import seed_everything
-from auxreid.tracking.curves import Curves
-from auxreid.tracking.stage import Run, stage_run
-from auxreid.tracking.stage_checkpoint import stage_checkpoint
-from auxreid.training_state import Checkpoint
+from auxreid.plumbing.base.errors import DataError
+from auxreid.plumbing.settings.recipes import FinetuneConfig
+from auxreid.plumbing.stage.checkpoint import stage_checkpoint
+from auxreid.plumbing.stage.curves import Curves
+from auxreid.plumbing.stage.instance import Stage
+from auxreid.plumbing.stage.launch import run_stage
+from auxreid.plumbing.stage.run import Run
+from auxreid.training.environment import rank
+from auxreid.training.seeding import seed_everything
+from auxreid.training.state import Checkpoint
 
 
-def main(dataset: str, ablation: str, seed: str) -> None:
-    config = load_study()
+def main(stage: Stage) -> None:
+    row, recipe = stage.settings.ablation, stage.settings.finetune
+    settings = row_settings(recipe, row)
     if rank() > 0:  # process 0 alone keeps the record and writes
-        train(config, dataset, ablation, seed, lambda *_: None)
+        train(stage, settings, lambda *_: None)
         return
-    row, settings, key = config.ablations[ablation], config.finetune(dataset, ablation), f"{dataset}-{ablation}-{seed}"
-    params = {
-        "recipes": {config.datasets[dataset].recipe: {"finetune": settings.model_dump(mode="json")}},
-        "ablations": {ablation: row.model_dump(mode="json")},
-    }
-    if row.prompts is not None:
-        params["prompts_key"] = f"{dataset}-{row.prompts}-{seed}"
-    with stage_run("finetune", key, dataset=dataset, params=params, ablation=ablation, seed=int(seed)) as run:
+    names = {} if row.prompts is None else {"prompts_key": stage.reads["prompts"].parent.name}
+    with stage.run(replaced={"finetune": settings}, **names) as run:
         curves = Curves(run)
-        source, files = f"results/ingest/{dataset}/frames.arrow", build_graph(config)["finetune"][key]
-        read = {"start": True, "prompts": row.prompts is not None, "pose": row.pose is not None}
-        inputs = [source, *(files[name] for name, is_read in read.items() if is_read)]
-        with stage_checkpoint(run, __file__, inputs, curves) as checkpoint:
-            encoder, pose, header = train(config, dataset, ablation, seed, curves, checkpoint)
+        with stage_checkpoint(run, stage, curves) as checkpoint:
+            encoder, pose, header = train(stage, settings, curves, checkpoint)
         curves.write(run.out / "history.csv")
         run.summary(curves.last)
         if pose is not None:
             report_fusion(pose.fusion, run)
+        encoder.remark = remark(recipe, row)
         fusion = None if pose is None else (pose.fusion, header)
         save_tower(encoder, run.out / "encoder.safetensors", encoder.encoder_config, encoder.input_config, fusion)
         run.artifact("encoder.safetensors")
 
 
 def train(
-    config: Config,
-    dataset: str,
-    ablation: str,
-    seed: str,
-    report: Report,
-    checkpoint: Checkpoint | None = None,
+    stage: Stage, settings: FinetuneConfig, report: Report, checkpoint: Checkpoint | None = None
 ) -> tuple[nn.Module, PoseBranch | None, FusionHeader | None]:
     """The row's encoder, and the pose branch trained with it, from the outputs of the stages before."""
-    row, files = config.ablations[ablation], build_graph(config)["finetune"][f"{dataset}-{ablation}-{seed}"]
-    source, split = f"results/ingest/{dataset}/frames.arrow", split_of(config, dataset, int(seed))
-    frames, classes, names = training_set(source, split)
-    texts = None if row.prompts is None else read_texts(files["prompts"], names)
-    encoder = adapt_encoder(load_image_encoder(files["start"]), row.vit, frames, int(seed))
+    row, reads, seed, split = stage.settings.ablation, stage.reads, stage.entry["seed"], stage.entry["split"]
+    frames, classes, names = training_set(reads["frames"], split)
+    texts = None if row.prompts is None else read_texts(reads["prompts"], names)
+    encoder = adapt_encoder(load_image_encoder(reads["start"]), row.vit, frames, seed)
     if getattr(encoder, "cameras", ()):  # a camera that the encoder will not know: fail before training
-        camera_places(encoder, open_frames(source, split).where(("query", "gallery")))
+        camera_places(encoder, open_frames(reads["frames"], split).where(("query", "gallery")))
     supervision = build_supervision(frames, classes, texts, row)
-    pose, header = open_branch(row.pose, files["pose"], frames, encoder.dims[2], int(seed))
-    settings = config.finetune(dataset, ablation)
-    finetune_encoder(encoder, frames, classes, supervision, settings, int(seed), report, pose, checkpoint)
+    pose, header = open_branch(row.pose, reads["pose"], frames, encoder.dims[2], seed)
+    finetune_encoder(encoder, frames, classes, supervision, settings, seed, report, pose, checkpoint)
     return encoder, pose, header
 
 
-def read_texts(path: str, names: np.ndarray) -> Tensor:
+def read_texts(path: Path, names: np.ndarray) -> Tensor:
     """Text features [k, e] of stage 1, checked to belong to the identities `names` [k]."""
     prompts = load_file(path)
     if not np.array_equal(prompts["identities"].numpy(), names):
@@ -97,7 +87,7 @@ def adapt_encoder(encoder: nn.Module, vit, frames, seed: int) -> nn.Module:
     return adapt_vit(encoder, vit, (encoder.input_config.height, encoder.input_config.width), cameras)
 
 
-def open_branch(pose, path: str, frames, width: int, seed: int) -> tuple[PoseBranch | None, FusionHeader | None]:
+def open_branch(pose, path: Path, frames, width: int, seed: int) -> tuple[PoseBranch | None, FusionHeader | None]:
     """The pose branch of a row and what its checkpoint says of it; none where the row has no pose."""
     if pose is None:
         return None, None

@@ -1,17 +1,20 @@
-"""ingest@D: read a data set's folder, check it, and pack it into one file that every later stage reads."""
+"""DVC stage `ingest`: read a data set's folder, check it, and pack it into one file that every later stage reads.
+
+usage: python pipeline/ingest.py DATASET
+"""
+
+import checkout  # noqa: F401
 
 from auxreid.data.contact_sheet import write_contact_sheet
 from auxreid.data.frames import open_frames
 from auxreid.data.ingest import ingest, summary_lines
-from auxreid.graph import load_study
-from auxreid.stage_script import run_script
-from auxreid.tracking.stage import stage_run
+from auxreid.plumbing.stage.instance import Stage
+from auxreid.plumbing.stage.script import run_script
 
 
-def main(dataset: str) -> None:
-    config = load_study().datasets[dataset]
-    with stage_run("ingest", dataset, dataset=dataset, params=config.model_dump(mode="json")) as run:
-        report = ingest(config, run.out)
+def main(stage: Stage) -> None:
+    with stage.run() as run:
+        report = ingest(stage.settings.dataset, run.out)
         print("\n".join(summary_lines(report)))
         write_contact_sheet(open_frames(run.out / "frames.arrow"), run.figure("contact_sheet.jpg"))
         run.artifact(run.out / "report.json")

@@ -6,29 +6,29 @@ usage: python pipeline/keypoints.py DATASET
 from collections.abc import Iterator
 from pathlib import Path
 
+import checkout  # noqa: F401
 import numpy as np
 
 from auxreid.data.frames import Frames, open_frames
-from auxreid.graph import load_study
+from auxreid.plumbing.base.progress import track
+from auxreid.plumbing.stage.instance import Stage
+from auxreid.plumbing.stage.run import Run
+from auxreid.plumbing.stage.script import run_script
 from auxreid.pose.architecture import PoseSpec
 from auxreid.pose.checkpoint import load_checkpoint
 from auxreid.pose.overlay import write_overlay
 from auxreid.pose.predict import BATCH_SIZE, Poses, predict
 from auxreid.pose.table import read_keypoints, write_keypoints
-from auxreid.progress import track
-from auxreid.stage_script import run_script
-from auxreid.tracking.stage import Run, stage_run
 
 PICTURES = 24
 
 
-def main(dataset: str) -> None:
-    load_study()
-    with stage_run("keypoints", dataset, dataset=dataset, params={}) as run:
-        frames = open_frames(f"results/ingest/{dataset}/frames.arrow")
-        net, spec = load_checkpoint(Path(f"results/pose/{dataset}/hrnet.safetensors"))
+def main(stage: Stage) -> None:
+    with stage.run() as run:
+        frames = open_frames(stage.reads["frames"])
+        net, spec = load_checkpoint(stage.reads["hrnet"])
         table = run.out / "keypoints.parquet"
-        poses = predict(net, spec, images(frames, dataset))
+        poses = predict(net, spec, images(frames, stage.dataset))
         write_keypoints(table, spec.joints, with_ids(frames, poses))
         confidence = draw(table, frames, spec, run)
         run.summary({"images": len(frames), "mean_confidence": confidence})

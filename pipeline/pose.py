@@ -5,38 +5,36 @@ usage: python pipeline/pose.py DATASET
 
 import json
 
+import checkout  # noqa: F401
 import numpy as np
 from torch import nn
 
-from auxreid.config import PoseConfig
 from auxreid.data.frames import Frames, open_frames
-from auxreid.errors import DataError
-from auxreid.files import write_text
-from auxreid.graph import load_study
+from auxreid.plumbing.base.errors import DataError
+from auxreid.plumbing.base.files import write_text
+from auxreid.plumbing.settings.recipes import PoseConfig
+from auxreid.plumbing.stage.checkpoint import StageCheckpoint, stage_checkpoint
+from auxreid.plumbing.stage.instance import Stage
+from auxreid.plumbing.stage.run import Run
+from auxreid.plumbing.stage.script import run_script
 from auxreid.pose.architecture import PoseSpec
 from auxreid.pose.checkpoint import Body, import_checkpoint, pairs, save_checkpoint
 from auxreid.pose.fit import FITTED_PADDING, Epoch, choose_frames, fit
 from auxreid.pose.overlay import write_overlay
 from auxreid.pose.pck import pck
 from auxreid.pose.predict import predict_all
-from auxreid.seeding import seed_everything
-from auxreid.stage_script import run_script
-from auxreid.tracking.stage import Run, stage_run
-from auxreid.tracking.stage_checkpoint import StageCheckpoint, stage_checkpoint
+from auxreid.training.seeding import seed_everything
 
 PICTURES = 24
 
 
-def main(dataset: str) -> None:
-    config = load_study()
-    body, settings = config.datasets[dataset], config.recipe(dataset).pose
-    params = {"recipes": {body.recipe: {"pose": settings.model_dump(mode="json")}}}
-    with stage_run("pose", dataset, dataset=dataset, params=params, seed=settings.seed) as run:
-        source = f"results/ingest/{dataset}/frames.arrow"
-        frames = open_frames(source)
+def main(stage: Stage) -> None:
+    settings = stage.settings.pose
+    with stage.run(seed=settings.seed) as run:
+        frames = open_frames(stage.reads["frames"])
         seed_everything(settings.seed)
         if settings.checkpoint == "fit":
-            with stage_checkpoint(run, __file__, [source]) as checkpoint:
+            with stage_checkpoint(run, stage) as checkpoint:
                 net, spec, metrics = fit_network(frames, settings, run, checkpoint)
         else:
             net, spec = import_checkpoint(settings, Body(frames.meta.joints, frames.meta.skeleton))

@@ -9,9 +9,13 @@ from pathlib import Path
 
 import yaml
 
+from auxreid.sample.people_set import render_people
+
 ROOT = Path(__file__).parent.parent
-PARTS = ("dvc.yaml", "params.yaml", "pipeline", "src", ".dvc/config", ".dvc/.gitignore", ".dvcignore", ".gitignore")
-TO_MAKE = ("Makefile", "pyproject.toml", "requirements.lock")
+PARTS = ("dvc.yaml", "params.yaml", "pipeline", "src", "requirements.lock", "data.dvc")
+PARTS += (".dvc/config", ".dvc/.gitignore", ".dvcignore", ".gitignore")
+TO_MAKE = ("Makefile", "pyproject.toml")
+SAMPLE = "data/sample"
 IDENTITY = {f"GIT_{who}_{what}": "test@example.org" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
 
 
@@ -75,6 +79,11 @@ def git_clone(source: Path, root: Path) -> Clone:
     return Clone(root)
 
 
+def render_small_people(clone: Clone) -> None:
+    """The people of the sample, a few of them, where data.dvc says that the sample lies."""
+    render_people(clone.root / SAMPLE, workers=1, shared=16, only_a=2, only_b=4, frames=3)
+
+
 def executed(output: str) -> list[str]:
     """Stages that a `dvc repro` with this output ran, in order."""
     return re.findall(r"Running stage '([^']+)'", output)
@@ -89,7 +98,7 @@ def shrink(params: dict) -> None:
     people["pretrain"] |= {"epochs": 1, "batch_size": 16, "warmup_epochs": 0}
     people["prompts"] |= {"epochs": 2, "warmup_epochs": 1}
     people["finetune"] |= {"epochs": 2, "identities": 4, "instances": 2, "milestones": [2], "warmup_epochs": 1}
-    people["evaluate"] = {"pictures": 2}
+    people["evaluate"] |= {"pictures": 2}
     for recipe in (people, dogs):
         recipe["pose"] |= {"epochs": 1, "height": 64, "width": 64 if recipe is dogs else 32, "max_images": 32}
     dogs["attributes"] |= {"epochs": 1, "height": 64, "width": 64, "warmup_epochs": 0}
@@ -97,5 +106,5 @@ def shrink(params: dict) -> None:
 
 def people_only(params: dict, rows: list[str]) -> None:
     """The smallest study: these rows on the people, without dogs and without anything that needs a pose."""
-    params["study"] |= {"people": ["sample_people"], "dogs": [], "rows": rows}
+    params["study"] |= {"datasets": ["sample_people"], "rows": rows}
     params["datasets"]["sample_people"]["keypoints"] = None

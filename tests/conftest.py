@@ -22,7 +22,7 @@ def empty_database(tmp_path_factory):
     """MLflow's tables take seconds to make, so that each test gets a copy. Two processes make the file at once."""
     import mlflow.store.tracking.sqlalchemy_store  # noqa: F401 (once here, and not in every process that is started)
 
-    from auxreid.tracking.store import create_database
+    from auxreid.plumbing.mirror.store import create_database
 
     path = tmp_path_factory.mktemp("store") / "mlflow.db"
     processes = [forked(create_database, path) for _ in range(2)]

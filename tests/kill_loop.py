@@ -17,8 +17,8 @@ from pathlib import Path
 
 from tiny_study import DATASET, script
 
-from auxreid.checkpoint_folder import CheckpointFolder
 from auxreid.clipreid import stage2
+from auxreid.plumbing.stage.checkpoint_folder import CheckpointFolder
 
 JOURNAL = Path("journal")
 

@@ -6,9 +6,17 @@ from pathlib import Path
 import pytest
 import yaml
 
-from auxreid.applicability import applicable_rows, exclusions, not_applicable, remarks, why_no_pose, why_not
-from auxreid.config import Config, parse_config
-from auxreid.graph import build_graph
+from auxreid.plumbing.graph.applicability import (
+    applicable_rows,
+    exclusions,
+    not_applicable,
+    remarks,
+    why_no_pose,
+    why_not,
+)
+from auxreid.plumbing.graph.table import build_graph
+from auxreid.plumbing.settings.config import Config
+from auxreid.plumbing.settings.load import parse_config
 
 ROOT = Path(__file__).parent.parent
 ATTRIBUTE_ROWS = {

@@ -28,8 +28,8 @@ from auxreid.attributes.model import AttributeModel, build_backbone, load_model,
 from auxreid.attributes.predict import predict, write_predictions
 from auxreid.attributes.train import fit, parameter_groups, warmup_cosine
 from auxreid.data.frames import FramesMeta, open_frames, write_frames
-from auxreid.errors import ConfigError, DataError
-from auxreid.seeding import seed_everything
+from auxreid.plumbing.base.errors import ConfigError, DataError
+from auxreid.training.seeding import seed_everything
 
 BACKBONE = "test_resnet"  # timm's own tiny network for tests
 VOCABULARY = {"color": ["red", "blue"], "shape": ["disc", "bar", "ring"]}

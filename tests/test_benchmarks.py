@@ -15,7 +15,7 @@ from result import Asked, Row, faults, finish
 from small_frames import small_frames
 from tiny_encoder import TinyEncoder
 
-from auxreid.config import FinetuneConfig, InputConfig
+from auxreid.plumbing.settings.recipes import FinetuneConfig, InputConfig
 
 SETTINGS = FinetuneConfig(
     epochs=3,

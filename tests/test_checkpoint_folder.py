@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from auxreid.checkpoint_folder import CheckpointFolder
-from auxreid.errors import DataError
-from auxreid.fingerprint import fingerprint
-from auxreid.training_state import check_finite, continue_from, save_epoch
+from auxreid.plumbing.base.errors import DataError
+from auxreid.plumbing.stage.checkpoint_folder import CheckpointFolder
+from auxreid.plumbing.stage.fingerprint import fingerprint
+from auxreid.training.state import check_finite, continue_from, save_epoch
 
 
 @pytest.fixture

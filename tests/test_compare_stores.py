@@ -6,9 +6,9 @@ import pytest
 from compare_stores import differences
 from tracking_workspace import START, Workspace
 
-from auxreid.tracking.mirror import publish
-from auxreid.tracking.record import Point
-from auxreid.tracking.store import open_store
+from auxreid.plumbing.mirror.publish import publish
+from auxreid.plumbing.mirror.store import open_store
+from auxreid.plumbing.stage.record import Point
 
 
 @pytest.fixture

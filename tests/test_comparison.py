@@ -12,8 +12,6 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from auxreid.config import CompareConfig
-from auxreid.errors import DataError
 from auxreid.evaluation.cmc_figure import cmc_figure
 from auxreid.evaluation.comparison import read_comparison
 from auxreid.evaluation.comparison_figures import bar_figure, difference_figure
@@ -30,7 +28,9 @@ from auxreid.evaluation.scores import (
     write_scores,
 )
 from auxreid.evaluation.thesis import TABLE_2
-from auxreid.tracking.record import check_name
+from auxreid.plumbing.base.errors import DataError
+from auxreid.plumbing.settings.study import CompareConfig
+from auxreid.plumbing.stage.record import check_name
 
 ROOT = Path(__file__).parent.parent
 FORMS = {"untrained": "", "pretrained": "", "visual_only": "thesis", "clip_reid": "thesis", "keypoints": "corrected"}

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from auxreid.config import load_config, parse_config
-from auxreid.errors import ConfigError
+from auxreid.plumbing.base.errors import ConfigError
+from auxreid.plumbing.settings.load import load_config, parse_config
 
 ROOT = Path(__file__).parent.parent
 

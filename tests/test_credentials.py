@@ -12,8 +12,8 @@ from typer.testing import CliRunner
 from voluptuous import Marker, Schema
 
 from auxreid.cli import app
-from auxreid.credentials import SECRET_OPTIONS, check_dvc_config, secret_options, secret_texts
-from auxreid.errors import ConfigError
+from auxreid.plumbing.base.errors import ConfigError
+from auxreid.plumbing.team.credentials import SECRET_OPTIONS, check_dvc_config, secret_options, secret_texts
 
 ROOT = Path(__file__).parent.parent
 

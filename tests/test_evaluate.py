@@ -7,12 +7,12 @@ import cv2
 import numpy as np
 import pytest
 
-from auxreid.config import RerankingConfig
 from auxreid.data.frames import FramesMeta, write_frames
 from auxreid.evaluation.protocols import Entities, open_evaluated, query_and_gallery
 from auxreid.evaluation.ranked_lists import LIST_LENGTH, first_places
 from auxreid.evaluation.ranking import rank_queries, squared_distances, summarise
 from auxreid.evaluation.reranking import reranked_distances
+from auxreid.plumbing.settings.recipes import RerankingConfig
 
 
 @pytest.fixture(scope="module")

@@ -18,14 +18,14 @@ from small_study import SmallStudy
 from typer.testing import CliRunner
 from waiting import wait_until
 
-from auxreid.applicability import applicable_rows
 from auxreid.cli import SeveralValues
-from auxreid.config import load_config
-from auxreid.errors import ConfigError
-from auxreid.fanout import leash, repository, task
-from auxreid.fanout.ledger import DONE, FAILED, RUNNING, Ledger
-from auxreid.fanout.plan import Unit, group, select
-from auxreid.graph import build_graph
+from auxreid.plumbing.base.errors import ConfigError
+from auxreid.plumbing.fanout import leash, repository, task
+from auxreid.plumbing.fanout.ledger import DONE, FAILED, RUNNING, Ledger
+from auxreid.plumbing.fanout.plan import Unit, group, select
+from auxreid.plumbing.graph.applicability import applicable_rows
+from auxreid.plumbing.graph.table import build_graph
+from auxreid.plumbing.settings.load import load_config
 
 
 @pytest.fixture(scope="module")

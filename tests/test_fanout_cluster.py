@@ -19,8 +19,8 @@ from auxreid.sample.people_set import render_people
 pytestmark = pytest.mark.slow
 FAN_OUT = """
 import sys
-from auxreid.fanout.cluster import Resources
-from auxreid.fanout.coordinator import fan_out
+from auxreid.plumbing.fanout.cluster import Resources
+from auxreid.plumbing.fanout.coordinator import fan_out
 sys.exit(fan_out([], sys.argv[1], Resources(cpus=1, gpus=0)))
 """
 

@@ -13,13 +13,13 @@ import yaml
 from small_disk import small_disk
 from tiny_study import DATASET, script, tiny_params, write_inputs
 
-from auxreid.config import load_config
 from auxreid.data.frames import open_frames
-from auxreid.errors import DataError
-from auxreid.graph import write_graph
-from auxreid.stage_script import run_script
-from auxreid.tracking.record import read_history, read_record
-from auxreid.tracking.stage import stage_run
+from auxreid.plumbing.base.errors import DataError
+from auxreid.plumbing.graph.table import write_graph
+from auxreid.plumbing.settings.load import load_config
+from auxreid.plumbing.stage.record import read_history, read_record
+from auxreid.plumbing.stage.run import stage_run
+from auxreid.plumbing.stage.script import run_script
 
 ROW, EPOCHS = "visual_only_corrected", 5
 OUT = Path(f"results/finetune/{DATASET}-{ROW}-0")

@@ -12,10 +12,10 @@ from safetensors.torch import save_file
 from small_disk import small_disk
 from small_frames import small_frames
 
-from auxreid.checkpoint_folder import CheckpointFolder
-from auxreid.errors import FullDiskError
-from auxreid.files import finished_file, is_full_disk, write_text
-from auxreid.tracking.stage import stage_run
+from auxreid.plumbing.base.errors import FullDiskError
+from auxreid.plumbing.base.files import finished_file, is_full_disk, write_text
+from auxreid.plumbing.stage.checkpoint_folder import CheckpointFolder
+from auxreid.plumbing.stage.run import stage_run
 
 MEGABYTE = 2**20
 

@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader
 
 from auxreid.data import frames as module
 from auxreid.data.frames import FramesMeta, open_frames, resolve_split, write_frames
-from auxreid.errors import DataError
+from auxreid.plumbing.base.errors import DataError
 
 META = FramesMeta(
     dataset="small",

@@ -5,12 +5,12 @@ import numpy as np
 import pytest
 
 from auxreid.data.frames import FramesMeta, open_frames, write_frames
-from auxreid.errors import DataError
 from auxreid.evaluation.comparison import Row
 from auxreid.evaluation.gained_lost import Change, draw_changes, most_changed, read_changes
 from auxreid.evaluation.ranked_lists import BORDER, CELL, GAP, LINE, MARGIN, TRUE, WRONG
 from auxreid.evaluation.ranking import RankedQueries
 from auxreid.evaluation.scores import Places, Scores, query_table, read_queries, write_scores
+from auxreid.plumbing.base.errors import DataError
 
 PRECISION = {"clip_reid": [0.5, 0.2, np.nan, 0.9, 0.4, 0.3], "other": [0.6, 0.8, np.nan, 0.1, 0.4, 0.9]}
 

@@ -2,9 +2,9 @@ import subprocess
 
 import pytest
 
-from auxreid.tracking.git_state import git_state
-from auxreid.tracking.record import read_record
-from auxreid.tracking.stage import stage_run
+from auxreid.plumbing.stage.git_state import git_state
+from auxreid.plumbing.stage.record import read_record
+from auxreid.plumbing.stage.run import stage_run
 
 
 def git(folder, *arguments):

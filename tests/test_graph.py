@@ -8,10 +8,17 @@ import yaml
 from ruamel.yaml import YAML
 from ruamel.yaml.cyaml import CParser
 
-from auxreid.closure import check_source_deps, import_closure, source_deps
-from auxreid.config import load_config, parse_config
-from auxreid.errors import ConfigError
-from auxreid.graph import build_graph, check_graph, load_study, remove_stale_scores, split_of, write_graph
+from auxreid.plumbing.base.errors import ConfigError
+from auxreid.plumbing.graph.sources import check_source_deps, import_closure, source_deps
+from auxreid.plumbing.graph.table import (
+    build_graph,
+    check_graph,
+    load_study,
+    remove_stale_scores,
+    split_of,
+    write_graph,
+)
+from auxreid.plumbing.settings.load import load_config, parse_config
 
 ROOT = Path(__file__).parent.parent
 

@@ -10,7 +10,7 @@ from hypothesis.extra.numpy import arrays
 from auxreid.clipreid.identity_attributes import equal_groups, identity_attributes, share_of_equal
 from auxreid.clipreid.training_set import training_set
 from auxreid.data.frames import FramesMeta, write_frames
-from auxreid.errors import DataError
+from auxreid.plumbing.base.errors import DataError
 
 VOCABULARY = {"hat": ["no", "yes"], "age": ["young", "adult", "old"]}
 

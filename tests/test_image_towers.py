@@ -11,8 +11,14 @@ from torch.nn import functional as F
 from auxreid.clip.build import build_towers, read_weights
 from auxreid.clip.checkpoints import load_image_encoder, load_text_tower, save_tower
 from auxreid.clip.image_towers import ResNetTower, ViTTower, patch_grid, resize_positions
-from auxreid.config import InputConfig, OpenClipEncoder, ResNetEncoderConfig, TextConfig, TimmEncoderConfig
-from auxreid.errors import ConfigError, DataError
+from auxreid.plumbing.base.errors import ConfigError, DataError
+from auxreid.plumbing.settings.recipes import (
+    InputConfig,
+    OpenClipEncoder,
+    ResNetEncoderConfig,
+    TextConfig,
+    TimmEncoderConfig,
+)
 
 TEXT = TextConfig(width=32, heads=2, layers=1)
 SMALL = ResNetEncoderConfig(kind="resnet", width=8, layers=(1, 1, 1, 1), embed_dim=24, text=TEXT)

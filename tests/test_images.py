@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from small_frames import noise, small_frames
 
 from auxreid.clip.images import PADDING, PlainImages, TrainImages, View, draw_views, normalise
-from auxreid.config import InputConfig
+from auxreid.plumbing.settings.recipes import InputConfig
 
 ENDS = 2 * PADDING
 

@@ -27,7 +27,7 @@ from auxreid.data.checks import decoded_size
 from auxreid.data.contact_sheet import MAX_BYTES, write_contact_sheet
 from auxreid.data.frames import FramesMeta, open_frames, write_frames
 from auxreid.data.ingest import ingest, summary_lines
-from auxreid.errors import DataError
+from auxreid.plumbing.base.errors import DataError
 
 TRAIN_IMAGE = "bounding_box_train/0002_c1s1_000151_01.jpg"
 KEYPOINTS = SimpleNamespace(file="k.json", images="bounding_box_train")

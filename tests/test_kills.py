@@ -15,9 +15,9 @@ import yaml
 from tiny_study import DATASET, ROOT, tiny_params, write_inputs
 from waiting import wait_until
 
-from auxreid.config import load_config
-from auxreid.graph import write_graph
-from auxreid.tracking.record import read_history, read_record
+from auxreid.plumbing.graph.table import write_graph
+from auxreid.plumbing.settings.load import load_config
+from auxreid.plumbing.stage.record import read_history, read_record
 
 ROW, EPOCHS, KILLS = "keypoints_mean_norm_corrected", 40, 30
 SCRIPT = ("python", "pipeline/finetune.py", DATASET, ROW, "0")

@@ -24,7 +24,7 @@ from auxreid.data.layouts import dogs as dogs_layout
 from auxreid.data.layouts import market1501, prid2011
 from auxreid.data.splits import deal, half_splits, linked_groups, read_splits
 from auxreid.data.vocabulary import PERSON_ATTRIBUTES
-from auxreid.errors import DataError
+from auxreid.plumbing.base.errors import DataError
 
 
 def by_path(root, layout, **changes):

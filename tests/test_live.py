@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 from waiting import wait_until
 
-from auxreid.tracking import live, live_writer, stage, view
-from auxreid.tracking.record import Point, point_line, read_history, read_record
-from auxreid.tracking.store import create_database, open_store
+from auxreid.plumbing.mirror import live_writer, view
+from auxreid.plumbing.mirror.store import create_database, open_store
+from auxreid.plumbing.stage import live
+from auxreid.plumbing.stage import run as stage
+from auxreid.plumbing.stage.record import Point, point_line, read_history, read_record
 
 
 @pytest.fixture(scope="module")
@@ -91,8 +93,8 @@ def test_a_line_that_is_half_written_is_read_when_it_is_whole(tmp_path):
 def test_a_killed_stage_is_a_killed_run_and_leaves_no_process(repository):
     script = f"""
         import time
-        from auxreid.tracking import live
-        from auxreid.tracking.stage import stage_run
+        from auxreid.plumbing.stage import live
+        from auxreid.plumbing.stage.run import stage_run
         live.PATIENCE = 0.0
         with stage_run("finetune", "k", dataset="killed", params={{}}, root={str(repository / "results")!r}) as run:
             run.log({{"loss": 1.0}}, step=0)
@@ -188,6 +190,6 @@ def test_a_stage_without_curves_starts_nothing(repository):
 
 
 def test_the_training_process_does_not_import_mlflow():
-    script = "import sys, auxreid.tracking.stage; print('mlflow' in sys.modules)"
+    script = "import sys, auxreid.plumbing.stage.run; print('mlflow' in sys.modules)"
     source = {**os.environ, "PYTHONPATH": str(Path(stage.__file__).parents[2])}
     assert subprocess.check_output([sys.executable, "-c", script], env=source, text=True).strip() == "False"

@@ -17,13 +17,14 @@ from sqlalchemy import event
 from sqlalchemy.orm import Session
 from tracking_workspace import START, all_runs, artifact_folder, artifacts, dump, forked, history, only
 
-from auxreid.config import RegistryConfig
-from auxreid.errors import DataError
-from auxreid.tracking import mirror, view
-from auxreid.tracking.mirror import format_report, publish
-from auxreid.tracking.record import Point, read_record
-from auxreid.tracking.store import Store, open_store, tracking_uri
-from auxreid.tracking.ui import current_links
+from auxreid.plumbing.base.errors import DataError
+from auxreid.plumbing.mirror import publish as mirror
+from auxreid.plumbing.mirror import view
+from auxreid.plumbing.mirror.publish import format_report, publish
+from auxreid.plumbing.mirror.store import Store, open_store, tracking_uri
+from auxreid.plumbing.mirror.ui import current_links
+from auxreid.plumbing.settings.study import RegistryConfig
+from auxreid.plumbing.stage.record import Point, read_record
 
 STATE_TAG = "auxreid.state"
 TAGS = 5  # their place in what dump says of a run
@@ -476,7 +477,7 @@ def test_a_real_dvc_lock_is_understood(work, monkeypatch):
     monkeypatch.chdir(work.root)
     monkeypatch.setenv("AUXREID_LIVE", "off")
     script = """
-        from auxreid.tracking.stage import stage_run
+        from auxreid.plumbing.stage.run import stage_run
         with stage_run("pose", "sample", dataset="sample", params={"lr": 0.1}) as run:
             run.log({"loss": 0.5}, step=0)
             run.summary({"PCK": 0.9})

@@ -15,13 +15,13 @@ from mlflow_server import Server
 from tracking_workspace import Workspace, all_runs, dump, forked, history, only
 from waiting import wait_until
 
-from auxreid.config import RegistryConfig
-from auxreid.tracking import mirror
-from auxreid.tracking.mirror import publish
-from auxreid.tracking.overview import overview
-from auxreid.tracking.record import read_history, read_record
-from auxreid.tracking.store import Store, open_store
-from auxreid.tracking.view import CURRENT
+from auxreid.plumbing.mirror import publish as mirror
+from auxreid.plumbing.mirror.overview import overview
+from auxreid.plumbing.mirror.publish import publish
+from auxreid.plumbing.mirror.store import Store, open_store
+from auxreid.plumbing.mirror.view import CURRENT
+from auxreid.plumbing.settings.study import RegistryConfig
+from auxreid.plumbing.stage.record import read_history, read_record
 
 pytestmark = pytest.mark.slow
 
@@ -134,8 +134,8 @@ MOMENTS = ("after", "during", "before")  # at which the server is stopped
 STAGE = """
     import sys, time
     from pathlib import Path
-    from auxreid.tracking import live
-    from auxreid.tracking.stage import stage_run
+    from auxreid.plumbing.stage import live
+    from auxreid.plumbing.stage.run import stage_run
 
     live.PATIENCE, live.GRACE_BOUNDS = 0.0, (300.0, 300.0)  # a busy machine may take its time here
     root, moment = Path(sys.argv[1]), sys.argv[2]

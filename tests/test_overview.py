@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 from tracking_workspace import START, all_runs, only
 
-from auxreid.errors import DataError
-from auxreid.tracking import overview as module
-from auxreid.tracking import view
-from auxreid.tracking.mirror import publish
-from auxreid.tracking.overview import overview
-from auxreid.tracking.record import read_record
-from auxreid.tracking.store import open_store
+from auxreid.plumbing.base.errors import DataError
+from auxreid.plumbing.mirror import overview as module
+from auxreid.plumbing.mirror import view
+from auxreid.plumbing.mirror.overview import overview
+from auxreid.plumbing.mirror.publish import publish
+from auxreid.plumbing.mirror.store import open_store
+from auxreid.plumbing.stage.record import read_record
 
 ROW = ("finetune@sample-clip_reid-0", "evaluate@sample-clip_reid-0", "prompts@sample-learned-0")
 

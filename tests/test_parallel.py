@@ -25,15 +25,16 @@ from auxreid.clipreid.pose_fusion import PoseFusion
 from auxreid.clipreid.pose_inputs import DriftingHRNet
 from auxreid.clipreid.stage2 import PoseBranch, finetune_encoder
 from auxreid.clipreid.stage2_losses import Supervision
-from auxreid.config import FinetuneConfig, InputConfig, PoseFusionConfig, ResNetEncoderConfig, TextConfig
 from auxreid.data.frames import FramesMeta, open_frames, write_frames
-from auxreid.errors import ConfigError
-from auxreid.parallel.batch_norm import WholeBatchNorm, share_batch_norms
-from auxreid.parallel.environment import rank
-from auxreid.parallel.fabric import open_fabric
-from auxreid.parallel.share import Share
+from auxreid.plumbing.base.errors import ConfigError
+from auxreid.plumbing.settings.recipes import FinetuneConfig, InputConfig, ResNetEncoderConfig, TextConfig
+from auxreid.plumbing.settings.rows import PoseFusionConfig
 from auxreid.pose.architecture import PoseSpec, build
 from auxreid.pose.checkpoint import save_checkpoint
+from auxreid.training.batch_norm import WholeBatchNorm, share_batch_norms
+from auxreid.training.environment import rank
+from auxreid.training.fabric import open_fabric
+from auxreid.training.share import Share
 
 HEIGHT, WIDTH, JOINTS = 64, 32, 3
 IDENTITIES, IMAGES = 4, 5

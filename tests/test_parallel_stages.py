@@ -19,11 +19,11 @@ from waiting import wait_until
 
 from auxreid.clip.checkpoints import load_ranked_encoder
 from auxreid.clip.embed import encode_frames
-from auxreid.config import load_config
 from auxreid.data.frames import FramesMeta, open_frames, write_frames
-from auxreid.errors import ConfigError
-from auxreid.graph import write_graph
-from auxreid.parallel.environment import asked_processes, rank, world_size
+from auxreid.plumbing.base.errors import ConfigError
+from auxreid.plumbing.graph.table import write_graph
+from auxreid.plumbing.settings.load import load_config
+from auxreid.training.environment import asked_processes, rank, world_size
 
 ROOT = Path(__file__).parent.parent
 ROW = "keypoints_mean_norm_corrected"
@@ -187,10 +187,10 @@ def test_attributes_in_two_processes(study):
 FAILING = """
 import os, sys, time
 from pathlib import Path
-from auxreid.errors import DataError
-from auxreid.parallel.environment import rank
-from auxreid.parallel.launch import run_stage
-from auxreid.tracking.stage import stage_run
+from auxreid.plumbing.base.errors import DataError
+from auxreid.training.environment import rank
+from auxreid.plumbing.stage.launch import run_stage
+from auxreid.plumbing.stage.run import stage_run
 
 def main(kind):
     Path(f"pid{rank()}").write_text(str(os.getpid()))

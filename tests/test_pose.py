@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from auxreid.data.frames import FramesMeta, open_frames, write_frames
-from auxreid.errors import ConfigError, DataError
+from auxreid.plumbing.base.errors import ConfigError, DataError
 from auxreid.pose.architecture import PoseSpec, build, model_config
 from auxreid.pose.checkpoint import (
     PUBLISHED,

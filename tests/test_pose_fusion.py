@@ -18,8 +18,10 @@ from auxreid.clipreid.pose_fusion import PoseFusion
 from auxreid.clipreid.projector_figure import projector_figure
 from auxreid.clipreid.stage2 import PoseBranch, finetune_encoder
 from auxreid.clipreid.stage2_losses import Stage2Losses, Supervision
-from auxreid.config import FinetuneConfig, PoseFusionConfig, load_config
 from auxreid.data.frames import Frames
+from auxreid.plumbing.settings.load import load_config
+from auxreid.plumbing.settings.recipes import FinetuneConfig
+from auxreid.plumbing.settings.rows import PoseFusionConfig
 
 CONFIG = load_config(Path(__file__).parent.parent / "params.yaml")
 ROWS = {name: row.pose for name, row in CONFIG.ablations.items() if row.pose is not None}

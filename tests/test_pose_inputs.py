@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from small_frames import small_frames
 
 from auxreid.clipreid.pose_inputs import DriftingHRNet, HeatMaps, Keypoints, open_pose
-from auxreid.config import PoseFusionConfig
-from auxreid.errors import DataError
+from auxreid.plumbing.base.errors import DataError
+from auxreid.plumbing.settings.rows import PoseFusionConfig
 from auxreid.pose.architecture import PoseSpec, build
 from auxreid.pose.checkpoint import load_checkpoint, save_checkpoint
 from auxreid.pose.predict import Poses, pose_embedding

@@ -12,10 +12,10 @@ from auxreid.clip.embed import encode_frames
 from auxreid.clip.frame_captions import FrameCaptions
 from auxreid.clip.pretrain import fold_scale, pretrain_clip
 from auxreid.clipreid.fused_embedding import embed_for_ranking
-from auxreid.config import InputConfig, PretrainConfig, ResNetEncoderConfig, TextConfig
 from auxreid.data.frames import FramesMeta, open_frames, write_frames
-from auxreid.errors import DataError
-from auxreid.seeding import seed_everything
+from auxreid.plumbing.base.errors import DataError
+from auxreid.plumbing.settings.recipes import InputConfig, PretrainConfig, ResNetEncoderConfig, TextConfig
+from auxreid.training.seeding import seed_everything
 
 INPUT = InputConfig(height=32, width=32, mean=(0.5,) * 3, std=(0.5,) * 3)
 TEXT = TextConfig(width=32, heads=2, layers=1)

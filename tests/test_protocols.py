@@ -6,7 +6,6 @@ import pytest
 from PIL import Image
 
 from auxreid.data.frames import FramesMeta, write_frames
-from auxreid.errors import DataError
 from auxreid.evaluation.protocols import Entities, open_evaluated, query_and_gallery
 from auxreid.evaluation.ranked_lists import (
     MAX_BYTES,
@@ -20,6 +19,7 @@ from auxreid.evaluation.ranked_lists import (
     save_jpeg,
 )
 from auxreid.evaluation.ranking import rank_queries, squared_distances, summarise
+from auxreid.plumbing.base.errors import DataError
 
 LAYOUTS = {"market1501": "market1501", "prid2011_single_shot": "prid2011", "dogs": "dogs"}
 

@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from mlflow.utils.validation import _validate_metric_name
 
-from auxreid.errors import DataError
-from auxreid.tracking.record import Point, check_name, flatten, parse_point, point_line, read_history, read_record
-from auxreid.tracking.stage import stage_run
+from auxreid.plumbing.base.errors import DataError
+from auxreid.plumbing.stage.record import Point, check_name, flatten, parse_point, point_line, read_history, read_record
+from auxreid.plumbing.stage.run import stage_run
 
 
 @pytest.fixture(autouse=True)
@@ -146,7 +146,7 @@ def test_broken_records_are_named(tmp_path):
 
 
 def test_one_setting_of_two_rows_has_one_name_in_mlflow():
-    from auxreid.tracking.view import param_texts
+    from auxreid.plumbing.mirror.view import param_texts
 
     def shown(row: str, recipe: str) -> dict[str, str]:
         params = {f"ablations.{row}.prompts": None, f"recipes.{recipe}.finetune.lr": 0.1, "prompts_key": "k"}

@@ -6,13 +6,15 @@ import yaml
 from test_mirror import Stopped, StoppingClient
 from tracking_workspace import all_runs, only
 
-from auxreid.config import RegistryConfig, load_config
-from auxreid.errors import DataError
-from auxreid.tracking import mirror, registry
-from auxreid.tracking.mirror import format_report, publish
-from auxreid.tracking.registry import choose, is_candidate
-from auxreid.tracking.result import gather
-from auxreid.tracking.store import Store, open_store, tracking_uri
+from auxreid.plumbing.base.errors import DataError
+from auxreid.plumbing.mirror import publish as mirror
+from auxreid.plumbing.mirror import registry
+from auxreid.plumbing.mirror.publish import format_report, publish
+from auxreid.plumbing.mirror.registry import choose, is_candidate
+from auxreid.plumbing.mirror.result import gather
+from auxreid.plumbing.mirror.store import Store, open_store, tracking_uri
+from auxreid.plumbing.settings.load import load_config
+from auxreid.plumbing.settings.study import RegistryConfig
 
 RULE = RegistryConfig()
 NAME = "sample-encoder"

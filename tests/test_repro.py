@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from auxreid.errors import ConfigError
-from auxreid.repro import next_chain, run_repro
+from auxreid.plumbing.base.errors import ConfigError
+from auxreid.plumbing.graph.repro import next_chain, run_repro
 
 STEP = "python -c \"import os, pathlib; pathlib.Path('{out}').write_text(os.environ['OMP_NUM_THREADS'])\""
 

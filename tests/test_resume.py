@@ -14,13 +14,13 @@ from test_pose import make_frames, tiny_spec
 from tiny_study import CONFIG, DATASET, script, tiny_params, write_inputs
 
 from auxreid.attributes.train import fit
-from auxreid.checkpoint_folder import CheckpointFolder
-from auxreid.config import load_config
 from auxreid.data.frames import Frames, FramesMeta, open_frames, write_frames
-from auxreid.graph import write_graph
+from auxreid.plumbing.graph.table import write_graph
+from auxreid.plumbing.settings.load import load_config
+from auxreid.plumbing.stage.checkpoint_folder import CheckpointFolder
+from auxreid.plumbing.stage.record import read_history, read_record
 from auxreid.pose.fit import choose_frames
 from auxreid.pose.fit import fit as fit_pose
-from auxreid.tracking.record import read_history, read_record
 
 EPOCHS = 3
 ROWS = ("visual_only_corrected", "attribute_smoothing_both", "keypoints_mean_norm_corrected", "hrnet_mean_norm")
@@ -291,7 +291,7 @@ def test_a_training_that_nobody_comes_back_to_is_removed(workspace, days, kept):
     import os
     import time
 
-    from auxreid.tracking.stage_checkpoint import remove_old
+    from auxreid.plumbing.stage.checkpoint import remove_old
 
     states = CheckpointFolder(Path(".checkpoints/finetune-a-0123"))
     path = states.save(1, {"w": torch.zeros(2)})

@@ -11,15 +11,15 @@ import torch
 import yaml
 from tiny_study import CONFIG, DATASET, IDENTITIES, IMAGES, JOINTS, script, tiny_params, write_inputs
 
-from auxreid.applicability import applicable_rows, not_applicable
 from auxreid.clip.checkpoints import load_image_encoder, load_ranked_encoder, load_text_tower
 from auxreid.clip.embed import encode_frames
 from auxreid.clipreid.fused_embedding import embed_for_ranking
 from auxreid.clipreid.variants import centroids
-from auxreid.config import load_config
 from auxreid.data.frames import open_frames
-from auxreid.errors import DataError
-from auxreid.graph import build_graph, write_graph
+from auxreid.plumbing.base.errors import DataError
+from auxreid.plumbing.graph.applicability import applicable_rows, not_applicable
+from auxreid.plumbing.graph.table import build_graph, write_graph
+from auxreid.plumbing.settings.load import load_config
 from auxreid.pose.predict import Poses
 from auxreid.pose.table import write_keypoints
 
@@ -210,7 +210,7 @@ def test_learned_twice_sees_the_tuned_encoder_and_the_untouched_text_tower(study
     from auxreid.clipreid.attribute_targets import contrastive_identity
     from auxreid.clipreid.prompt_learner import PromptLearner
     from auxreid.clipreid.stage1 import text_features, train_prompts
-    from auxreid.seeding import seed_everything
+    from auxreid.training.seeding import seed_everything
 
     found = study.texts("learned_twice")
     seed_everything(0)

@@ -13,7 +13,7 @@ from PIL import Image
 from xtcocotools.coco import COCO
 
 from auxreid.data.vocabulary import DOG_ATTRIBUTES, PERSON_ATTRIBUTES
-from auxreid.errors import DataError
+from auxreid.plumbing.base.errors import DataError
 from auxreid.sample.canvas import Canvas
 from auxreid.sample.dog import JOINTS as DOG_JOINTS
 from auxreid.sample.dog import Pose as DogPose

@@ -13,8 +13,8 @@ from clones import PARTS, ROOT, TO_MAKE, Clone, copy_project, executed, git_clon
 from compare_stores import differences
 from s3_server import BUCKET, s3_server, without_credentials
 
+from auxreid.plumbing.mirror.store import create_database
 from auxreid.sample.people_set import render_people
-from auxreid.tracking.store import create_database
 
 pytestmark = pytest.mark.slow
 

@@ -12,8 +12,8 @@ from torch.nn import functional as F
 from auxreid.clipreid.losses import batch_hard_triplet
 from auxreid.clipreid.stage2 import finetune_encoder
 from auxreid.clipreid.stage2_losses import Stage2Losses, Supervision
-from auxreid.config import FinetuneConfig
 from auxreid.data.frames import FramesMeta, open_frames, write_frames
+from auxreid.plumbing.settings.recipes import FinetuneConfig
 
 SETTINGS = FinetuneConfig(
     epochs=3,

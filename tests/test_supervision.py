@@ -13,8 +13,10 @@ from small_frames import small_frames
 from auxreid.clipreid.stage2_losses import Stage2Losses, Supervision
 from auxreid.clipreid.supervision import build_supervision
 from auxreid.clipreid.training_set import training_set
-from auxreid.config import AblationConfig, FinetuneConfig, load_config
-from auxreid.errors import DataError
+from auxreid.plumbing.base.errors import DataError
+from auxreid.plumbing.settings.load import load_config
+from auxreid.plumbing.settings.recipes import FinetuneConfig
+from auxreid.plumbing.settings.rows import AblationConfig
 
 ROWS = load_config(Path(__file__).parent.parent / "params.yaml").ablations
 VOCABULARY = {"hat": ("no", "yes"), "hair": ("short", "long"), "age": ("young", "adult", "old"), "bag": ("no", "yes")}

@@ -10,10 +10,10 @@ import pytest
 import torch
 from waiting import wait_until
 
-from auxreid.tracking import system_metrics
-from auxreid.tracking.record import SYSTEM, read_history, read_system_metrics
-from auxreid.tracking.stage import stage_run
-from auxreid.tracking.system_metrics import Sampler, SystemMetrics, gpu_command, parse_gpus, resident_bytes
+from auxreid.plumbing.stage import system_metrics
+from auxreid.plumbing.stage.record import SYSTEM, read_history, read_system_metrics
+from auxreid.plumbing.stage.run import stage_run
+from auxreid.plumbing.stage.system_metrics import Sampler, SystemMetrics, gpu_command, parse_gpus, resident_bytes
 
 
 def steps(folder, name):

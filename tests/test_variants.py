@@ -19,8 +19,9 @@ from auxreid.clipreid.variants import (
     encode_sentences,
     learner_sentences,
 )
-from auxreid.config import load_config, variant_needs_attributes
 from auxreid.data.vocabulary import PERSON_ATTRIBUTES
+from auxreid.plumbing.settings.load import load_config
+from auxreid.plumbing.settings.rows import variant_needs_attributes
 
 CONFIG = load_config(Path(__file__).parent.parent / "params.yaml")
 VARIANTS, ROWS = CONFIG.prompts, CONFIG.ablations

@@ -13,8 +13,8 @@ from dvc.repo import Repo
 from typer.testing import CliRunner
 
 from auxreid.cli import app
-from auxreid.errors import DataError
-from auxreid.verify import verify
+from auxreid.plumbing.base.errors import DataError
+from auxreid.plumbing.team.verify import verify
 
 STAGES = """
 stages:

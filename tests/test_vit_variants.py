@@ -14,7 +14,6 @@ import torch
 import yaml
 from torch import nn
 
-from auxreid.applicability import not_applicable
 from auxreid.clip.build import build_towers
 from auxreid.clip.checkpoints import load_image_encoder, save_tower
 from auxreid.clip.embed import camera_places, encode_frames
@@ -22,10 +21,13 @@ from auxreid.clip.image_towers import ViTTower
 from auxreid.clip.vit_variants import adapt_vit, training_cameras, variant_of
 from auxreid.clipreid.stage2 import finetune_encoder
 from auxreid.clipreid.stage2_losses import Supervision
-from auxreid.config import FinetuneConfig, InputConfig, OpenClipEncoder, ViTConfig, parse_config
 from auxreid.data.frames import Frames, FramesMeta, open_frames, write_frames
-from auxreid.errors import ConfigError, DataError
-from auxreid.graph import write_graph
+from auxreid.plumbing.base.errors import ConfigError, DataError
+from auxreid.plumbing.graph.applicability import not_applicable
+from auxreid.plumbing.graph.table import write_graph
+from auxreid.plumbing.settings.load import parse_config
+from auxreid.plumbing.settings.recipes import FinetuneConfig, InputConfig, OpenClipEncoder
+from auxreid.plumbing.settings.rows import ViTConfig
 
 ROOT = Path(__file__).parent.parent
 SIZE = (32, 16)

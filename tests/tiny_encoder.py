@@ -2,7 +2,7 @@
 
 from torch import Tensor, nn
 
-from auxreid.config import InputConfig
+from auxreid.plumbing.settings.recipes import InputConfig
 
 
 class TinyEncoder(nn.Module):

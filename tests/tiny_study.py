@@ -12,8 +12,9 @@ from small_frames import small_frames
 
 from auxreid.clip.build import build_towers
 from auxreid.clip.checkpoints import save_tower
-from auxreid.config import Config, load_config
 from auxreid.data.vocabulary import PERSON_ATTRIBUTES
+from auxreid.plumbing.settings.config import Config
+from auxreid.plumbing.settings.load import load_config
 from auxreid.pose.architecture import PoseSpec, build
 from auxreid.pose.checkpoint import save_checkpoint
 from auxreid.pose.predict import Poses

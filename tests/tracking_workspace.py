@@ -10,9 +10,9 @@ from urllib.parse import urlparse
 
 import yaml
 
-from auxreid.tracking.lockfile import folder_md5
-from auxreid.tracking.record import HISTORY, SYSTEM
-from auxreid.tracking.store import open_store
+from auxreid.plumbing.graph.lockfile import folder_md5
+from auxreid.plumbing.mirror.store import open_store
+from auxreid.plumbing.stage.record import HISTORY, SYSTEM
 
 START = 1_700_000_000_000  # milliseconds
 

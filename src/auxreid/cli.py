@@ -8,10 +8,11 @@ from typing import Annotated
 import click
 import typer
 
-from auxreid.errors import ConfigError, DataError
+from auxreid.plumbing.base.errors import ConfigError, DataError
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help="Re-identification with auxiliary information.")
 ROOT = Path(".")
+SAMPLE = Path("data/sample")  # what data.dvc describes
 
 
 class SeveralValues(typer.core.TyperCommand):
@@ -31,31 +32,27 @@ class SeveralValues(typer.core.TyperCommand):
 
 @app.command()
 def check() -> None:
-    """Validate params.yaml, pipeline/graph.yaml, dvc.yaml's source deps and .dvc/config; list rows that cannot run."""
-    from auxreid.applicability import exclusions
-    from auxreid.closure import check_source_deps
-    from auxreid.credentials import check_dvc_config
-    from auxreid.graph import load_study
+    """Validate params.yaml, pipeline/graph.yaml and .dvc/config; list rows that cannot run."""
+    from auxreid.plumbing.graph.applicability import exclusions
+    from auxreid.plumbing.graph.table import load_study
+    from auxreid.plumbing.team.credentials import check_dvc_config
 
     check_dvc_config(ROOT)
     config = load_study()
-    check_source_deps(ROOT)
-    print(f"params.yaml: valid; {len(config.studied)} data sets in the study, {len(config.ablations)} ablations")
+    print(f"params.yaml: valid; {len(config.study.datasets)} data sets in the study, {len(config.ablations)} ablations")
     for line in exclusions(config):
         print(line)
 
 
 @app.command()
 def plan() -> None:
-    """Write what follows from params.yaml and the sources: the table of runs, and the source deps of dvc.yaml."""
-    from auxreid.applicability import exclusions
-    from auxreid.closure import write_source_deps
-    from auxreid.config import load_config
-    from auxreid.graph import remove_stale_scores, write_graph
+    """Write pipeline/graph.yaml, the table of runs that follows from params.yaml."""
+    from auxreid.plumbing.graph.applicability import exclusions
+    from auxreid.plumbing.graph.table import remove_stale_scores, write_graph
+    from auxreid.plumbing.settings.load import load_config
 
     config = load_config()
     write_graph(config)
-    write_source_deps(ROOT)
     for path in remove_stale_scores(config):
         print(f"removed {path}: its row is no longer in the study; DVC's cache still has it")
     for line in exclusions(config):
@@ -63,7 +60,7 @@ def plan() -> None:
 
 
 @app.command()
-def sample(root: Annotated[Path, typer.Option(help="folder to render into")] = Path("data")) -> None:
+def sample(root: Annotated[Path, typer.Option(help="folder to render into")] = SAMPLE) -> None:
     """Render the sample people and dogs."""
     from auxreid.sample.render import render_sample
 
@@ -76,7 +73,7 @@ def repro(
     jobs: Annotated[int, typer.Option(min=1, help="stages at a time, each with its share of the cores")] = 1,
 ) -> None:
     """`dvc repro` that tells how many stages there are and how many are done, and can run several at a time."""
-    from auxreid.repro import run_repro
+    from auxreid.plumbing.graph.repro import run_repro
 
     raise typer.Exit(run_repro(targets or [], jobs))
 
@@ -90,10 +87,10 @@ def fanout(
     gpus: Annotated[float, typer.Option(min=0, envvar="AUXREID_TASK_GPUS", help="GPUs of each task")] = 0,
 ) -> None:
     """Run the study on a Ray cluster, a task per ablation and seed; bring the results home and publish them."""
-    from auxreid.fanout.cluster import Resources
-    from auxreid.fanout.coordinator import fan_out
-    from auxreid.fanout.plan import select
-    from auxreid.graph import build_graph, load_study
+    from auxreid.plumbing.fanout.cluster import Resources
+    from auxreid.plumbing.fanout.coordinator import fan_out
+    from auxreid.plumbing.fanout.plan import select
+    from auxreid.plumbing.graph.table import build_graph, load_study
 
     graph = build_graph(load_study())
     targets = select(graph, rows or [], seeds or []) if rows or seeds else []
@@ -105,9 +102,9 @@ def fanout(
 @app.command()
 def publish() -> None:
     """Mirror the records of results/ into MLflow; register the best encoders."""
-    from auxreid.config import load_config
-    from auxreid.tracking.mirror import format_report
-    from auxreid.tracking.mirror import publish as mirror
+    from auxreid.plumbing.mirror.publish import format_report
+    from auxreid.plumbing.mirror.publish import publish as mirror
+    from auxreid.plumbing.settings.load import load_config
 
     print(format_report(mirror(ROOT, registry=load_config().registry)))
 
@@ -115,7 +112,7 @@ def publish() -> None:
 @app.command()
 def runs() -> None:
     """Print which MLflow run shows which result of dvc.lock, results without a run, and runs without a result."""
-    from auxreid.tracking.overview import overview, print_overview
+    from auxreid.plumbing.mirror.overview import overview, print_overview
 
     print_overview(overview(ROOT))
 
@@ -123,7 +120,7 @@ def runs() -> None:
 @app.command()
 def ui(port: Annotated[int, typer.Option(help="of MLflow's UI on 127.0.0.1")] = 5000) -> None:
     """Start MLflow's UI and print, per data set, the address that hides superseded runs."""
-    from auxreid.tracking.ui import serve
+    from auxreid.plumbing.mirror.ui import serve
 
     raise typer.Exit(serve(ROOT, port))
 
@@ -134,8 +131,8 @@ def verify(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="report only")] = False,
 ) -> None:
     """Rehash DVC's cache and take corrupt objects out, for `dvc pull` to repair. Exit code 1 if there are any."""
-    from auxreid.verify import format_report
-    from auxreid.verify import verify as rehash
+    from auxreid.plumbing.team.verify import format_report
+    from auxreid.plumbing.team.verify import verify as rehash
 
     report = rehash(ROOT, everything=everything, heal=not dry_run)
     print(format_report(report))
@@ -149,7 +146,7 @@ def table() -> None:
     from rich.console import Console
     from rich.markdown import Markdown
 
-    from auxreid.graph import build_graph, load_study
+    from auxreid.plumbing.graph.table import build_graph, load_study
 
     for dataset in build_graph(load_study())["compare"]:
         text = Path(f"results/compare/{dataset}/table.md").read_text(encoding="utf-8")
@@ -158,11 +155,11 @@ def table() -> None:
 
 @app.command()
 def demo(jobs: Annotated[int, typer.Option(min=1, help="stages at a time")] = min(os.cpu_count() or 1, 4)) -> None:
-    """Render the sample if data/ is empty, run everything, publish, print the table."""
-    from auxreid.repro import run_repro
+    """Render the sample if it is not there, run everything, publish, print the table."""
+    from auxreid.plumbing.graph.repro import run_repro
 
-    if not any(path for path in Path("data").glob("*")):
-        sample(Path("data"))
+    if not any(SAMPLE.glob("*")):
+        sample(SAMPLE)
     check()
     if code := run_repro([], jobs):
         raise typer.Exit(code)

@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from auxreid.attributes.losses import MISSING
 from auxreid.data.frames import Frames
-from auxreid.parallel.share import ALONE, Share
+from auxreid.training.share import ALONE, Share
 
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # else its import asks the package index for a newer version
 import albumentations as A

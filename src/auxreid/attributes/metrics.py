@@ -8,7 +8,7 @@ import numpy as np
 from sklearn.metrics import confusion_matrix, recall_score, roc_auc_score
 
 from auxreid.attributes.losses import MISSING
-from auxreid.errors import DataError
+from auxreid.plumbing.base.errors import DataError
 
 THESIS_TABLE_1 = {  # balanced accuracy and ROC AUC in percent, on the thesis's own 50,000 frames
     "color": (72.2, 97.2),

@@ -10,9 +10,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from auxreid.config import InputConfig
-from auxreid.errors import ConfigError, DataError
-from auxreid.files import finished_file
+from auxreid.plumbing.base.errors import ConfigError, DataError
+from auxreid.plumbing.base.files import finished_file
+from auxreid.plumbing.settings.recipes import InputConfig
 
 TIMM_DOWNLOAD = "timm"  # value of `weights` that asks for timm's own pretrained weights
 HEADER_KEY = "auxreid"

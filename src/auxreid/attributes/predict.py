@@ -12,8 +12,8 @@ import torch
 from auxreid.attributes.dataset import eval_loader
 from auxreid.attributes.model import AttributeModel
 from auxreid.data.frames import Frames
-from auxreid.files import finished_file
-from auxreid.progress import track
+from auxreid.plumbing.base.files import finished_file
+from auxreid.plumbing.base.progress import track
 
 
 @torch.inference_mode()

@@ -23,13 +23,13 @@ from auxreid.attributes.metrics import mean_metrics, score_attributes
 from auxreid.attributes.model import AttributeModel, build_backbone
 from auxreid.attributes.predict import predict
 from auxreid.data.frames import Frames
-from auxreid.errors import DataError
-from auxreid.parallel.batch_norm import share_batch_norms
-from auxreid.parallel.fabric import open_fabric
-from auxreid.parallel.share import Share
-from auxreid.progress import track
-from auxreid.seeding import seed_everything
-from auxreid.training_state import Checkpoint, State, TorchRandom, check_finite, continue_from, save_epoch
+from auxreid.plumbing.base.errors import DataError
+from auxreid.plumbing.base.progress import track
+from auxreid.training.batch_norm import share_batch_norms
+from auxreid.training.fabric import open_fabric
+from auxreid.training.seeding import seed_everything
+from auxreid.training.share import Share
+from auxreid.training.state import Checkpoint, State, TorchRandom, check_finite, continue_from, save_epoch
 
 Log = Callable[[Mapping[str, float], int], None]
 Vocabulary = Mapping[str, Sequence[str]]

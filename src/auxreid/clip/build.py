@@ -11,7 +11,7 @@ from torch import nn
 
 from auxreid.clip.image_towers import ResNetTower, TimmTower, ViTTower
 from auxreid.clip.text_tower import TextTower
-from auxreid.errors import ConfigError
+from auxreid.plumbing.base.errors import ConfigError
 
 
 def build_towers(encoder, size: tuple[int, int], weights: bool = True) -> tuple[nn.Module, TextTower]:

@@ -9,9 +9,11 @@ from torch import nn
 from auxreid.clip.build import build_towers
 from auxreid.clip.text_tower import TextTower
 from auxreid.clip.vit_variants import ViTVariant, adapt_vit, variant_of
-from auxreid.config import EncoderConfig, InputConfig, PoseFusionConfig, Section
-from auxreid.errors import DataError
-from auxreid.files import finished_file
+from auxreid.plumbing.base.errors import DataError
+from auxreid.plumbing.base.files import finished_file
+from auxreid.plumbing.settings.recipes import EncoderConfig, InputConfig
+from auxreid.plumbing.settings.rows import PoseFusionConfig
+from auxreid.plumbing.settings.section import Section
 
 FUSION = "fusion."  # prefix of the tensors of a pose fusion, which may stand beside the tower's
 
@@ -30,14 +32,22 @@ class TowerHeader(Section):
     input: InputConfig
     vit: ViTVariant | None = None  # None: the plain tower
     fusion: FusionHeader | None = None
+    remark: str = ""  # what a reader of its figures must know of its training
 
 
 def save_tower(
     tower: nn.Module, path: Path, encoder, input_config, fusion: tuple[nn.Module, FusionHeader] | None = None
 ) -> None:
-    """Write a tower's weights, and those of the fusion that was trained with it; the file appears by rename."""
+    """Write a tower's weights, and those of the fusion that was trained with it; the file appears by rename.
+
+    The header also holds the tower's `.remark`, if it has one.
+    """
     header = TowerHeader(
-        encoder=encoder, input=input_config, vit=variant_of(tower), fusion=fusion[1] if fusion else None
+        encoder=encoder,
+        input=input_config,
+        vit=variant_of(tower),
+        fusion=fusion[1] if fusion else None,
+        remark=getattr(tower, "remark", ""),
     )
     state = tower.state_dict()
     if fusion is not None:
@@ -48,7 +58,7 @@ def save_tower(
 
 
 def load_image_encoder(path: str | Path) -> nn.Module:
-    """The image tower of a checkpoint, in eval mode; its sections are in `.encoder_config` and `.input_config`.
+    """The image tower of a checkpoint, in eval mode; its header is in `.encoder_config`, `.input_config` and `.remark`.
 
     Raises:
         DataError: the file is missing or no checkpoint of this project.
@@ -64,7 +74,7 @@ def load_ranked_encoder(path: str | Path) -> tuple[nn.Module, tuple[FusionHeader
     if header.vit is not None:
         image = adapt_vit(image, header.vit, size, header.vit.cameras)
     image.load_state_dict({name: tensor for name, tensor in tensors.items() if not name.startswith(FUSION)})
-    image.encoder_config, image.input_config = header.encoder, header.input
+    image.encoder_config, image.input_config, image.remark = header.encoder, header.input, header.remark
     fused = {name.removeprefix(FUSION): tensor for name, tensor in tensors.items() if name.startswith(FUSION)}
     return image.eval(), (header.fusion, fused) if header.fusion is not None else None
 

@@ -8,8 +8,8 @@ from torch import Tensor, nn
 
 from auxreid.clip.image_towers import Features
 from auxreid.clip.images import PlainImages, loader, normalise
-from auxreid.errors import DataError
-from auxreid.progress import track
+from auxreid.plumbing.base.errors import DataError
+from auxreid.plumbing.base.progress import track
 
 
 @torch.no_grad()

@@ -4,7 +4,7 @@ import numpy as np
 
 from auxreid.clip.captions import caption, dog_phrases, dog_subject, person_phrases, person_subject
 from auxreid.data.vocabulary import DOG_ATTRIBUTES
-from auxreid.errors import DataError
+from auxreid.plumbing.base.errors import DataError
 
 KEEP_PHRASE = 0.75  # share of a caption's phrases that are told: keeps the text from being one string per identity
 

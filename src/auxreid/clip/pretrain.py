@@ -16,9 +16,9 @@ from auxreid.clip.embed import encode_frames
 from auxreid.clip.frame_captions import FrameCaptions
 from auxreid.clip.images import Draw, TrainImages, draw_views, loader, normalise
 from auxreid.clip.text_tower import TextTower
-from auxreid.progress import track
-from auxreid.seeding import epoch_seed, seed_everything
-from auxreid.training_state import Checkpoint, check_finite, continue_from, save_epoch
+from auxreid.plumbing.base.progress import track
+from auxreid.training.seeding import epoch_seed, seed_everything
+from auxreid.training.state import Checkpoint, check_finite, continue_from, save_epoch
 
 Report = Callable[[dict[str, float], int], None]
 

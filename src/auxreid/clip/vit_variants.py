@@ -13,8 +13,8 @@ import torch
 from torch import nn
 
 from auxreid.clip.image_towers import ViTTower, patch_grid, resize_positions
-from auxreid.config import ViTConfig
-from auxreid.errors import ConfigError, DataError
+from auxreid.plumbing.base.errors import ConfigError, DataError
+from auxreid.plumbing.settings.rows import ViTConfig
 
 CAMERA_STD = 0.02  # of a camera's vector at first, as TransReID and the reference
 

@@ -7,7 +7,7 @@ from torch.nn import functional as F
 from auxreid.clip.embed import encode_frames
 from auxreid.clipreid.pose_fusion import PoseFusion
 from auxreid.clipreid.pose_inputs import open_pose
-from auxreid.errors import DataError
+from auxreid.plumbing.base.errors import DataError
 
 
 def embed_for_ranking(encoder, fused: tuple | None, frames, pose_file: str) -> np.ndarray:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from auxreid.data.frames import Frames
-from auxreid.errors import DataError
+from auxreid.plumbing.base.errors import DataError
 
 UNKNOWN = -1
 

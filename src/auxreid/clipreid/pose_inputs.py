@@ -12,13 +12,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from auxreid.errors import DataError
-from auxreid.parallel.batch_norm import share_batch_norms
+from auxreid.plumbing.base.errors import DataError
 from auxreid.pose.architecture import IMAGENET_MEAN, IMAGENET_STD
 from auxreid.pose.checkpoint import load_checkpoint
 from auxreid.pose.joints import flip_indices
 from auxreid.pose.predict import GRID, pose_embedding
 from auxreid.pose.table import KeypointTable, read_keypoints
+from auxreid.training.batch_norm import share_batch_norms
 
 
 class PoseInput(Protocol):

@@ -10,8 +10,8 @@ from auxreid.clip.text_tower import TextTower
 from auxreid.clipreid.losses import contrastive
 from auxreid.clipreid.prompt_learner import PromptLearner
 from auxreid.clipreid.schedules import warmup_cosine
-from auxreid.progress import track
-from auxreid.training_state import Checkpoint, TorchRandom, check_finite, continue_from, save_epoch
+from auxreid.plumbing.base.progress import track
+from auxreid.training.state import Checkpoint, TorchRandom, check_finite, continue_from, save_epoch
 
 Report = Callable[[dict[str, float], int], None]
 

@@ -20,12 +20,12 @@ from auxreid.clipreid.pose_inputs import PoseInput
 from auxreid.clipreid.schedules import warmup_steps
 from auxreid.clipreid.stage2_losses import Stage2Losses, Supervision
 from auxreid.data.sampler import identity_batches
-from auxreid.parallel.batch_norm import share_batch_norms
-from auxreid.parallel.fabric import open_fabric
-from auxreid.parallel.share import Share
-from auxreid.progress import track
-from auxreid.seeding import epoch_seed, seed_everything
-from auxreid.training_state import Checkpoint, check_finite, continue_from, save_epoch
+from auxreid.plumbing.base.progress import track
+from auxreid.training.batch_norm import share_batch_norms
+from auxreid.training.fabric import open_fabric
+from auxreid.training.seeding import epoch_seed, seed_everything
+from auxreid.training.share import Share
+from auxreid.training.state import Checkpoint, check_finite, continue_from, save_epoch
 
 Report = Callable[[dict[str, float], int], None]
 

@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from auxreid.data.layouts.listing import LeftOut, Source, few
-from auxreid.progress import track
+from auxreid.plumbing.base.progress import track
 
 MOST_BROKEN = 0.10  # a larger share of undecodable images means that a copy or a disk went wrong
 TRAINING_SPLITS = ("train", "val")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from auxreid.errors import DataError
+from auxreid.plumbing.base.errors import DataError
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from auxreid.data.frames import Frames
-from auxreid.files import finished_file
+from auxreid.plumbing.base.files import finished_file
 
 ROWS, FRAMES_PER_ROW = 10, 6
 TILE_WIDTH = 112  # pixels; the height follows the usual shape of the images

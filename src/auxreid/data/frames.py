@@ -14,8 +14,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from auxreid.data.vocabulary import SPLITS
-from auxreid.errors import DataError
-from auxreid.files import finished_file
+from auxreid.plumbing.base.errors import DataError
+from auxreid.plumbing.base.files import finished_file
 
 META_KEY = b"auxreid"
 BATCH_ROWS = 256

@@ -16,9 +16,9 @@ from auxreid.data.coco import KeypointTable, read_coco
 from auxreid.data.frames import FramesMeta, resolve_split, write_frames
 from auxreid.data.layouts import dogs, market1501, prid2011
 from auxreid.data.layouts.listing import Listing, Source, few, stop_on
-from auxreid.errors import DataError
-from auxreid.files import write_text
-from auxreid.progress import track
+from auxreid.plumbing.base.errors import DataError
+from auxreid.plumbing.base.files import write_text
+from auxreid.plumbing.base.progress import track
 
 LISTERS = {"market1501": market1501.list_sources, "prid2011": prid2011.list_sources, "dogs": dogs.list_sources}
 SPLITTERS = {"prid2011": prid2011.assign_splits, "dogs": dogs.assign_splits}  # Market-1501's folders are its split
@@ -63,7 +63,8 @@ def examine(config: Any) -> Ingested:
     if not root.is_dir():
         raise DataError(f"data set {config.name}: no such folder: {root}")
     listing = LISTERS[config.layout](root, config)
-    keypoints = read_coco(root / config.keypoints.file, config.keypoints.images) if config.keypoints else NO_KEYPOINTS
+    given = config.keypoints
+    keypoints = read_coco(root / given.file, given.images or ".") if given else NO_KEYPOINTS
     # These are known without opening any image, so that a wrong folder fails at once.
     stop_on(listing.faults + _leaks(listing.sources, config), config.name)
 

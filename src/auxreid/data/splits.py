@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from auxreid.errors import DataError
+from auxreid.plumbing.base.errors import DataError
 
 SPLIT_SEED = 0  # splits are part of a protocol, not of a run: all runs share them
 

@@ -8,8 +8,6 @@ from pathlib import Path
 
 import numpy as np
 
-from auxreid.config import CompareConfig
-from auxreid.errors import DataError
 from auxreid.evaluation.scores import QueryScores, Scores, read_queries, read_scores, score_files
 from auxreid.evaluation.statistics import (
     holm,
@@ -19,6 +17,8 @@ from auxreid.evaluation.statistics import (
     sign_flip_p_values,
 )
 from auxreid.evaluation.thesis import ThesisRow, thesis_row
+from auxreid.plumbing.base.errors import DataError
+from auxreid.plumbing.settings.study import CompareConfig
 
 INTERVAL_METRICS = ("mAP", "CMC_1")
 
@@ -95,7 +95,7 @@ class Comparison:
     thesis: Mapping[str, ThesisRow]  # row -> the thesis's figures; only rows that have some
     forms: Mapping[str, str]  # of every row, also of those that are not applicable
     not_applicable: Mapping[str, str]  # row -> why the data set cannot have it
-    remarks: Mapping[str, str]  # row -> what the reader has to know about how it was run
+    remarks: Mapping[str, str]  # row -> what the reader has to know about how it was trained
 
 
 def read_comparison(
@@ -108,7 +108,6 @@ def read_comparison(
     *,
     settings: CompareConfig,
     not_applicable: Mapping[str, str],
-    remarks: Mapping[str, str],
 ) -> Comparison:
     """Read the scores of exactly these rows and seeds, and compare them; score files of other rows are left alone.
 
@@ -120,14 +119,13 @@ def read_comparison(
         reference: the row that the others are compared with, on the seeds that both have.
         settings: of the intervals and tests.
         not_applicable: rows that are listed with this reason instead of figures.
-        remarks: what the table says beside a row.
 
     Raises:
         DataError: a score file is missing (named, with the command that makes it) or broken, or two rows were not
             evaluated on the same queries and gallery (both files are named).
-        ValueError: rows without seeds, or reasons and remarks for rows that are not in `forms`.
+        ValueError: rows without seeds, or reasons for rows that are not in `forms`.
     """
-    _check_rows(forms, seeds, not_applicable, remarks)
+    _check_rows(forms, seeds, not_applicable)
     rows = tuple(
         _read_row(root, dataset, name, form, seeds[name]) for name, form in forms.items() if name not in not_applicable
     )
@@ -146,7 +144,7 @@ def read_comparison(
         thesis=thesis,
         forms=dict(forms),
         not_applicable=dict(not_applicable),
-        remarks=dict(remarks),
+        remarks={row.name: row.scores[0].remark for row in rows if row.scores[0].remark},
     )
 
 
@@ -154,11 +152,10 @@ def _check_rows(
     forms: Mapping[str, str],
     seeds: Mapping[str, Sequence[int]],
     not_applicable: Mapping[str, str],
-    remarks: Mapping[str, str],
 ) -> None:
-    unknown = (not_applicable.keys() | remarks.keys()) - forms.keys()
+    unknown = not_applicable.keys() - forms.keys()
     if unknown:
-        raise ValueError(f"reasons or remarks for {sorted(unknown)}, the rows are {list(forms)}")
+        raise ValueError(f"reasons for {sorted(unknown)}, the rows are {list(forms)}")
     applicable = [name for name in forms if name not in not_applicable]
     seedless = [name for name in applicable if not seeds.get(name)]
     if seedless or not applicable:

@@ -8,7 +8,6 @@ import numpy as np
 from PIL import Image
 
 from auxreid.data.frames import Frames
-from auxreid.errors import DataError
 from auxreid.evaluation.comparison import Row, common_seeds
 from auxreid.evaluation.ranked_lists import (
     LIST_LENGTH,
@@ -19,6 +18,7 @@ from auxreid.evaluation.ranked_lists import (
     query_entry,
 )
 from auxreid.evaluation.scores import Places, read_places
+from auxreid.plumbing.base.errors import DataError
 
 
 @dataclass(frozen=True)

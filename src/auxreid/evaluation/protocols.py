@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from auxreid.data.frames import Frames, open_frames
-from auxreid.errors import DataError
+from auxreid.plumbing.base.errors import DataError
 
 EVALUATED = ("query", "gallery")
 

@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 from auxreid.data.frames import Frames
 from auxreid.evaluation.protocols import Entities
 from auxreid.evaluation.ranking import RankedQueries, nearest
-from auxreid.files import finished_file
+from auxreid.plumbing.base.files import finished_file
 
 Reader = Callable[[int], np.ndarray]  # position of a frame -> uint8 RGB [h, w, 3]
 

@@ -14,9 +14,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from auxreid.errors import DataError
 from auxreid.evaluation.ranking import RankedQueries
-from auxreid.files import finished_file, write_text
+from auxreid.plumbing.base.errors import DataError
+from auxreid.plumbing.base.files import finished_file, write_text
 
 FRAME_LIST, TRUTH_LIST = pa.list_(pa.int64()), pa.list_(pa.bool_())
 PER_QUERY = pa.schema(
@@ -48,6 +48,7 @@ class Scores:
     gallery: int  # entries that are searched: junk is not
     metrics: dict[str, float]  # mAP, mINP, CMC_1, ... as fractions of 1, and the counts of queries
     reranked: dict[str, float] | None  # the same after k-reciprocal re-ranking, without the counts; None: not done
+    remark: str = ""  # what the reader has to know about how the model was trained
 
 
 @dataclass(frozen=True)

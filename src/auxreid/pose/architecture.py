@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from auxreid.errors import ConfigError
+from auxreid.plumbing.base.errors import ConfigError
 
 if TYPE_CHECKING:
     from torch import nn

@@ -7,8 +7,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from auxreid.errors import ConfigError, DataError
-from auxreid.files import finished_file
+from auxreid.plumbing.base.errors import ConfigError, DataError
+from auxreid.plumbing.base.files import finished_file
 from auxreid.pose.architecture import PoseSpec, build, import_mmpose
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from auxreid.data.frames import Frames
-from auxreid.errors import DataError
+from auxreid.plumbing.base.errors import DataError
 
 ANNOTATIONS = "annotations.json"
 IMAGES = "images"

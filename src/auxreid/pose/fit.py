@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from auxreid.data.frames import Frames
-from auxreid.errors import DataError
+from auxreid.plumbing.base.errors import DataError
 from auxreid.pose.architecture import PoseSpec, import_mmpose, model_config
 from auxreid.pose.coco_export import ANNOTATIONS, IMAGES, export_coco
 from auxreid.pose.joints import mmpose_metainfo
 from auxreid.pose.pck import pck
 from auxreid.pose.predict import predict_all
-from auxreid.training_state import Checkpoint, Part, State, TorchRandom, check_finite, continue_from, save_epoch
+from auxreid.training.state import Checkpoint, Part, State, TorchRandom, check_finite, continue_from, save_epoch
 
 if TYPE_CHECKING:
     from mmengine.config import Config

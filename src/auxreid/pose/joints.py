@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from auxreid.errors import DataError
+from auxreid.plumbing.base.errors import DataError
 
 MIRROR = {"left": "right", "right": "left", "l": "r", "r": "l"}
 SIDE = re.compile(r"^(?P<front>left|right|l|r)(?=_)|(?<=_)(?P<back>left|right)$", re.IGNORECASE)

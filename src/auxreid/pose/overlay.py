@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 
 from auxreid.data.frames import Frames
-from auxreid.files import finished_file
+from auxreid.plumbing.base.files import finished_file
 from auxreid.pose.architecture import PoseSpec
 from auxreid.pose.joints import flip_pairs
 

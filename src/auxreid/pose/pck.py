@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from auxreid.errors import DataError
+from auxreid.plumbing.base.errors import DataError
 
 
 @dataclass(frozen=True)

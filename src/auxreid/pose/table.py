@@ -9,8 +9,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from auxreid.errors import DataError
-from auxreid.files import finished_file
+from auxreid.plumbing.base.errors import DataError
+from auxreid.plumbing.base.files import finished_file
 from auxreid.pose.predict import Poses
 
 JOINTS_KEY = b"joints"

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from auxreid.data.vocabulary import DOG_ATTRIBUTES
-from auxreid.progress import track
+from auxreid.plumbing.base.progress import track
 from auxreid.sample.camera import Light, exposed, varied
 from auxreid.sample.canvas import OVERSAMPLING, Canvas
 from auxreid.sample.coco import Annotation, annotate, measure, write_coco
@@ -77,12 +77,12 @@ def render_dogs(
     workers: int = 2,
     overwrite: bool = False,
 ) -> Path:
-    """Render root/sample_dogs and return it; the result does not depend on the number of workers.
+    """Render root/dogs and return it; the result does not depend on the number of workers.
 
     Each dog has between sequences[0] and sequences[1] sequences. The splits are disjoint in dogs, and twins in
     attributes are in one split. DataError if the folder is there and not empty.
     """
-    target = root / "sample_dogs"
+    target = root / "dogs"
     looks = make_dogs(dogs, seed)
     clips = [
         Clip(look, dog, number, frames, seed)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from auxreid.errors import DataError
+from auxreid.plumbing.base.errors import DataError
 
 
 @contextmanager

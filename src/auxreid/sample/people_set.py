@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from auxreid.data.vocabulary import PERSON_ATTRIBUTES
-from auxreid.progress import track
+from auxreid.plumbing.base.progress import track
 from auxreid.sample.camera import Light, exposed, occlude, park, passage, street, varied
 from auxreid.sample.canvas import OVERSAMPLING, Canvas
 from auxreid.sample.coco import Annotation, Joints, annotate, measure, write_coco
@@ -79,12 +79,12 @@ def render_people(
     workers: int = 2,
     overwrite: bool = False,
 ) -> Path:
-    """Render root/sample_people and return it; the result does not depend on the number of workers.
+    """Render root/people and return it; the result does not depend on the number of workers.
 
     People 1..shared walk past both cameras. Beyond them each camera numbers its own people onwards, so that, as in
     PRID2011, an equal number above `shared` is not an equal person. DataError if the folder is there and not empty.
     """
-    target = root / "sample_people"
+    target = root / "people"
     looks = make_people(shared + only_a + only_b, seed)
     walks = _walks(looks, shared, only_a, frames, seed)
     with new_folder(target, overwrite) as folder:

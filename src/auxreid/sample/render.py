@@ -7,7 +7,7 @@ from auxreid.sample.people_set import render_people
 
 
 def render_sample(root: Path, overwrite: bool = False) -> tuple[Path, Path]:
-    """Render root/sample_people and root/sample_dogs and return both.
+    """Render root/people and root/dogs and return both.
 
     Equal bytes on every x86-64 machine with the locked packages. DataError if one of the folders is there and not
     empty, unless `overwrite`: then it is replaced once the new one is complete.

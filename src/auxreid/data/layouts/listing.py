@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from auxreid.data.vocabulary import Vocabulary
-from auxreid.errors import DataError
+from auxreid.plumbing.base.errors import DataError
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp"})
 NOT_AN_IMAGE = f"not an image (endings read: {', '.join(sorted(IMAGE_SUFFIXES))})"

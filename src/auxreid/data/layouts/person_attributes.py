@@ -6,7 +6,7 @@ import numpy as np
 
 from auxreid.data.layouts.listing import Listing, check_words, few, read_csv
 from auxreid.data.vocabulary import PERSON_ATTRIBUTES
-from auxreid.errors import DataError
+from auxreid.plumbing.base.errors import DataError
 
 PersonTable = dict[str, dict[str, str | None]]  # identity name -> attribute -> word
 

@@ -1,0 +1,77 @@
+"""Which rows a data set can run: known from params.yaml alone, before anything is trained."""
+
+from collections.abc import Iterator
+
+from auxreid.plumbing.settings.config import Config
+from auxreid.plumbing.settings.rows import variant_needs_attributes
+
+
+def why_not(config: Config, dataset: str, row: str) -> str | None:
+    """Why a row does not apply to a data set, or None where it does."""
+    return next(_reasons(config, dataset, row), None)
+
+
+def why_no_pose(config: Config, dataset: str) -> str | None:
+    """Why a data set gets no HRNet and no keypoints, or None where it does."""
+    body, pose = config.datasets[dataset], config.recipe(dataset).pose
+    if pose is None:
+        return f"recipes.{body.recipe} has no pose section"
+    if pose.checkpoint == "fit" and body.keypoints is None:
+        return f"recipes.{body.recipe}.pose fits HRNet, and datasets.{dataset}.keypoints names no file to fit it on"
+    return None
+
+
+def applicable_rows(config: Config, dataset: str) -> tuple[str, ...]:
+    """The study's rows that the data set can run, in the order of params.yaml."""
+    return tuple(row for row in config.rows if why_not(config, dataset, row) is None)
+
+
+def not_applicable(config: Config, dataset: str) -> dict[str, str]:
+    """The study's other rows, each with its reason."""
+    return {row: reason for row in config.rows if (reason := why_not(config, dataset, row)) is not None}
+
+
+def exclusions(config: Config) -> list[str]:
+    """A line for every data set and row of the study that do not go together, with the reason."""
+    return [
+        f"{dataset}: row {row} is not applicable: {reason}"
+        for dataset in config.study.datasets
+        if config.recipe(dataset).has_chain
+        for row, reason in not_applicable(config, dataset).items()
+    ]
+
+
+def _reasons(config: Config, dataset: str, row: str) -> Iterator[str]:
+    body, recipe, ablation = config.datasets[dataset], config.recipe(dataset), config.ablations[row]
+    if _needs_attributes(config, row) and body.attributes is None and body.layout != "dogs":
+        yield f"needs attributes, and datasets.{dataset}.attributes names no table"
+    if _speaks_of_people(config, row) and body.layout == "dogs":
+        yield "the author's sentence describes people"
+    if ablation.pose is not None and (reason := why_no_pose(config, dataset)) is not None:
+        yield f"needs a pose, and {reason}"
+    if ablation.vit is not None and not _is_vit(recipe):
+        yield f"changes a vision transformer, and recipes.{body.recipe} has none"
+    if ablation.vit is not None and ablation.vit.camera_embedding is not None and body.layout == "dogs":
+        yield "needs cameras, and dogs have none"
+    for other in sorted(config.rows_needed_by(row)):
+        if (reason := why_not(config, dataset, other)) is not None:
+            yield f"starts from {other}: {reason}"
+
+
+def _needs_attributes(config: Config, row: str) -> bool:
+    ablation = config.ablations[row]
+    if ablation.positives == "equal_attributes":
+        return True
+    if any(targets.startswith("attribute") for targets in (ablation.id_targets, ablation.text_targets)):
+        return True
+    variant = config.prompts.get(ablation.prompts or "")
+    return variant is not None and variant_needs_attributes(variant)
+
+
+def _speaks_of_people(config: Config, row: str) -> bool:
+    variant = config.prompts.get(config.ablations[row].prompts or "")
+    return variant is not None and variant.kind == "attributes" and variant.form == "thesis"
+
+
+def _is_vit(recipe) -> bool:
+    return recipe.encoder is not None and recipe.encoder.kind == "open_clip" and recipe.encoder.name.startswith("ViT")

@@ -1,0 +1,167 @@
+"""`dvc repro`: stage after stage with a count of them, or independent stages side by side."""
+
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Mapping, Set
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from threading import Lock
+
+from auxreid.plumbing.base.errors import ConfigError
+
+STAGE_LINE = re.compile(r"^(Running stage|Stage) '(?P<name>[^']+)'")
+HINTS = ("Updating lock file", "To track the changes", "To enable auto", "Use `dvc push`", "\tgit add", "\tdvc config")
+
+Stages = Mapping[str, Set[str]]  # each stage, and those it depends on; a stage comes after its dependencies
+
+
+def run_repro(targets: list[str], jobs: int = 1) -> int:
+    """Run `dvc repro`, and tell how many stages there are. Returns an exit code that tells whether all ended well.
+
+    With several jobs, stages that do not depend on each other run at a time, each as `dvc repro --single-item` with its
+    share of the cores. What is up to date, what is stored and what comes out is DVC's affair in both ways.
+
+    Raises:
+        ConfigError: a target that is no stage, with several jobs.
+    """
+    if jobs > 1:
+        return _SideBySide(*stages_to_do(targets), jobs).run()
+    total = _count_stages(targets)
+    process = subprocess.Popen(
+        [sys.executable, "-u", "-m", "dvc", "repro", *targets],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        bufsize=1,
+    )
+    assert process.stdout is not None
+    _pass_on(process.stdout, total)
+    return process.wait()
+
+
+def _count_stages(targets: list[str]) -> int:
+    names = subprocess.run(
+        [sys.executable, "-m", "dvc", "stage", "list", "--name-only"], capture_output=True, text=True, check=False
+    ).stdout.split()
+    if targets:
+        names = [name for name in names if any(_names(t, name) for t in targets)] or targets
+    return len(names)
+
+
+def _names(target: str, stage: str) -> bool:
+    return stage == target or stage.startswith(f"{target}@")
+
+
+def _pass_on(lines: Iterable[str], total: int) -> None:
+    started, seen = time.monotonic(), set()
+    for line in lines:
+        match = STAGE_LINE.match(line)
+        if match and not match["name"].endswith(".dvc") and match["name"] not in seen:
+            seen.add(match["name"])
+            print(f"[stage {len(seen)} of {total}, {time.monotonic() - started:.0f} s]", flush=True)
+        print(line, end="", flush=True)
+
+
+def stages_to_do(targets: list[str]) -> tuple[Stages, int]:
+    """Of the targets and what they need: the stages that are stale or follow a stale one, and the number of others."""
+    from dvc.repo import Repo
+    from networkx import descendants, lexicographical_topological_sort, relabel_nodes
+
+    with Repo() as repo:
+        graph = relabel_nodes(repo.index.graph, lambda stage: stage.addressing)  # edges lead to what a stage depends on
+        stale = set(repo.status())
+    wanted = set() if targets else set(graph)
+    for target in targets:
+        named = {name for name in graph if _names(target, name)}
+        if not named:
+            raise ConfigError(f"{target!r} is no stage; `dvc stage list` names them")
+        wanted |= named.union(*(descendants(graph, name) for name in named))
+    to_do: dict[str, set[str]] = {}
+    for name in reversed(list(lexicographical_topological_sort(graph))):
+        behind = to_do.keys() & set(graph.successors(name))
+        if name in wanted and (name in stale or behind):
+            to_do[name] = behind
+    return to_do, len(wanted) - len(to_do)
+
+
+def next_chain(waiting: Stages, done: Set[str]) -> list[str]:
+    """The stages of `waiting` to start next, one after the other; none if all depend on something that runs.
+
+    First comes what most others wait for. What waits for that stage alone, and is all that waits for it, follows in the
+    same process, which saves the start of one.
+    """
+    ready = [name for name, needs in waiting.items() if needs <= done]
+    if not ready:
+        return []
+    chain = [max(ready, key=lambda name: len(_followers(name, waiting)))]
+    while True:
+        behind = [name for name, needs in waiting.items() if chain[-1] in needs]
+        if len(behind) != 1 or not waiting[behind[0]] <= {*done, *chain}:
+            return chain
+        chain.append(behind[0])
+
+
+def _followers(name: str, waiting: Stages) -> set[str]:
+    found = {name}
+    for other, needs in waiting.items():  # a stage comes after its dependencies
+        if needs & found:
+            found.add(other)
+    return found - {name}
+
+
+class _SideBySide:
+    """Runs stages at a time until all are done or one has failed; those that run then are let finish."""
+
+    def __init__(self, stages: Stages, up_to_date: int, jobs: int) -> None:
+        self.waiting, self.jobs, self.total = dict(stages), jobs, len(stages)
+        self.done: set[str] = set()
+        self.printing, self.started = Lock(), time.monotonic()
+        threads = max(1, (os.cpu_count() or 1) // jobs)
+        self.environment = {"OMP_NUM_THREADS": str(threads)} | os.environ
+        print(f"{len(stages)} stages to run, {up_to_date} up to date; {jobs} at a time", flush=True)
+
+    def run(self) -> int:
+        code, running = 0, {}
+        with ThreadPoolExecutor(self.jobs) as pool:
+            while True:
+                while not code and len(running) < self.jobs and (chain := next_chain(self.waiting, self.done)):
+                    for name in chain:
+                        del self.waiting[name]
+                    running[pool.submit(self._reproduce, chain)] = chain
+                if not running:
+                    break
+                for future in wait(running, return_when=FIRST_COMPLETED).done:
+                    code = self._ended(future, running.pop(future)) or code
+        if self.waiting:
+            print(f"not run: {', '.join(self.waiting)}", flush=True)
+        return code
+
+    def _ended(self, future: Future, chain: list[str]) -> int:
+        code = future.result()
+        if not code:
+            self.done.update(chain)
+        self._say(f"[{len(self.done)} of {self.total} done, {time.monotonic() - self.started:.0f} s]")
+        return code
+
+    def _reproduce(self, chain: list[str]) -> int:
+        """One DVC process; it waits while another one holds DVC's lock. Lines are told apart by the stage's name."""
+        command = [sys.executable, "-u", "-m", "dvc", "--wait-for-lock", "repro", "--single-item", *chain]
+        with subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, bufsize=1, env=self.environment
+        ) as process:
+            assert process.stdout is not None
+            name = chain[0]
+            for line in process.stdout:
+                if match := STAGE_LINE.match(line):
+                    name = match["name"]
+                if line.strip() and not line.startswith(HINTS):
+                    self._say(f"{name} | {line.rstrip()}")
+        if process.returncode:
+            self._say(f"{name} | failed with code {process.returncode}")
+        return process.returncode
+
+    def _say(self, line: str) -> None:
+        with self.printing:
+            print(line, flush=True)

@@ -1,0 +1,142 @@
+"""The code that a stage's result follows from: the files that its script imports, without what changes no result.
+
+`pipeline/sources.py` writes results/sources/<stage>.json, and every other stage depends on its file's `code` instead of
+on a list of files. Left out are comments, docstrings and formatting; all that lies under src/auxreid/plumbing; and the
+versions of packages that no file of the stage imports.
+"""
+
+import ast
+import hashlib
+import json
+import re
+import sys
+from collections.abc import Iterator
+from importlib.metadata import packages_distributions
+from pathlib import Path
+
+import yaml
+
+from auxreid.plumbing.base.errors import ConfigError
+from auxreid.plumbing.base.files import write_text
+
+FOLDER = Path("results/sources")
+PLUMBING = "src/auxreid/plumbing/"
+PINS = Path("requirements.lock")
+_PIN = re.compile(r"^([\w.-]+)==([^\s;]+)", re.MULTILINE)
+
+
+def import_closure(script: Path, root: Path) -> dict[str, ast.Module]:
+    """Files of `root` that `script` imports, directly or not, imports inside functions too, with the script itself.
+
+    Package files (`__init__.py`) are left out: they are empty in this project.
+
+    Returns:
+        Syntax trees by path relative to `root`, sorted.
+
+    Raises:
+        ConfigError: a file is not Python.
+    """
+    found: dict[str, ast.Module] = {}
+    todo = [script.as_posix()]
+    while todo:
+        name = todo.pop()
+        if name not in found:
+            found[name] = _parse(root / name)
+            todo += (file for module in _imports(found[name]) if (file := _file_of(module, root)) is not None)
+    return dict(sorted(found.items()))
+
+
+def _parse(path: Path) -> ast.Module:
+    try:
+        return ast.parse(path.read_bytes(), str(path))
+    except SyntaxError as error:
+        raise ConfigError(f"{path}, line {error.lineno}: not Python ({error.msg})") from None
+
+
+def _imports(tree: ast.Module) -> Iterator[str]:
+    """Dotted names that a file imports, anywhere in it; of `from a import b` both a and a.b, whatever b is."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def _file_of(module: str, root: Path) -> str | None:
+    """The file of a module of ours on the result side; None for any other name."""
+    for folder in ("src", "pipeline"):
+        file = Path(folder, *module.split(".")).with_suffix(".py")
+        if (root / file).is_file():
+            return None if file.as_posix().startswith(PLUMBING) else file.as_posix()
+    return None
+
+
+def code_hash(tree: ast.Module) -> str:
+    """SHA-256 (hex) over a file's syntax tree without docstrings."""
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)) and _has_docstring(node):
+            del node.body[0]
+    return hashlib.sha256(ast.dump(tree).encode()).hexdigest()
+
+
+def _has_docstring(node: ast.AST) -> bool:
+    return ast.get_docstring(node, clean=False) is not None
+
+
+def describe(stage: str, root: Path) -> dict[str, object]:
+    """What results/sources/<stage>.json holds: a hash of every file, the version of every package that one of them
+    imports, as requirements.lock pins it, and `code`, one hash over both."""
+    trees = import_closure(Path(f"pipeline/{stage}.py"), root)
+    packages = _packages(trees.values(), _pins(root))
+    files = {name: code_hash(tree) for name, tree in trees.items()}
+    content = {"files": files, "packages": packages}
+    return {"code": hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()} | content
+
+
+def _packages(trees, pins: dict[str, str]) -> dict[str, str]:
+    """Pinned versions by distribution: a package may bear another name than what is imported (PIL is Pillow's)."""
+    imported = {name.partition(".")[0] for tree in trees for name in _imports(tree)} - sys.stdlib_module_names
+    distributions = packages_distributions()
+    names = {_normalised(one) for name in imported for one in distributions.get(name, ())}
+    return {name: pins[name] for name in sorted(names & pins.keys())}
+
+
+def _pins(root: Path) -> dict[str, str]:
+    path = root / PINS
+    return {_normalised(name): version for name, version in _PIN.findall(path.read_text(encoding="utf-8"))}
+
+
+def _normalised(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def write_sources(root: Path) -> None:
+    """Write results/sources/<stage>.json for every other stage of dvc.yaml."""
+    stages = yaml.safe_load((root / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
+    for stage in stages.keys() - {FOLDER.name}:
+        write_text(root / FOLDER / f"{stage}.json", json.dumps(describe(stage, root), indent=1) + "\n")
+
+
+def check_sources(stage: str, root: Path) -> str:
+    """Make sure that results/sources/<stage>.json speaks of the code that is about to run; returns its `code`.
+
+    Raises:
+        ConfigError: names what differs, and the remedy. A result would be stored as that of other sources.
+    """
+    path = root / FOLDER / f"{stage}.json"
+    remedy = "run `dvc repro`, or `dvc repro sources` before a single stage"
+    try:
+        written = json.loads(path.read_text(encoding="utf-8"))
+        files, packages, code = written["files"], written["packages"], written["code"]
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: there is no such file; {remedy}") from None
+    except (ValueError, KeyError, TypeError):
+        raise ConfigError(f"{path}: is broken; {remedy}") from None
+    present = {name: code_hash(tree) for name, tree in import_closure(Path(f"pipeline/{stage}.py"), root).items()}
+    pins = _pins(root)
+    changed = [name for name in sorted(present | files) if present.get(name) != files.get(name)]
+    changed += [f"{PINS}: {name}" for name, version in packages.items() if pins.get(name) != version]
+    if changed:
+        raise ConfigError(f"{path} was written before these changed: {', '.join(changed)}; {remedy}")
+    return code

@@ -1,0 +1,174 @@
+"""The runs of the study as flat tables, one per stage, which dvc.yaml's foreach stages walk.
+
+DVC's templating cannot look up "the prompts variant that this ablation names" inside a matrix of data set, ablation and
+seed. So the looked-up keys are written out from params.yaml into pipeline/graph.yaml by `auxreid plan`; every stage
+refuses to run while that file does not fit params.yaml.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from auxreid.plumbing.base.errors import ConfigError
+from auxreid.plumbing.base.files import write_text
+from auxreid.plumbing.graph.applicability import applicable_rows, not_applicable, why_no_pose
+from auxreid.plumbing.settings.config import BASELINES, REFERENCE_ROW, Config
+from auxreid.plumbing.settings.load import load_config
+
+GRAPH_FILE = Path("pipeline/graph.yaml")
+STAGES = ("ingest", "pose", "attributes", "pretrain", "prompts", "finetune", "evaluate", "compare")
+NOTHING = "pipeline/nothing/"
+NO_WEIGHTS = "pipeline/nothing/weights.txt"  # what a stage depends on that reads no local weights
+NO_PROMPTS = "pipeline/nothing/prompts.txt"  # or no texts
+NO_POSE = "pipeline/nothing/pose.txt"  # or no pose
+TOP_KEY = "graph"  # DVC merges the file with params.yaml, whose sections bear stage names too
+HEADER = "# Written by `auxreid plan` from params.yaml. Do not edit.\n"
+
+Graph = dict[str, dict[str, dict[str, Any]]]  # stage -> key -> fields
+
+
+def split_of(config: Config, dataset: str, seed: int) -> int:
+    """The data set's split that a seed evaluates on: PRID2011's seed picks one of its random splits."""
+    body = config.datasets[dataset]
+    return seed % body.n_splits if body.layout == "prid2011" else 0
+
+
+def build_graph(config: Config) -> Graph:
+    """All stage instances of the study, by stage and key."""
+    graph: Graph = {stage: {} for stage in STAGES}
+    for dataset in config.study.datasets:
+        _add_data_stages(graph, config, dataset)
+        if config.recipe(dataset).has_chain:
+            for row in (*BASELINES, *applicable_rows(config, dataset)):
+                for seed in config.seeds(row):
+                    _add_row(graph, config, dataset, row, seed)
+            graph["compare"][dataset] = _comparison(config, dataset)
+    return graph
+
+
+def _add_data_stages(graph: Graph, config: Config, dataset: str) -> None:
+    body, recipe = config.datasets[dataset], config.recipe(dataset)
+    common = {"dataset": dataset, "recipe": body.recipe}
+    graph["ingest"][dataset] = {"dataset": dataset, "folder": body.folder}
+    if why_no_pose(config, dataset) is None:
+        graph["pose"][dataset] = common | {"weights": _local_file(recipe.pose.checkpoint)}
+    if recipe.attributes is not None:
+        graph["attributes"][dataset] = common | {"weights": _local_file(recipe.attributes.weights)}
+
+
+def _add_row(graph: Graph, config: Config, dataset: str, row: str, seed: int) -> None:
+    """The stages of one row and seed; those that rows share are added once."""
+    split = split_of(config, dataset, seed)
+    common = {"dataset": dataset, "recipe": config.datasets[dataset].recipe, "split": split}
+    encoder = config.recipe(dataset).encoder
+    named = encoder.pretrained if encoder.kind == "open_clip" else getattr(encoder, "checkpoint", None)
+    graph["pretrain"][f"{dataset}-{split}"] = common | {"weights": _local_file(named)}
+    pose = NO_POSE
+    if row not in BASELINES:
+        _add_training(graph, config, common | {"seed": seed}, row)
+        fusion = config.ablations[row].pose
+        pose = _pose_file(dataset, fusion.source) if fusion is not None and fusion.rank == "fused" else NO_POSE
+    files = {"encoder": encoder_path(config, dataset, row, seed), "pose": pose}
+    graph["evaluate"][f"{dataset}-{row}-{seed}"] = common | {"row": row, "seed": seed} | files
+
+
+def _add_training(graph: Graph, config: Config, common: dict[str, Any], row: str) -> None:
+    """A row's stage 2, and stage 1 where it has one; `common` is what both say of data set, split and seed."""
+    body, dataset, seed = config.ablations[row], common["dataset"], common["seed"]
+    prompts = NO_PROMPTS
+    if body.prompts is not None:
+        source = getattr(config.prompts[body.prompts], "encoder", None) or "pretrained"
+        graph["prompts"][f"{dataset}-{body.prompts}-{seed}"] = common | {
+            "variant": body.prompts,
+            "image": encoder_path(config, dataset, source, seed),
+            "text": f"results/pretrain/{dataset}-{common['split']}/text.safetensors",
+        }
+        prompts = f"results/prompts/{dataset}-{body.prompts}-{seed}/prompts.safetensors"
+    graph["finetune"][f"{dataset}-{row}-{seed}"] = common | {
+        "row": row,
+        "start": encoder_path(config, dataset, body.start or "pretrained", seed),
+        "prompts": prompts,
+        "pose": NO_POSE if body.pose is None else _pose_file(dataset, body.pose.source),
+    }
+
+
+def _comparison(config: Config, dataset: str) -> dict[str, Any]:
+    """The rows of a comparison in the order of its table, by name: form and seeds, and what its reader has to know."""
+    baselines = {row: {"form": "", "seeds": list(config.seeds(row))} for row in BASELINES}
+    rows = {row: {"form": config.ablations[row].form, "seeds": list(config.seeds(row))} for row in config.rows}
+    return {
+        "dataset": dataset,
+        "layout": config.datasets[dataset].layout,
+        "reference": REFERENCE_ROW,
+        "rows": baselines | rows,
+        "not_applicable": not_applicable(config, dataset),
+    }
+
+
+def encoder_path(config: Config, dataset: str, row: str, seed: int) -> str:
+    """The file of a row's image encoder: a baseline's comes from pretrain, an ablation's from finetune."""
+    start = f"results/pretrain/{dataset}-{split_of(config, dataset, seed)}"
+    baselines = {"untrained": f"{start}/initial.safetensors", "pretrained": f"{start}/image.safetensors"}
+    return baselines.get(row, f"results/finetune/{dataset}-{row}-{seed}/encoder.safetensors")
+
+
+def _pose_file(dataset: str, source: str) -> str:
+    """What a row reads its pose from: HRNet itself where it runs in training, else what it left of every image."""
+    if source == "hrnet_in_train_mode":
+        return f"results/pose/{dataset}/hrnet.safetensors"
+    return f"results/keypoints/{dataset}/keypoints.parquet"
+
+
+def _local_file(named: str | None) -> str:
+    """A path that a stage must depend on; tags and names of published weights are no paths."""
+    is_path = named is not None and ("/" in named or named.endswith((".safetensors", ".pt", ".pth", ".bin")))
+    return named if is_path else NO_WEIGHTS
+
+
+def write_graph(config: Config, path: Path = GRAPH_FILE) -> None:
+    """Write the graph file of a configuration."""
+    write_text(path, HEADER + yaml.safe_dump({TOP_KEY: build_graph(config)}, sort_keys=False, width=120))
+
+
+def check_graph(config: Config, path: Path = GRAPH_FILE) -> None:
+    """Compare the graph file with the configuration.
+
+    Raises:
+        ConfigError: names the first stage instance that is missing, superfluous or different, and the remedy.
+    """
+    written = yaml.safe_load(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    for stage, wanted in build_graph(config).items():
+        found = ((written or {}).get(TOP_KEY) or {}).get(stage) or {}
+        for key in [*wanted, *found]:
+            if wanted.get(key) != found.get(key):
+                raise ConfigError(
+                    f"{path} does not fit params.yaml: {stage}@{key} is {found.get(key, 'not there')}, params.yaml "
+                    f"asks for {wanted.get(key, 'none')}; run `auxreid plan`"
+                )
+
+
+def load_study(path: str | Path = "params.yaml") -> Config:
+    """The validated configuration, with the graph file checked against it: the first call of every stage.
+
+    Raises:
+        ConfigError: params.yaml is wrong, or the graph file is out of date.
+    """
+    config = load_config(path)
+    check_graph(config)
+    return config
+
+
+def remove_stale_scores(config: Config, root: Path = Path("results/scores")) -> list[Path]:
+    """Delete score files of rows that left the study, so that `compare` depends on the study's rows alone.
+
+    Returns:
+        The files that were deleted.
+    """
+    wanted = {f"{body['dataset']}/{body['row']}-{body['seed']}" for body in build_graph(config)["evaluate"].values()}
+    stale = [
+        path for path in sorted(root.glob("*/*")) if path.relative_to(root).with_suffix("").as_posix() not in wanted
+    ]
+    for path in stale:
+        path.unlink()
+    return stale

@@ -1,0 +1,192 @@
+"""publish: makes MLflow show the results that dvc.lock names. It may be repeated, and killed, at any time.
+
+A run carries the digest of its result and a state: "publishing" from its first moment on, "complete" as the last thing
+that is written. Hence a run that was left half done is recognised, and completed, by the next publish.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from filelock import FileLock, Timeout
+
+from auxreid.plumbing.mirror import view
+from auxreid.plumbing.mirror.registry import register_best
+from auxreid.plumbing.mirror.result import Result, gather
+from auxreid.plumbing.mirror.store import Store, open_store, tracking_uri
+from auxreid.plumbing.settings.study import RegistryConfig
+
+if TYPE_CHECKING:
+    from mlflow.entities import Run as MlflowRun
+
+Published = list[tuple[Result, "MlflowRun"]]
+OUTCOMES = ("created", "adopted", "completed", "restored", "unchanged", "superseded")
+
+
+@dataclass
+class PublishReport:
+    """What a publish did, by run as "<data set>/<run name>". skipped has stages and the reasons."""
+
+    uri: str
+    created: list[str] = field(default_factory=list)
+    adopted: list[str] = field(default_factory=list)  # live runs that became complete
+    completed: list[str] = field(default_factory=list)  # left half done by a publish that was killed
+    restored: list[str] = field(default_factory=list)  # superseded once, now the present result again
+    unchanged: list[str] = field(default_factory=list)
+    superseded: list[str] = field(default_factory=list)  # runs whose place was taken, never deleted
+    skipped: list[tuple[str, str]] = field(default_factory=list)
+    registered: list[str] = field(default_factory=list)  # per data set: the encoder that is the registered one, and why
+
+
+def publish(root: Path = Path("."), uri: str | None = None, registry: RegistryConfig | None = None) -> PublishReport:
+    """Mirrors every finished record that dvc.lock names and the workspace holds into MLflow, one publish at a time.
+
+    uri says where MLflow is; without it MLFLOW_TRACKING_URI does; without that it is root/mlruns/mlflow.db. registry
+    is the rule by which encoders are registered; without it none is. Raises DataError if MLflow does not answer.
+    """
+    root = Path(root)
+    with only_publisher(root):
+        results, skipped = gather(root)
+        report = PublishReport(tracking_uri(root, uri), skipped=skipped)
+        if not results:
+            return report
+        store = open_store(root, uri)
+        with store.naming_an_outage():
+            for dataset in sorted({result.main.record.dataset for result in results}):
+                present = [result for result in results if result.main.record.dataset == dataset]
+                published = publish_dataset(store, dataset, present, report)
+                if registry is not None and (line := register_best(store, registry, dataset, published, skipped)):
+                    report.registered.append(line)
+    return report
+
+
+@contextmanager
+def only_publisher(root: Path) -> Iterator[None]:
+    """Waits for its turn. The lock is the operating system's, so that it is free again if its owner is killed."""
+    path = root / "mlruns" / ".publish.lock"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(path)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        print(f"{path}: another publish is running; waiting for it", flush=True)
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def publish_dataset(store: Store, dataset: str, results: Sequence[Result], report: PublishReport) -> Published:
+    """Makes the runs, then marks those whose place they took. Returns the results with their runs."""
+    experiment = store.experiment(dataset)
+    runs = store.runs(experiment)
+    for result in results:
+        outcome = ensure_run(store, experiment, runs, result)
+        getattr(report, outcome).append(result.label)
+    runs = store.runs(experiment)  # again: another machine may have published to the same server meanwhile
+    published = [(result, first_of_result(runs, result.digest())) for result in results]
+    for result, run in published:
+        report.superseded += supersede(store, runs, result, run.info.run_id)
+    return published
+
+
+def ensure_run(store: Store, experiment: str, runs: Sequence["MlflowRun"], result: Result) -> str:
+    """Sees to it that a result has a complete run; returns what had to be done."""
+    digest = result.digest()
+    run = first_of_result(runs, digest)
+    if run is not None and run.data.tags.get(view.STATE) == "complete":
+        return "restored" if unmark(store, run) else "unchanged"
+    outcome = "completed"
+    if run is None:
+        outcome = "adopted"
+        run = live_run(runs, result.main.record.attempt)
+    tags = {**view.tags(result.main.record), view.RESULT: digest, view.STATE: "publishing"}
+    if run is None:
+        outcome = "created"
+        name, started = view.run_name(result.main.record), result.main.record.started
+        run = store.client.create_run(experiment, start_time=started, tags=tags, run_name=name)
+    else:
+        store.set_tags(run.info.run_id, tags)
+        unmark(store, run)
+    fill(store, run, result)
+    return outcome
+
+
+def first_of_result(runs: Sequence["MlflowRun"], digest: str) -> "MlflowRun | None":
+    """The run that stands for a result.
+
+    Two machines that publish one result to one server at the same time make two runs. Both then choose the same one by
+    this order, and mark the other as superseded.
+    """
+    found = [run for run in runs if run.data.tags.get(view.RESULT) == digest]
+    found.sort(key=lambda run: (view.SUPERSEDED in run.data.tags, run.info.start_time, run.info.run_id))
+    return found[0] if found else None
+
+
+def live_run(runs: Sequence["MlflowRun"], attempt: str) -> "MlflowRun | None":
+    """The run that followed an execution of a stage while it ran, if no publish has touched it."""
+    found = (run for run in runs if run.data.tags.get(view.ATTEMPT) == attempt)
+    return next((run for run in found if run.data.tags.get(view.STATE) == "live"), None)
+
+
+def unmark(store: Store, run: "MlflowRun") -> bool:
+    """Makes a superseded run a current one; tells whether it was superseded."""
+    from mlflow.exceptions import MlflowException
+
+    if view.SUPERSEDED not in run.data.tags:
+        return False
+    try:
+        store.client.delete_tag(run.info.run_id, view.SUPERSEDED)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":  # another machine was faster
+            raise
+    return True
+
+
+def fill(store: Store, run: "MlflowRun", result: Result) -> None:
+    """Everything that a run shows. Each step can be repeated: it adds what is missing and nothing twice."""
+    run_id = run.info.run_id
+    params, cut = view.param_texts(result.params())
+    points, missing = result.points()
+    store.log_params(run_id, {name: text for name, text in params.items() if name not in run.data.params})
+    store.log_points(run_id, points)
+    store.log_inputs(run_id, result.inputs())
+    for path, folder in result.files():
+        store.client.log_artifact(run_id, str(path), folder)
+    remarks = {view.CUT_PARAMS: cut, view.MISSING_POINTS: missing}
+    store.set_tags(run_id, {tag: view.listing(names) for tag, names in remarks.items() if names})
+    store.client.set_terminated(run_id, "FINISHED", end_time=result.main.record.finished)
+    store.set_tags(run_id, {view.STATE: "complete"})
+
+
+def supersede(store: Store, runs: Sequence["MlflowRun"], result: Result, run_id: str) -> list[str]:
+    """Marks the runs of former results in the same place, so that views can hide them.
+
+    A live run is left alone, for it may be running or tell of a failure; unless it was started before the present
+    result, or is of the very attempt that the complete run shows, as when a forced rerun gave the same result.
+    """
+    record = result.main.record
+    marked = []
+    for run in runs:
+        tags = run.data.tags
+        same_place = (tags.get(view.STAGE), tags.get(view.KEY)) == (record.stage, record.key)
+        over = view.RESULT in tags or tags.get(view.ATTEMPT) == record.attempt or run.info.start_time < record.started
+        if same_place and over and run.info.run_id != run_id and tags.get(view.SUPERSEDED) != run_id:
+            store.set_tags(run.info.run_id, {view.SUPERSEDED: run_id})
+            marked.append(f"{result.label} {run.info.run_id}")
+    return marked
+
+
+def format_report(report: PublishReport) -> str:
+    """The report for a terminal: counts, what changed by name, and what was left out and why."""
+    counts = ", ".join(f"{len(getattr(report, outcome))} {outcome}" for outcome in OUTCOMES)
+    lines = [f"MLflow at {report.uri}: {counts}"]
+    for outcome in OUTCOMES:
+        if outcome != "unchanged":
+            lines += [f"  {outcome}: {label}" for label in getattr(report, outcome)]
+    lines += [f"  left out: {stage}: {reason}" for stage, reason in report.skipped]
+    lines += [f"  registry: {line}" for line in report.registered]
+    return "\n".join(lines)

@@ -1,0 +1,170 @@
+"""From records to results: which records together are one MLflow run, and what that run contains."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from auxreid.plumbing.base.errors import DataError
+from auxreid.plumbing.graph.lockfile import LockedStage, digest, folder_md5, read_lock
+from auxreid.plumbing.mirror import view
+from auxreid.plumbing.stage.record import (
+    Point,
+    Record,
+    figure_paths,
+    read_history,
+    read_record,
+    read_system_metrics,
+    record_folder,
+)
+
+Place = tuple[str, str]  # stage, key
+
+
+@dataclass(frozen=True)
+class Part:
+    """A stage's record, known to be the one that dvc.lock names."""
+
+    locked: LockedStage
+    record: Record
+    folder: Path
+
+    def files(self) -> list[tuple[Path, str]]:
+        """Artifacts and figures, each with the folder of the artifact store to which it belongs."""
+        artifacts = [
+            (self.folder.parent / name, view.artifact_folder(PurePosixPath(name))) for name in self.record.artifacts
+        ]
+        figures = [
+            (self.folder / "figures" / path, view.figure_folder(PurePosixPath(path)))
+            for path in figure_paths(self.folder)
+        ]
+        return artifacts + figures
+
+
+@dataclass(frozen=True)
+class Input:
+    """A file or folder of data, DVC's MD5 of it, and the stages that read it."""
+
+    path: str
+    md5: str
+    stages: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Result:
+    """What becomes one run. A trained row of the comparison has an evaluation and mostly prompts; others, main."""
+
+    main: Part  # gives name, times and attempt
+    evaluation: Part | None = None
+    prompts: Part | None = None
+
+    @property
+    def label(self) -> str:
+        return f"{self.main.record.dataset}/{view.run_name(self.main.record)}"
+
+    def parts(self) -> list[Part]:
+        return [part for part in (self.main, self.evaluation, self.prompts) if part is not None]
+
+    def digest(self) -> str:
+        return digest(part.locked for part in self.parts())
+
+    def params(self) -> dict[str, object]:
+        evaluation = self.evaluation.record.params if self.evaluation else {}
+        return {**evaluation, **self.main.record.params}
+
+    def points(self) -> tuple[list[Point], list[str]]:
+        """Curves and final metrics under MLflow's names; and, for the reader, which points are missing among them."""
+        points: list[Point] = []
+        missing = []
+        for part in self.parts():
+            kept, dropped = view.curve(part.record.stage, read_history(part.folder))
+            points += kept
+            if dropped:
+                missing.append(f"{part.record.stage} {dropped} nan or inf")
+        points += read_system_metrics(self.main.folder)  # of one stage: three loads under one name would be no curve
+        points += final_points((self.evaluation or self.main).record)
+        if self.evaluation is not None:
+            points += final_points(self.main.record, "stage2_final/")
+        return points, missing
+
+    def inputs(self) -> list[Input]:
+        """The data that the result was made from, each with the stages that read it; not what its own parts wrote."""
+        written = set().union(*(part.locked.written for part in self.parts()))
+        found: dict[tuple[str, str], list[str]] = {}
+        for part in self.parts():
+            for path, md5 in part.locked.data.items():
+                if path not in written:
+                    found.setdefault((path, md5), []).append(part.record.stage)
+        return [Input(path, md5, tuple(stages)) for (path, md5), stages in found.items()]
+
+    def files(self) -> list[tuple[Path, str]]:
+        """Files to show and their folders. The prompts' own are left to the run of that stage."""
+        return [entry for part in (self.evaluation, self.main) if part is not None for entry in part.files()]
+
+
+def final_points(record: Record, prefix: str = "") -> list[Point]:
+    return [Point(f"{prefix}{name}", 0, value, record.finished) for name, value in record.summary.items()]
+
+
+def gather(root: Path) -> tuple[list[Result], list[tuple[str, str]]]:
+    """All results that can be shown; and, by stage, why others cannot.
+
+    Raises DataError if dvc.lock is missing or cannot be read.
+    """
+    locked = read_lock(root / "dvc.lock")
+    loaded: dict[Place, Part] = {}
+
+    def load(place: Place) -> Part:
+        if place not in loaded:
+            loaded[place] = load_part(root, locked, place)
+        return loaded[place]
+
+    results, skipped = [], []
+    for place, stage in locked.items():
+        try:
+            result = assemble(place, locked, load)
+        except DataError as error:
+            skipped.append((stage.name, str(error)))
+            continue
+        if result is not None:
+            results.append(result)
+    return results, skipped + unlocked(root, locked)
+
+
+def load_part(root: Path, locked: dict[Place, LockedStage], place: Place) -> Part:
+    """Reads a record and makes sure that it, its folder and its artifacts are what dvc.lock speaks of."""
+    stage, key = place
+    if place not in locked:
+        raise DataError(f"{stage} {key} is not in dvc.lock; run `dvc repro`")
+    folder = record_folder(root / "results", stage, key)
+    if not folder.is_dir():
+        raise DataError(f"{folder} is not here; run `dvc pull` or `dvc checkout`")
+    if folder_md5(folder) != locked[place].record_md5:
+        raise DataError(f"{folder} is not the record that dvc.lock names; run `dvc repro` or `dvc checkout`")
+    record = read_record(folder)
+    if record.status != "finished":
+        raise DataError(f"{folder}: its status is {record.status!r}")
+    missing = [name for name in record.artifacts if not (folder.parent / name).is_file()]
+    if missing:
+        raise DataError(f"{folder.parent}: {', '.join(missing)} is not here; run `dvc pull` or `dvc checkout`")
+    return Part(locked[place], record, folder)
+
+
+def assemble(place: Place, locked: dict[Place, LockedStage], load: Callable[[Place], Part]) -> Result | None:
+    """The result whose last stage this is, or None where it is a part of another stage's result."""
+    stage, key = place
+    if stage == "finetune":
+        if ("evaluate", key) not in locked:
+            raise DataError(f"evaluate {key} is not in dvc.lock yet")
+        return None
+    if stage == "evaluate" and ("finetune", key) in locked:
+        main = load(("finetune", key))
+        prompts_key = main.record.params.get("prompts_key")
+        return Result(main, load(place), load(("prompts", prompts_key)) if prompts_key else None)
+    return Result(load(place))
+
+
+def unlocked(root: Path, locked: dict[Place, LockedStage]) -> list[tuple[str, str]]:
+    folders = sorted((root / "results").glob("*/*/record"))
+    places = [(folder.parts[-3], folder.parts[-2]) for folder in folders]
+    reason = "has a record but is not in dvc.lock: it is running, has failed or was started by hand"
+    return [(f"{stage} {key}", reason) for stage, key in places if (stage, key) not in locked]

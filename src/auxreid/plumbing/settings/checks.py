@@ -1,0 +1,96 @@
+"""Names in params.yaml that point nowhere, and studies that cannot run: what is checked across sections."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from pydantic import ValidationError
+
+from auxreid.plumbing.settings.config import BASELINES, Config
+from auxreid.plumbing.settings.section import fault_lines
+
+
+def broken_references(config: Config) -> Iterator[str]:
+    """Names that point nowhere, checked across sections."""
+    for name, dataset in config.datasets.items():
+        if dataset.recipe is not None and dataset.recipe not in config.recipes:
+            yield f"datasets.{name}.recipe = {dataset.recipe!r}: not in recipes ({_names(config.recipes)})"
+    for name in (config.registry and config.registry.rows) or ():
+        if name not in config.ablations:
+            yield f"registry.rows: {name!r} is not in ablations ({_names(config.ablations)})"
+    yield from _broken_studies(config)
+    yield from _missing_seeds(config)
+    yield from _broken_rows(config)
+    for name, variant in config.prompts.items():
+        encoder = getattr(variant, "encoder", None)
+        if encoder is not None and encoder not in config.ablations:
+            yield f"prompts.{name}.encoder = {encoder!r}: not in ablations ({_names(config.ablations)})"
+
+
+def _broken_rows(config: Config) -> Iterator[str]:
+    for name, ablation in config.ablations.items():
+        if name in BASELINES:
+            yield f"ablations.{name}: the name is taken by a baseline row"
+        if ablation.prompts is not None and ablation.prompts not in config.prompts:
+            yield f"ablations.{name}.prompts = {ablation.prompts!r}: not in prompts ({_names(config.prompts)})"
+        if ablation.start is not None and ablation.start not in config.ablations:
+            yield f"ablations.{name}.start = {ablation.start!r}: not in ablations ({_names(config.ablations)})"
+        yield from _bad_replacements(config, name)
+    for name in config.ablations:
+        if name in _rows_before(config, name):
+            yield f"ablations.{name}: starts from itself, by way of {_names(_rows_before(config, name))}"
+
+
+def _rows_before(config: Config, row: str) -> set[str]:
+    """All rows that a row needs, directly or not."""
+    found: set[str] = set()
+    todo = [row]
+    while todo:
+        new = config.rows_needed_by(todo.pop()) - found
+        found |= new
+        todo += new
+    return found
+
+
+def _broken_studies(config: Config) -> Iterator[str]:
+    for index, name in enumerate(config.study.datasets):
+        if name not in config.datasets:
+            yield f"study.datasets.{index} = {name!r}: not in datasets ({_names(config.datasets)})"
+        if name in config.study.datasets[:index]:
+            yield f"study.datasets = {list(config.study.datasets)}: {name!r} stands there twice"
+    rows = config.study.rows or ()
+    for key, names in (("rows", rows), ("row_seeds", config.study.row_seeds)):
+        for name in names:
+            if name not in config.ablations:
+                yield f"study.{key}: {name!r} is not in ablations ({_names(config.ablations)})"
+    for name in rows:
+        if name in config.ablations and (missing := _rows_before(config, name) - set(rows)):
+            yield f"study.rows: {name!r} starts from {_names(missing)}, which must be among the rows too"
+    by_row = {f"row_seeds.{row}": seeds for row, seeds in config.study.row_seeds.items()}
+    for key, seeds in {"seeds": config.study.seeds, **by_row}.items():
+        if len(set(seeds)) < len(seeds):
+            yield f"study.{key} = {list(seeds)}: a seed stands there twice"
+
+
+def _missing_seeds(config: Config) -> Iterator[str]:
+    """A row is trained with one seed from start to end, so the rows that it starts from must run with its seeds too."""
+    for row in config.rows:
+        for other in sorted(config.rows_needed_by(row)):
+            if missing := sorted(set(config.seeds(row)) - set(config.seeds(other))):
+                yield (
+                    f"study: {row!r} runs with seeds {list(config.seeds(row))} and starts from {other!r}, which runs "
+                    f"with {list(config.seeds(other))}: give {other!r} seeds {missing} too, under row_seeds"
+                )
+
+
+def _bad_replacements(config: Config, ablation: str) -> Iterator[str]:
+    """Faults of `ablations.<name>.finetune`, found by applying it to every recipe that trains rows."""
+    for name, recipe in config.recipes.items():
+        if recipe.finetune is not None:
+            try:
+                recipe.finetune.replaced(config.ablations[ablation].finetune or {})
+            except ValidationError as error:
+                yield from fault_lines(error, f"ablations.{ablation}.finetune (on recipe {name})")
+
+
+def _names(names: Any) -> str:
+    return ", ".join(sorted(names)) or "none is defined"

@@ -1,0 +1,42 @@
+"""params.yaml as a whole: validated, frozen objects."""
+
+from auxreid.plumbing.settings.datasets import DatasetConfig
+from auxreid.plumbing.settings.recipes import RecipeConfig
+from auxreid.plumbing.settings.rows import AblationConfig, PromptVariant
+from auxreid.plumbing.settings.section import Name, Section
+from auxreid.plumbing.settings.study import CompareConfig, RegistryConfig, Study
+
+BASELINES = ("untrained", "pretrained")  # rows that every comparison has besides the ablations
+REFERENCE_ROW = "clip_reid"  # the row that the others are compared with
+
+
+class Config(Section):
+    """All of params.yaml."""
+
+    study: Study
+    datasets: dict[Name, DatasetConfig]
+    recipes: dict[Name, RecipeConfig]
+    prompts: dict[Name, PromptVariant]
+    ablations: dict[Name, AblationConfig]
+    compare: CompareConfig
+    registry: RegistryConfig | None = RegistryConfig()  # null: no encoder is registered
+
+    def recipe(self, dataset: str) -> RecipeConfig:
+        """The recipe that a data set names; an empty one where it names none."""
+        name = self.datasets[dataset].recipe
+        return RecipeConfig() if name is None else self.recipes[name]
+
+    @property
+    def rows(self) -> tuple[str, ...]:
+        """The ablations of the study, in the order of params.yaml."""
+        return tuple(name for name in self.ablations if self.study.rows is None or name in self.study.rows)
+
+    def rows_needed_by(self, row: str) -> set[str]:
+        """The rows whose tuned encoders a row uses directly: as stage 2's start, or for its prompts' image features."""
+        ablation = self.ablations[row]
+        variant = self.prompts.get(ablation.prompts) if ablation.prompts is not None else None
+        return {name for name in (ablation.start, getattr(variant, "encoder", None)) if name in self.ablations}
+
+    def seeds(self, row: str) -> tuple[int, ...]:
+        """The seeds that a row runs with."""
+        return self.study.row_seeds.get(row, self.study.seeds)

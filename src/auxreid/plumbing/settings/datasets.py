@@ -1,0 +1,45 @@
+"""Where a data set lies, and how it is read and evaluated."""
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from auxreid.plumbing.settings.section import Name, PositiveInt, Section
+
+
+class KeypointFile(Section):
+    """A COCO-format keypoint file inside a data set's folder."""
+
+    file: str
+    images: str | None = None  # the folder that the file's image names are relative to; null: the data set's own
+
+
+class DatasetConfig(Section):
+    """Where a data set lies, how to read it, and by which protocol it is evaluated."""
+
+    name: Name
+    layout: Literal["market1501", "prid2011", "dogs"]
+    folder: str
+    protocol: Literal["market1501", "prid2011_single_shot", "prid2011_multi_shot", "dogs"]
+    word: str = Field(pattern=r"^[a-z]+$")  # the noun of the prompt
+    recipe: Name | None = None  # null: the data set is ingested, and no more
+    attributes: str | None = None
+    keypoints: KeypointFile | None = None
+    splits: str | None = None
+    shared_identities: PositiveInt | None = None  # PRID2011: the first so many people are seen by both cameras
+    min_frames: PositiveInt | None = None  # PRID2011 multi-shot: "more than 21 frames" in both cameras
+    n_splits: PositiveInt | None = None  # PRID2011: how many splits are drawn, or read from `splits`
+
+    @model_validator(mode="after")
+    def _protocol_fits_layout(self) -> "DatasetConfig":
+        if not self.protocol.startswith(self.layout):
+            raise ValueError(f"protocol {self.protocol!r} does not fit layout {self.layout!r}")
+        return self
+
+    @model_validator(mode="after")
+    def _splits_are_prid2011s(self) -> "DatasetConfig":
+        wanted = self.layout == "prid2011"
+        for name in ("shared_identities", "min_frames", "n_splits"):
+            if (getattr(self, name) is not None) != wanted:
+                raise ValueError(f"{name} {'is needed by' if wanted else 'is for'} layout 'prid2011'")
+        return self

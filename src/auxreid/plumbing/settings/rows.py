@@ -1,0 +1,126 @@
+"""The rows of Table 2 and those beside it, and the prompts that they name."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, model_validator
+
+from auxreid.plumbing.settings.section import Fraction, Name, NonNegativeFloat, PositiveInt, Section
+
+ContrastiveTargets = Literal["identity", "attribute_share", "attribute_smoothing"]
+IdentityTargets = Literal["identity", "attribute_share", "attribute_smoothing"]
+TextTargets = Literal["identity", "attribute_share", "attribute_smoothing", "equal_text"]
+SMOOTHING = "attribute_smoothing"
+
+
+def _check_epsilon(epsilon: float | None, *targets: str) -> None:
+    if (epsilon is not None) != (SMOOTHING in targets):
+        raise ValueError(f"epsilon goes with targets {SMOOTHING!r}, and only with them")
+
+
+class LearnedPrompts(Section):
+    """CLIP-ReID's stage 1: learned tokens in "A photo of a X X X X person."."""
+
+    kind: Literal["learned"]
+    tokens: PositiveInt
+    targets: ContrastiveTargets
+    epsilon: Fraction | None = None  # mass that attribute_smoothing gives to the other identities
+    encoder: Name | None = None  # a row whose tuned encoder gives the image features; null: the pretrained one
+
+    @model_validator(mode="after")
+    def _epsilon_is_used(self) -> "LearnedPrompts":
+        _check_epsilon(self.epsilon, self.targets)
+        return self
+
+
+class RandomPrompts(Section):
+    """The learned tokens as drawn, without stage 1."""
+
+    kind: Literal["random"]
+    tokens: PositiveInt
+
+
+class AttributeSentences(Section):
+    """Sentences made from attributes instead of stage 1, as the author wrote them or with the right columns."""
+
+    kind: Literal["attributes"]
+    form: Literal["thesis", "corrected"]
+
+
+class AttributeTokens(Section):
+    """Stage 1 with the attributes' words in the sentence beside the learned tokens."""
+
+    kind: Literal["attribute_tokens"]
+    tokens: PositiveInt
+
+
+class Centroids(Section):
+    """The mean image feature of each identity instead of a text (as PCL-CLIP, Li and Gong 2023)."""
+
+    kind: Literal["centroids"]
+
+
+PromptVariant = Annotated[
+    LearnedPrompts | RandomPrompts | AttributeSentences | AttributeTokens | Centroids, Field(discriminator="kind")
+]
+
+
+class PoseFusionConfig(Section):
+    """How a row lets the pose take part in stage 2 (THESIS section 4, keypoints_* and hrnet_*)."""
+
+    source: Literal["keypoints", "hrnet", "hrnet_in_train_mode"]
+    normalisation: Literal["none", "unit", "mean_norm"]
+    swap_joints: bool  # left and right joints when an image is mirrored
+    detach_norm: bool  # the running mean of norms gets no gradient
+    supervise: Literal["fused", "both"]  # what the losses see in the place of f3: the fused feature, or both
+    rank: Literal["image", "fused"]  # what is ranked beside f2: f3, or the fused feature
+
+    @model_validator(mode="after")
+    def _train_mode_ends_with_training(self) -> "PoseFusionConfig":
+        if self.source == "hrnet_in_train_mode" and self.rank == "fused":
+            raise ValueError("source hrnet_in_train_mode depends on the batch and cannot be ranked; use rank: image")
+        return self
+
+
+class ViTConfig(Section):
+    """Changes of a vision transformer for re-ID (He et al., TransReID, ICCV 2021), as the reference has them."""
+
+    patch_stride: PositiveInt | None = None  # below the patch size: overlapping patches (OLP)
+    camera_embedding: NonNegativeFloat | None = None  # weight of a learned vector per camera (SIE)
+
+    @model_validator(mode="after")
+    def _changes_something(self) -> "ViTConfig":
+        if self.patch_stride is None and self.camera_embedding is None:
+            raise ValueError("names neither patch_stride nor camera_embedding; leave vit out")
+        return self
+
+
+class AblationConfig(Section):
+    """A row of Table 2, or one beside it: only what differs from CLIP-ReID."""
+
+    form: Literal["thesis", "corrected", "added"]
+    prompts: Name | None  # null: no text loss
+    start: Name | None = None  # the row whose tuned encoder stage 2 starts from; null: the pretrained one
+    epoch_factor: PositiveInt  # on the recipe's epochs and milestones of stage 2
+    id_targets: IdentityTargets
+    text_targets: TextTargets
+    positives: Literal["identity", "equal_attributes"]  # of the triplet loss
+    epsilon: Fraction | None = None  # mass that attribute_smoothing gives to the other identities
+    pose: PoseFusionConfig | None = None
+    vit: ViTConfig | None = None
+    finetune: dict[str, Any] | None = None  # keys of the recipe's finetune section to replace
+
+    @model_validator(mode="after")
+    def _texts_for_text_targets(self) -> "AblationConfig":
+        if self.prompts is None and self.text_targets != "identity":
+            raise ValueError(f"text_targets {self.text_targets!r} need texts, and prompts is null")
+        return self
+
+    @model_validator(mode="after")
+    def _epsilon_is_used(self) -> "AblationConfig":
+        _check_epsilon(self.epsilon, self.id_targets, self.text_targets)
+        return self
+
+
+def variant_needs_attributes(variant: PromptVariant) -> bool:
+    """Whether a prompts variant reads the identities' attributes."""
+    return variant.kind.startswith("attribute") or getattr(variant, "targets", "").startswith("attribute")

@@ -1,0 +1,47 @@
+"""What a `dvc repro` runs over, how its rows are told apart, and which encoder is registered."""
+
+import re
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator
+
+from auxreid.plumbing.settings.section import Name, NonNegativeInt, PositiveInt, Section, Seeds
+
+RegistryMetric = Literal[
+    "mAP", "mINP", "CMC_1", "CMC_5", "CMC_10", "CMC_20", "reranked_mAP", "reranked_mINP", "reranked_CMC_1"
+]
+
+
+class Study(Section):
+    """What a `dvc repro` runs over."""
+
+    datasets: Annotated[tuple[Name, ...], Field(min_length=1)]
+    seeds: Seeds
+    rows: tuple[Name, ...] | None = None  # ablations to run; null: all of them
+    row_seeds: dict[Name, Seeds] = Field(default_factory=dict)  # rows that run with other seeds than `seeds`
+
+
+class CompareConfig(Section):
+    """How the rows of the study are told apart."""
+
+    level: Annotated[float, Field(gt=0.0, lt=1.0)]  # of the intervals
+    resamples: PositiveInt  # of the queries, for the intervals
+    flips: PositiveInt  # of the differences' signs, for the p-values
+    seed: NonNegativeInt  # of both
+    pictures: NonNegativeInt  # queries per row that gained most, and as many that lost most
+
+
+class RegistryConfig(Section):
+    """Which encoder of a data set is the registered one in MLflow. No stage reads it, so that it alone has defaults."""
+
+    metric: RegistryMetric = "mAP"  # of the evaluation; larger is better
+    rows: Annotated[tuple[Name, ...], Field(min_length=1)] | None = None  # that may be registered; null: all
+    alias: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]*$")] = "best"
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]*\{dataset\}[A-Za-z0-9_.-]*$")] = "{dataset}-encoder"
+
+    @field_validator("alias")
+    @classmethod
+    def _alias_is_free(cls, alias: str) -> str:
+        if alias == "latest" or re.fullmatch(r"v\d+", alias):
+            raise ValueError("MLflow keeps 'latest' and 'v' with a number for itself")
+        return alias

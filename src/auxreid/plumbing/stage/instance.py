@@ -1,0 +1,135 @@
+"""What a stage's script gets: the settings, the files and the folder that its entry in the graph names."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from functools import reduce
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import yaml
+from pydantic import BaseModel
+
+from auxreid.plumbing.base.errors import ConfigError
+from auxreid.plumbing.graph.sources import check_sources
+from auxreid.plumbing.graph.table import GRAPH_FILE, NOTHING, build_graph, load_study
+from auxreid.plumbing.settings.config import Config
+from auxreid.plumbing.stage.run import Run, stage_run
+
+RESULTS = Path("results")
+STAGES_FILE = Path("dvc.yaml")
+PARAMS_FILE = "params.yaml"
+ONE_OF = {"datasets": "dataset", "ablations": "ablation", "prompts": "variant"}  # sections whose blocks have names
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One instance of a stage, as dvc.yaml and the table of runs describe it.
+
+    A file or a block of params.yaml that dvc.yaml does not name is not here: what a script reads, DVC knows of.
+    """
+
+    name: str  # finetune
+    key: str  # sample_people-clip_reid-0
+    entry: Mapping[str, Any]  # of the table of runs: data set, row, seed, split, variant
+    blocks: Mapping[str, Any]  # of params.yaml, validated, by dotted name
+    reads: Mapping[str, Path | None]  # by name: `start` of ${item.start}, else the file's own; None: there is none
+    code: str  # hash of the code that runs
+
+    @property
+    def out(self) -> Path:
+        """The folder to write to."""
+        return RESULTS / self.name / self.key
+
+    @property
+    def dataset(self) -> str:
+        return self.entry["dataset"]
+
+    @property
+    def settings(self) -> SimpleNamespace:
+        """The blocks under short names: `finetune` for recipes.X.finetune, `ablation` for ablations.X."""
+        return SimpleNamespace(**{_short_name(name): block for name, block in self.blocks.items()})
+
+    @property
+    def inputs(self) -> list[Path]:
+        """All files that are read."""
+        return [path for path in self.reads.values() if path is not None]
+
+    def run(self, seed: int | None = None, replaced: Mapping[str, Any] | None = None, **more: object):
+        """The stage under its record (see :func:`stage_run`), whose parameters are the blocks.
+
+        Args:
+            seed: where the graph gives none.
+            replaced: blocks as they are really used, by their short names.
+            more: further parameters of the record.
+        """
+        params: dict[str, Any] = dict(more)
+        for name, block in self.blocks.items():
+            block = (replaced or {}).get(_short_name(name), block)
+            *path, last = name.split(".")
+            reduce(lambda inner, part: inner.setdefault(part, {}), path, params)[last] = _plain(block)
+        context: AbstractContextManager[Run] = stage_run(
+            self.name,
+            self.key,
+            dataset=self.dataset,
+            params=params,
+            ablation=self.entry.get("row"),
+            seed=self.entry.get("seed", seed),
+        )
+        return context
+
+
+def open_stage(name: str, key: str, root: Path) -> Stage:
+    """The instance of a stage, once params.yaml, the table of runs and the sources are known to fit each other.
+
+    Args:
+        root: the checkout whose sources run.
+
+    Raises:
+        ConfigError: params.yaml is wrong, the table or results/sources/ is out of date, or there is no such key.
+    """
+    config = load_study()
+    graph = build_graph(config)
+    entries = graph["pose" if name == "keypoints" else name]
+    if key not in entries:
+        raise ConfigError(f"{name} {key!r}: not in {GRAPH_FILE}, which has {', '.join(entries) or 'none'}")
+    entry = entries[key]
+    text = yaml.safe_load((root / STAGES_FILE).read_text(encoding="utf-8"))["stages"][name]["do"]
+    blocks = {block: _find(config, block) for block in _blocks(text["params"], key, entry)}
+    return Stage(name, key, entry, blocks, dict(_reads(text["deps"], key, entry)), check_sources(name, root))
+
+
+def _blocks(params: list, key: str, entry: Mapping[str, Any]) -> Iterator[str]:
+    """The blocks of params.yaml among a stage's `params`; other files are named by mappings."""
+    return (_filled(name, key, entry) for name in params if isinstance(name, str))
+
+
+def _reads(deps: list[str], key: str, entry: Mapping[str, Any]) -> Iterator[tuple[str, Path | None]]:
+    for dep in deps:
+        path = _filled(dep, key, entry)
+        whole = dep.startswith("${item.") and dep.endswith("}") and dep.count("$") == 1
+        name = dep.removeprefix("${item.").removesuffix("}") if whole else Path(path).stem
+        yield name, None if path.startswith(NOTHING) else Path(path)
+
+
+def _filled(template: str, key: str, entry: Mapping[str, Any]) -> str:
+    for name, value in entry.items():
+        template = template.replace(f"${{item.{name}}}", str(value))
+    return template.replace("${key}", key)
+
+
+def _find(config: Config, name: str) -> Any:
+    found: Any = config
+    for part in name.split("."):
+        found = found[part] if isinstance(found, Mapping) else getattr(found, part)
+    return found
+
+
+def _short_name(block: str) -> str:
+    section, *path = block.split(".")
+    return ONE_OF.get(section, section) if len(path) == 1 else block.rpartition(".")[2]
+
+
+def _plain(block: Any) -> Any:
+    return block.model_dump(mode="json") if isinstance(block, BaseModel) else block
