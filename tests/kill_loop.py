@@ -15,7 +15,8 @@ import sys
 import time
 from pathlib import Path
 
-from tiny_study import DATASET, script
+import finetune  # noqa: F401 (so that no life imports it)
+from tiny_study import DATASET, run
 
 from auxreid.clipreid import stage2
 from auxreid.plumbing.stage.checkpoint_folder import CheckpointFolder
@@ -45,13 +46,13 @@ def with_journal() -> None:
     stage2._draws, CheckpointFolder.save = noted_draws, noted_save
 
 
-def start(finetune, row: str) -> int:
+def start(row: str) -> int:
     """A life of its own; returns its process id."""
     child = os.fork()
     if child:
         return child
     try:
-        finetune.main(DATASET, row, "0")
+        run("finetune", f"{DATASET}-{row}-0")
         os._exit(0)
     finally:
         os._exit(1)
@@ -85,16 +86,15 @@ def let_live(child: int, before: int, rng: random.Random, epoch: float) -> None:
 
 
 def main(undisturbed: str, killed: str, row: str, kills: str, seed: str) -> None:
-    finetune = script("finetune")
     with_journal()
     os.chdir(undisturbed)
-    assert ended_well(start(finetune, row))
+    assert ended_well(start(row))
     epochs, epoch = sum(event == "epoch" for event, _ in events()), epoch_seconds(events(), 0.0)
 
     os.chdir(killed)
     rng, lives = random.Random(int(seed)), []
     for number in range(int(kills)):
-        before, child = len(events()), start(finetune, row)
+        before, child = len(events()), start(row)
         let_live(child, before, rng, epoch)
         os.kill(child, signal.SIGKILL)
         status = os.waitpid(child, 0)[1]
@@ -102,7 +102,7 @@ def main(undisturbed: str, killed: str, row: str, kills: str, seed: str) -> None
         lives.append(events()[before:])
         epoch = epoch_seconds(lives[-1], epoch)
     before = len(events())
-    assert ended_well(start(finetune, row))
+    assert ended_well(start(row))
     lives.append(events()[before:])
     print(json.dumps({"epochs": epochs, "lives": [[event for event, _ in life] for life in lives]}))
 

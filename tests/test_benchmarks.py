@@ -11,13 +11,14 @@ import run
 import stage2
 import stage2_profile
 import torch
+from params import finetune_settings
 from result import Asked, Row, faults, finish
 from small_frames import small_frames
 from tiny_encoder import TinyEncoder
 
-from auxreid.plumbing.settings.recipes import FinetuneConfig, InputConfig
+from auxreid.plumbing.settings.recipes import InputConfig
 
-SETTINGS = FinetuneConfig(
+SETTINGS = finetune_settings(
     epochs=3,
     identities=2,
     instances=2,

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from auxreid.plumbing.base.errors import DataError
+from auxreid.plumbing.graph.sources import describe
 from auxreid.plumbing.stage.checkpoint_folder import CheckpointFolder
 from auxreid.plumbing.stage.fingerprint import fingerprint
 from auxreid.training.state import check_finite, continue_from, save_epoch
@@ -131,7 +132,9 @@ def test_a_loss_that_is_not_finite(loss):
 def repository(tmp_path) -> Path:
     """A script that imports one of two modules."""
     for name, text in {
-        "pipeline/stage.py": "from auxreid import used\n",
+        "dvc.yaml": "stages: {sources: {cmd: x}, stage: {cmd: x}}\n",
+        "requirements.lock": "torch==2.14.1\nrequests==2.0\n",
+        "pipeline/stage.py": "import torch\nfrom auxreid import used\n",
         "src/auxreid/__init__.py": "",
         "src/auxreid/used.py": "A = 1\n",
         "src/auxreid/unused.py": "B = 1\n",
@@ -143,18 +146,33 @@ def repository(tmp_path) -> Path:
 
 
 def name_of(root: Path, **settings) -> str:
-    return fingerprint(root / "pipeline/stage.py", [root / "input"], {"lr": 0.1} | settings)
+    code = describe("stage", root)["code"]
+    return fingerprint(code, [root / "input"], {"lr": 0.1} | settings)
 
 
 @pytest.mark.parametrize(
-    ("changed", "is_another"),
-    [("pipeline/stage.py", True), ("src/auxreid/used.py", True), ("src/auxreid/unused.py", False), ("input", True)],
+    ("changed", "added", "is_another"),
+    [
+        ("pipeline/stage.py", "B = 2\n", True),
+        ("pipeline/stage.py", "# edited\n", False),
+        ("src/auxreid/used.py", "B = 2\n", True),
+        ("src/auxreid/used.py", "# edited\n", False),
+        ("src/auxreid/unused.py", "C = 1\n", False),
+        ("input", "# edited\n", True),
+    ],
 )
-def test_sources_and_inputs_count_by_content(repository, changed, is_another):
+def test_code_and_inputs_count_by_content(repository, changed, added, is_another):
     before, path = name_of(repository), repository / changed
     os.utime(path, (1, 1))
     assert name_of(repository) == before
-    path.write_text(path.read_text() + "# edited\n")
+    path.write_text(path.read_text() + added)
+    assert (name_of(repository) != before) == is_another
+
+
+@pytest.mark.parametrize(("pin", "is_another"), [("torch==2.14.1", True), ("requests==2.0", False)])
+def test_versions_count_of_what_is_imported(repository, pin, is_another):
+    before, path = name_of(repository), repository / "requirements.lock"
+    path.write_text(path.read_text().replace(pin, f"{pin}.1"))
     assert (name_of(repository) != before) == is_another
 
 

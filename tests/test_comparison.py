@@ -1,15 +1,16 @@
 """Score files, and the tables and figures that are made of them."""
 
 import csv
-import importlib.util
 import io
 import subprocess
 import sys
 from pathlib import Path
 
+import compare as compare_stage
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from params import CONFIG
 from PIL import Image
 
 from auxreid.evaluation.cmc_figure import cmc_figure
@@ -29,13 +30,12 @@ from auxreid.evaluation.scores import (
 )
 from auxreid.evaluation.thesis import TABLE_2
 from auxreid.plumbing.base.errors import DataError
-from auxreid.plumbing.settings.study import CompareConfig
 from auxreid.plumbing.stage.record import check_name
 
 ROOT = Path(__file__).parent.parent
 FORMS = {"untrained": "", "pretrained": "", "visual_only": "thesis", "clip_reid": "thesis", "keypoints": "corrected"}
 SEEDS = {name: (0, 1) for name in FORMS}
-SETTINGS = CompareConfig(resamples=500, flips=199)
+SETTINGS = CONFIG.compare.model_copy(update={"resamples": 500, "flips": 199})
 RERANKED_GAIN = 0.05
 
 
@@ -47,7 +47,7 @@ def precisions(mean, queries=40, seed=0):
     return values
 
 
-def put(root, ablation, seed, precision, dataset="d", reranked=True, first_query=100, gallery=10):
+def put(root, ablation, seed, precision, dataset="d", reranked=True, first_query=100, gallery=10, remark=""):
     """The score files of a row whose queries have these APs (float [q], NaN without a true match)."""
     valid = ~np.isnan(precision)
     first = np.where(valid, np.where(precision > 0.3, 1, 4), 0)
@@ -58,8 +58,9 @@ def put(root, ablation, seed, precision, dataset="d", reranked=True, first_query
     table = query_table(ranked, numbers, ones, numbers, ones, places)
     metrics = summarise(ranked)
     after = {name: metrics[name] + RERANKED_GAIN for name in metrics if not name.startswith("queries")}
+    sizes = len(precision), gallery
     scores = Scores(
-        dataset, ablation, seed, "market1501", 0, len(precision), gallery, metrics, after if reranked else None
+        dataset, ablation, seed, "market1501", 0, *sizes, metrics, after if reranked else None, remark=remark
     )
     write_scores(root, scores, table)
     return scores, ranked
@@ -73,7 +74,7 @@ def root(tmp_path):
     return tmp_path
 
 
-def compare(root, layout="market1501", seeds=SEEDS, forms=FORMS, not_applicable=(), remarks=()):
+def compare(root, layout="market1501", seeds=SEEDS, forms=FORMS, not_applicable=()):
     return read_comparison(
         root,
         "d",
@@ -83,12 +84,11 @@ def compare(root, layout="market1501", seeds=SEEDS, forms=FORMS, not_applicable=
         "clip_reid",
         settings=SETTINGS,
         not_applicable=dict(not_applicable),
-        remarks=dict(remarks),
     )
 
 
 def test_score_files_come_back_as_they_were_written(tmp_path):
-    scores, ranked = put(tmp_path, "clip_reid", 3, precisions(0.5))
+    scores, ranked = put(tmp_path, "clip_reid", 3, precisions(0.5), remark="epoch factor 4 run at 1")
     assert read_scores(tmp_path, "d", "clip_reid", 3) == scores
     again = read_queries(tmp_path, "d", "clip_reid", 3)
     assert again.frame_id.tolist() == list(range(100, 140)) == again.identity.tolist()
@@ -272,13 +272,10 @@ def test_csv_holds_numbers(root):
 
 
 def test_rows_that_are_not_applicable_are_listed_with_the_reason(root):
+    for seed in (0, 1):
+        put(root, "visual_only", seed, precisions(0.3, seed=seed), remark="epoch factor 4 run at 1")
     forms = FORMS | {"hrnet": "thesis"}
-    comparison = compare(
-        root,
-        forms=forms,
-        not_applicable={"hrnet": "the data set has no keypoints"},
-        remarks={"visual_only": "epoch factor 4 run at 1"},
-    )
+    comparison = compare(root, forms=forms, not_applicable={"hrnet": "the data set has no keypoints"})
     found = records(comparison)
     assert (found["hrnet"]["remark"], found["hrnet"]["mAP"]) == ("not applicable: the data set has no keypoints", "")
     assert (found["hrnet"]["form"], found["hrnet"]["seeds"]) == ("thesis", "0")
@@ -290,8 +287,8 @@ def test_rows_that_are_not_applicable_are_listed_with_the_reason(root):
 
 
 def test_reasons_for_unknown_rows_and_rows_without_seeds_are_refused(root):
-    with pytest.raises(ValueError, match=r"reasons or remarks for \['gone'\]"):
-        compare(root, remarks={"gone": "?"})
+    with pytest.raises(ValueError, match=r"reasons for \['gone'\]"):
+        compare(root, not_applicable={"gone": "?"})
     with pytest.raises(ValueError, match=r"without a seed \['keypoints'\]"):
         compare(root, seeds=SEEDS | {"keypoints": ()})
 
@@ -391,10 +388,7 @@ def test_the_stage_starts_without_the_packages_of_training():
 
 
 def test_the_record_gets_differences_and_p_values_under_names_that_mlflow_takes(root):
-    specification = importlib.util.spec_from_file_location("compare_stage", ROOT / "pipeline/compare.py")
-    stage = importlib.util.module_from_spec(specification)
-    specification.loader.exec_module(stage)
-    found = stage.summary(compare(root))
+    found = compare_stage.summary(compare(root))
     assert all(check_name(name, "metric") for name in found)
     assert found["visual_only.mAP"] == pytest.approx(0.31) and found["visual_only.reranked_mAP"] == pytest.approx(0.36)
     assert found["visual_only.difference"] == pytest.approx(-0.10) and found["visual_only.p"] == 0.005

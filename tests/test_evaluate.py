@@ -1,9 +1,7 @@
 """What the evaluate stage leaves for comparisons: every query's first places, and the figures after re-ranking."""
 
-import importlib.util
-from pathlib import Path
-
 import cv2
+import evaluate
 import numpy as np
 import pytest
 
@@ -13,15 +11,6 @@ from auxreid.evaluation.ranked_lists import LIST_LENGTH, first_places
 from auxreid.evaluation.ranking import rank_queries, squared_distances, summarise
 from auxreid.evaluation.reranking import reranked_distances
 from auxreid.plumbing.settings.recipes import RerankingConfig
-
-
-@pytest.fixture(scope="module")
-def stage():
-    path = Path(__file__).parent.parent / "pipeline/evaluate.py"
-    specification = importlib.util.spec_from_file_location("evaluate_stage", path)
-    module = importlib.util.module_from_spec(specification)
-    specification.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture(scope="module")
@@ -47,11 +36,11 @@ def entities(frames):
     return query_and_gallery(frames, embedding.astype(np.float32), "market1501")
 
 
-def test_the_table_of_queries_names_the_frames_of_the_first_places(stage, frames, entities):
+def test_the_table_of_queries_names_the_frames_of_the_first_places(frames, entities):
     query, gallery = entities
     distances = squared_distances(query.embedding, gallery.embedding)
     ranked = rank_queries(distances, query.identity, gallery.identity, query.group, gallery.group)
-    table = stage.per_query(frames, query, ranked, first_places(distances, query, gallery)).to_pydict()
+    table = evaluate.per_query(frames, query, ranked, first_places(distances, query, gallery)).to_pydict()
     assert table["frame_id"] == [400 - 4 * person for person in range(12)]
     for q in range(12):
         order = [g for g in np.argsort(distances[q]) if gallery.identity[g] != q + 1 or gallery.group[g] != 1]
@@ -65,32 +54,32 @@ def figures(distances, query, gallery):
     return summarise(rank_queries(distances, query.identity, gallery.identity, query.group, gallery.group))
 
 
-def test_reranked_figures_have_no_counts_and_are_switched_off_by_none(stage, entities):
-    assert stage.reranked_metrics(*entities, None) is None
-    found = stage.reranked_metrics(*entities, RerankingConfig(k1=4, k2=2))
+def test_reranked_figures_have_no_counts_and_are_switched_off_by_none(entities):
+    assert evaluate.reranked_metrics(*entities, None) is None
+    found = evaluate.reranked_metrics(*entities, RerankingConfig(k1=4, k2=2, weight=0.3))
     assert list(found) == ["mAP", "mINP", "CMC_1", "CMC_5", "CMC_10", "CMC_20"]
     assert all(0 < value <= 1 for value in found.values())
 
 
-def test_reranking_that_gives_the_jaccard_distance_no_weight_changes_no_figure(stage, entities):
+def test_reranking_that_gives_the_jaccard_distance_no_weight_changes_no_figure(entities):
     query, gallery = entities
     distances = squared_distances(query.embedding, gallery.embedding)
     plain = figures(distances, query, gallery)
-    found = stage.reranked_metrics(query, gallery, RerankingConfig(k1=4, k2=2, weight=1.0))
+    found = evaluate.reranked_metrics(query, gallery, RerankingConfig(k1=4, k2=2, weight=1.0))
     assert found == pytest.approx({name: plain[name] for name in found}, abs=1e-6)
 
 
-def test_reranked_figures_are_those_of_the_reranked_distances(stage, entities):
+def test_reranked_figures_are_those_of_the_reranked_distances(entities):
     query, gallery = entities
     distances = reranked_distances(query.embedding, gallery.embedding, k1=6, k2=3, weight=0.3)
     expected = figures(distances, query, gallery)
     plain = figures(squared_distances(query.embedding, gallery.embedding), query, gallery)
-    found = stage.reranked_metrics(query, gallery, RerankingConfig(k1=6, k2=3, weight=0.3))
+    found = evaluate.reranked_metrics(query, gallery, RerankingConfig(k1=6, k2=3, weight=0.3))
     assert found == pytest.approx({name: expected[name] for name in found}, abs=1e-6)
     assert found["mAP"] != pytest.approx(plain["mAP"], abs=1e-4)
 
 
-def test_junk_in_the_gallery_changes_no_reranked_figure(stage, entities):
+def test_junk_in_the_gallery_changes_no_reranked_figure(entities):
     query, gallery = entities
     near = np.repeat(query.embedding, 3, axis=0)  # junk that lies exactly where the queries do
     with_junk = Entities(
@@ -100,5 +89,5 @@ def test_junk_in_the_gallery_changes_no_reranked_figure(stage, entities):
         np.concatenate([np.zeros(len(near), np.int64), gallery.representative]),
         (np.array([0]),) * len(near) + gallery.members,
     )
-    settings = RerankingConfig(k1=6, k2=3)
-    assert stage.reranked_metrics(query, with_junk, settings) == stage.reranked_metrics(query, gallery, settings)
+    settings = RerankingConfig(k1=6, k2=3, weight=0.3)
+    assert evaluate.reranked_metrics(query, with_junk, settings) == evaluate.reranked_metrics(query, gallery, settings)

@@ -1,6 +1,8 @@
 """What goes wrong outside the code ends in one line that says what to do, and nothing is lost."""
 
+import importlib
 import os
+import re
 import shutil
 import sys
 import tempfile
@@ -10,19 +12,20 @@ from pathlib import Path
 
 import pytest
 import yaml
+from params import ROOT
 from small_disk import small_disk
-from tiny_study import DATASET, script, tiny_params, write_inputs
+from tiny_study import DATASET, run, tiny_params, write_inputs, write_study
 
 from auxreid.data.frames import open_frames
 from auxreid.plumbing.base.errors import DataError
-from auxreid.plumbing.graph.table import write_graph
-from auxreid.plumbing.settings.load import load_config
+from auxreid.plumbing.stage.instance import Stage
 from auxreid.plumbing.stage.record import read_history, read_record
 from auxreid.plumbing.stage.run import stage_run
 from auxreid.plumbing.stage.script import run_script
 
 ROW, EPOCHS = "visual_only_corrected", 5
-OUT = Path(f"results/finetune/{DATASET}-{ROW}-0")
+KEY = f"{DATASET}-{ROW}-0"
+OUT = Path("results/finetune") / KEY
 FRAMES = Path(f"results/ingest/{DATASET}/frames.arrow")
 
 
@@ -34,11 +37,7 @@ def ready(tmp_path_factory) -> Path:
     params["recipes"][DATASET]["finetune"] |= {"epochs": EPOCHS, "milestones": [4]}
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(root)
-        Path("params.yaml").write_text(yaml.safe_dump(params))
-        Path("pipeline").mkdir()
-        config = load_config()
-        write_graph(config)
-        write_inputs(config)
+        write_inputs(write_study(params))
     return root
 
 
@@ -50,15 +49,15 @@ def workspace(ready, tmp_path, monkeypatch) -> Path:
 
 
 def finetune() -> None:
-    script("finetune").main(DATASET, ROW, "0")
+    run("finetune", KEY)
 
 
-def failure(monkeypatch, capsys, stage: str, *arguments: str) -> str:
+def failure(monkeypatch, capsys, stage: str, key: str) -> str:
     """The one line with which a script fails."""
     capsys.readouterr()
-    monkeypatch.setattr(sys, "argv", [f"pipeline/{stage}.py", *arguments])
+    monkeypatch.setattr(sys, "argv", [str(ROOT / f"pipeline/{stage}.py"), key])
     with pytest.raises(SystemExit) as ended:
-        run_script(script(stage).main)
+        run_script(importlib.import_module(stage).main)
     assert ended.value.code == 1
     (line,) = [line for line in capsys.readouterr().err.splitlines() if not line.startswith("  ")]  # "  " is progress
     return line
@@ -89,7 +88,7 @@ def test_a_disk_that_is_full_at_an_epoch_stops_the_stage_which_goes_on_when_ther
         monkeypatch.delenv("DVC_STAGE")
         disk.resize(int(2.5 * size))  # two states, but no third beside them
 
-        line = failure(monkeypatch, capsys, "finetune", DATASET, ROW, "0")
+        line = failure(monkeypatch, capsys, "finetune", KEY)
         assert line.startswith("error: .checkpoints/finetune-") and "/epoch-000003-" in line
         assert line.endswith("cannot be written, the disk or its quota is full; make room and start again: a training "
                              "continues after the last epoch that it saved")  # fmt: skip
@@ -108,7 +107,7 @@ def test_a_disk_that_is_full_at_the_end_costs_no_second_training(workspace, monk
     (OUT / "encoder.safetensors").unlink()
     size = len(expected["encoder"])
     with small_disk(OUT, size // 2):
-        line = failure(monkeypatch, capsys, "finetune", DATASET, ROW, "0")
+        line = failure(monkeypatch, capsys, "finetune", KEY)
         assert line.startswith(f"error: {OUT}/encoder.safetensors: cannot be written, the disk or its quota is full")
         assert read_record(OUT / "record").status == "failed"
         assert sorted(os.listdir(OUT)) == [".lock", "history.csv", "record"]
@@ -136,7 +135,7 @@ def without_its_foot(content: bytes) -> bytes:
 @pytest.mark.parametrize("damage", [truncated, without_a_picture, without_its_foot])
 def test_a_broken_frames_file_is_named_with_what_to_do(workspace, monkeypatch, capsys, damage):
     FRAMES.write_bytes(damage(FRAMES.read_bytes()))
-    line = failure(monkeypatch, capsys, "finetune", DATASET, ROW, "0")
+    line = failure(monkeypatch, capsys, "finetune", KEY)
     assert line.startswith(f"error: {FRAMES}")
     assert f"`dvc checkout -f {FRAMES}`" in line and "`dvc repro -f` of its ingest stage" in line
     record = read_record(OUT / "record")
@@ -194,7 +193,7 @@ def edit(**changes) -> None:
 
 def test_a_training_that_diverges_names_epoch_step_and_the_last_good_checkpoint(workspace, monkeypatch, capsys):
     edit(finetune={"milestones": [3], "gamma": 1e33})  # from epoch 3 on a rate that no weights survive
-    line = failure(monkeypatch, capsys, "finetune", DATASET, ROW, "0")
+    line = failure(monkeypatch, capsys, "finetune", KEY)
     (last, _) = sorted(Path(".checkpoints").glob("*/epoch-*.pt"), reverse=True)
     assert line.startswith("error: stage 2: the loss is ") and "at epoch 3, step" in line
     assert last.name.startswith("epoch-000002-")
@@ -204,7 +203,7 @@ def test_a_training_that_diverges_names_epoch_step_and_the_last_good_checkpoint(
 
 def test_one_that_diverges_at_once_has_no_checkpoint(workspace, monkeypatch, capsys):
     edit(pretrain={"lr": 1e30, "batch_size": 8, "warmup_epochs": 0})
-    line = failure(monkeypatch, capsys, "pretrain", DATASET, "0")
+    line = failure(monkeypatch, capsys, "pretrain", f"{DATASET}-0")
     assert "pretrain: the loss is nan at epoch 0, step" in line
     assert line.endswith("lower pretrain.lr; no epoch was saved before")
 
@@ -212,13 +211,28 @@ def test_one_that_diverges_at_once_has_no_checkpoint(workspace, monkeypatch, cap
 # scripts
 
 
-def test_a_fault_of_ours_keeps_its_traceback(monkeypatch):
-    def broken() -> None:
-        raise KeyError("loss")
+def test_a_fault_of_ours_keeps_its_traceback(workspace, monkeypatch):
+    def broken(stage: Stage) -> None:
+        raise KeyError(stage.key)
 
-    monkeypatch.setattr(sys, "argv", ["stage.py"])
-    with pytest.raises(KeyError):
+    monkeypatch.setattr(sys, "argv", [str(ROOT / "pipeline/finetune.py"), KEY])
+    with pytest.raises(KeyError, match=KEY):
         run_script(broken)
+
+
+@pytest.mark.parametrize(
+    ("keys", "told"),
+    [
+        ((), r"usage: python pipeline/finetune.py KEY, with a key of pipeline/graph.yaml"),
+        ((KEY, "0"), r"usage: python pipeline/finetune.py KEY"),
+        (("nobody",), rf"finetune 'nobody': not in pipeline/graph.yaml, which has {KEY}$"),
+    ],
+)
+def test_a_command_line_without_a_key_of_the_study_is_told_what_is_there(workspace, monkeypatch, capsys, keys, told):
+    monkeypatch.setattr(sys, "argv", [str(ROOT / "pipeline/finetune.py"), *keys])
+    with pytest.raises(SystemExit) as ended:
+        run_script(lambda stage: pytest.fail("it was started"))
+    assert ended.value.code == 1 and re.match(f"error: {told}", capsys.readouterr().err)
 
 
 def test_a_stage_whose_dvc_is_gone_before_it_looks_does_not_start(monkeypatch, capsys):
@@ -226,7 +240,7 @@ def test_a_stage_whose_dvc_is_gone_before_it_looks_does_not_start(monkeypatch, c
     monkeypatch.setattr(sys, "argv", ["stage.py"])
     monkeypatch.setattr(os, "getpgid", lambda pid: pid)  # an orphan's parent is in another process group
     with pytest.raises(SystemExit):
-        run_script(lambda: pytest.fail("it was started"))
+        run_script(lambda stage: pytest.fail("it was started"))
     assert "the DVC that started finetune@gone is gone" in capsys.readouterr().err
 
 

@@ -67,7 +67,7 @@ def test_vit_b_16_has_the_widths_of_the_reference_at_256_by_128():
 
 
 def test_timm_features_come_from_the_backbone():
-    encoder = TimmEncoderConfig(kind="timm", name="tf_efficientnet_lite0", embed_dim=24, text=TEXT)
+    encoder = TimmEncoderConfig(kind="timm", name="tf_efficientnet_lite0", output_stride=32, embed_dim=24, text=TEXT)
     torch.manual_seed(0)
     image, _ = build_towers(encoder, (64, 32))
     image.eval()

@@ -12,16 +12,16 @@ from pathlib import Path
 import psutil
 import pytest
 import yaml
-from tiny_study import DATASET, ROOT, tiny_params, write_inputs
+from params import ROOT
+from tiny_study import DATASET, tiny_params, write_inputs, write_study
 from waiting import wait_until
 
-from auxreid.plumbing.graph.table import write_graph
-from auxreid.plumbing.settings.load import load_config
 from auxreid.plumbing.stage.record import read_history, read_record
 
 ROW, EPOCHS, KILLS = "keypoints_mean_norm_corrected", 40, 30
-SCRIPT = ("python", "pipeline/finetune.py", DATASET, ROW, "0")
-OUT = Path(f"results/finetune/{DATASET}-{ROW}-0")
+KEY = f"{DATASET}-{ROW}-0"
+SCRIPT = ("python", "pipeline/finetune.py", KEY)
+OUT = Path("results/finetune") / KEY
 SOURCES = f"results/ingest/{DATASET}/frames.arrow results/pretrain/{DATASET}-0/image.safetensors"
 pytestmark = pytest.mark.slow
 
@@ -29,7 +29,7 @@ pytestmark = pytest.mark.slow
 @pytest.fixture(scope="module")
 def environment() -> dict[str, str]:
     python = Path(sys.executable).parent
-    search = [str(ROOT / "src"), str(ROOT / "tests")]
+    search = [str(ROOT / folder) for folder in ("src", "pipeline", "tests")]
     return os.environ | {
         "PATH": f"{python}{os.pathsep}{os.environ['PATH']}",
         "PYTHONPATH": os.pathsep.join(search),
@@ -48,13 +48,12 @@ def ready(tmp_path_factory, environment) -> Path:
     recipe["finetune"] |= {"epochs": EPOCHS, "milestones": [30], "warmup_epochs": 2, "max_epoch_factor": 1}
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(root)
-        Path("params.yaml").write_text(yaml.safe_dump(params))
-        shutil.copytree(ROOT / "pipeline", "pipeline")
-        shutil.copytree(ROOT / "src", "src")
-        config = load_config()
-        write_graph(config)
-        write_inputs(config)
-    subprocess.run(["python", "pipeline/prompts.py", DATASET, "learned", "0"], cwd=root, env=environment, check=True)
+        for folder in ("pipeline", "src"):
+            shutil.copytree(ROOT / folder, folder)
+        for file in ("dvc.yaml", "requirements.lock"):
+            shutil.copy2(ROOT / file, file)
+        write_inputs(write_study(params))
+    subprocess.run(["python", "pipeline/prompts.py", f"{DATASET}-learned-0"], cwd=root, env=environment, check=True)
     return root
 
 

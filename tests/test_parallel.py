@@ -12,6 +12,7 @@ from unittest.mock import patch
 import numpy as np
 import pytest
 import torch
+from params import finetune_settings
 from process_pair import ProcessPair
 from small_frames import small_frames
 from torch import Tensor, nn
@@ -27,7 +28,7 @@ from auxreid.clipreid.stage2 import PoseBranch, finetune_encoder
 from auxreid.clipreid.stage2_losses import Supervision
 from auxreid.data.frames import FramesMeta, open_frames, write_frames
 from auxreid.plumbing.base.errors import ConfigError
-from auxreid.plumbing.settings.recipes import FinetuneConfig, InputConfig, ResNetEncoderConfig, TextConfig
+from auxreid.plumbing.settings.recipes import InputConfig, ResNetEncoderConfig, TextConfig
 from auxreid.plumbing.settings.rows import PoseFusionConfig
 from auxreid.pose.architecture import PoseSpec, build
 from auxreid.pose.checkpoint import save_checkpoint
@@ -38,7 +39,7 @@ from auxreid.training.share import Share
 
 HEIGHT, WIDTH, JOINTS = 64, 32, 3
 IDENTITIES, IMAGES = 4, 5
-SETTINGS = FinetuneConfig(
+SETTINGS = finetune_settings(
     epochs=2,
     identities=3,
     instances=3,  # 9 rows: shares of 5 and 4

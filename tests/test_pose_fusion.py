@@ -6,6 +6,7 @@ from typing import ClassVar
 import numpy as np
 import pytest
 import torch
+from params import finetune_settings
 from small_frames import small_frames
 from tiny_encoder import TinyEncoder
 from torch import nn
@@ -20,13 +21,12 @@ from auxreid.clipreid.stage2 import PoseBranch, finetune_encoder
 from auxreid.clipreid.stage2_losses import Stage2Losses, Supervision
 from auxreid.data.frames import Frames
 from auxreid.plumbing.settings.load import load_config
-from auxreid.plumbing.settings.recipes import FinetuneConfig
 from auxreid.plumbing.settings.rows import PoseFusionConfig
 
 CONFIG = load_config(Path(__file__).parent.parent / "params.yaml")
 ROWS = {name: row.pose for name, row in CONFIG.ablations.items() if row.pose is not None}
 JOINTS, WIDTH = 3, 4
-SETTINGS = FinetuneConfig(
+SETTINGS = finetune_settings(
     **{"epochs": 2, "identities": 2, "instances": 2, "lr": 1e-3, "weight_decay": 0.0, "milestones": [2]},
     **{"warmup_epochs": 0, "warmup_factor": 1.0, "w_id": 0.25, "w_triplet": 0.5, "w_i2t": 2.0, "erasing": 0.0},
 )

@@ -20,7 +20,7 @@ from auxreid.training.seeding import seed_everything
 INPUT = InputConfig(height=32, width=32, mean=(0.5,) * 3, std=(0.5,) * 3)
 TEXT = TextConfig(width=32, heads=2, layers=1)
 ENCODER = ResNetEncoderConfig(kind="resnet", width=8, layers=(1, 1, 1, 1), embed_dim=16, text=TEXT)
-SETTINGS = PretrainConfig(epochs=8, batch_size=8, lr=2e-3, weight_decay=0.0, warmup_epochs=1)
+SETTINGS = PretrainConfig(epochs=8, batch_size=8, lr=2e-3, image_lr_factor=1.0, weight_decay=0.0, warmup_epochs=1)
 COLORS = {"black": (20, 20, 20), "white": (240, 240, 240)}
 
 

@@ -8,15 +8,13 @@ from types import SimpleNamespace
 import cv2
 import pytest
 import torch
-import yaml
+from params import CONFIG
 from small_frames import noise
 from test_pose import make_frames, tiny_spec
-from tiny_study import CONFIG, DATASET, script, tiny_params, write_inputs
+from tiny_study import DATASET, run, tiny_params, write_inputs, write_study
 
 from auxreid.attributes.train import fit
 from auxreid.data.frames import Frames, FramesMeta, open_frames, write_frames
-from auxreid.plumbing.graph.table import write_graph
-from auxreid.plumbing.settings.load import load_config
 from auxreid.plumbing.stage.checkpoint_folder import CheckpointFolder
 from auxreid.plumbing.stage.record import read_history, read_record
 from auxreid.pose.fit import choose_frames
@@ -43,15 +41,11 @@ def ready(tmp_path_factory) -> Path:
     recipe["pose"] |= {"epochs": EPOCHS, "height": 64, "width": 32, "batch_size": 4}
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(root)
-        Path("params.yaml").write_text(yaml.safe_dump(params))
-        Path("pipeline").mkdir()
-        config = load_config()
-        write_graph(config)
-        write_inputs(config)
+        write_inputs(write_study(params))
         for row in ROWS:
             variant = CONFIG.ablations[row].prompts
             if variant is not None and not Path(f"results/prompts/{DATASET}-{variant}-0").exists():
-                script("prompts").main(DATASET, variant, "0")
+                run("prompts", f"{DATASET}-{variant}-0")
     return root
 
 
@@ -88,55 +82,54 @@ def content(out: Path) -> dict:
 
 
 CASES = [
-    *[("finetune", f"{DATASET}-{row}-0", (DATASET, row, "0")) for row in ROWS],
-    *[("prompts", f"{DATASET}-{variant}-0", (DATASET, variant, "0")) for variant in VARIANTS],
-    ("pretrain", f"{DATASET}-0", (DATASET, "0")),
-    ("pose", DATASET, (DATASET,)),
+    *[("finetune", f"{DATASET}-{row}-0") for row in ROWS],
+    *[("prompts", f"{DATASET}-{variant}-0") for variant in VARIANTS],
+    ("pretrain", f"{DATASET}-0"),
+    ("pose", DATASET),
 ]
 
 
-@pytest.mark.parametrize(("stage", "key", "arguments"), CASES)
-def test_a_stage_killed_after_each_epoch_gives_equal_bytes(workspace, stage, key, arguments, capsys):
-    run, out = script(stage).main, Path("results") / stage / key
+@pytest.mark.parametrize(("stage", "key"), CASES)
+def test_a_stage_killed_after_each_epoch_gives_equal_bytes(workspace, stage, key, capsys):
+    out = Path("results") / stage / key
     if stage == "pose":  # the other stages' frames have no joints
         make_frames(Path(f"results/ingest/{DATASET}/frames.arrow"), 20)
-    run(*arguments)
+    run(stage, key)
     expected = content(out)
     assert not any(Path(".checkpoints").iterdir())  # by hand there is no DVC that could want them
     for epochs in range(1, EPOCHS + 1):
         with pytest.MonkeyPatch.context() as patch, pytest.raises(Killed):
             kill_after(patch, epochs)
-            run(*arguments)
+            run(stage, key)
         assert read_record(out / "record").failure.startswith("Killed")
     torch.manual_seed(99)  # what is drawn outside does not matter
     capsys.readouterr()
-    run(*arguments)
+    run(stage, key)
     assert content(out) == expected
     assert read_record(out / "record").resumed_from_epoch == EPOCHS
     assert f"  {EPOCHS} epochs are done, from .checkpoints/{stage}-{key}-" in capsys.readouterr().out
 
 
 def test_points_keep_their_times_and_the_record_says_where_it_went_on(workspace, monkeypatch):
-    run, out = script("finetune").main, Path(f"results/finetune/{DATASET}-{ROWS[0]}-0")
+    key = f"{DATASET}-{ROWS[0]}-0"
+    out = Path("results/finetune") / key
     with pytest.MonkeyPatch.context() as patch, pytest.raises(Killed):
         kill_after(patch, 2)
-        run(DATASET, ROWS[0], "0")
+        run("finetune", key)
     before = list(read_history(out / "record"))
-    run(DATASET, ROWS[0], "0")
+    run("finetune", key)
     after = list(read_history(out / "record"))
     assert after[: len(before)] == before and {point.step for point in after[len(before) :]} == {EPOCHS}
     assert read_record(out / "record").resumed_from_epoch == 2
-    run(DATASET, ROWS[0], "0")
+    run("finetune", key)
     assert read_record(out / "record").resumed_from_epoch is None
 
 
 def test_another_parameter_input_or_source_is_another_training(workspace):
-    run, arguments = script("finetune").main, (DATASET, "keypoints_mean_norm_corrected", "0")
-
     def killed() -> set[str]:
         with pytest.MonkeyPatch.context() as patch, pytest.raises(Killed):
             kill_after(patch, None)
-            run(*arguments)
+            run("finetune", f"{DATASET}-keypoints_mean_norm_corrected-0")
         return {path.name for path in Path(".checkpoints").iterdir()}
 
     seen = killed()
@@ -258,20 +251,20 @@ def test_a_pose_fit_killed_after_each_epoch_gives_equal_weights(tmp_path):
 
 def test_a_finished_stage_under_dvc_is_not_trained_again_until_dvc_has_committed_it(workspace, monkeypatch):
     monkeypatch.setenv("DVC_STAGE", "finetune")
-    stage, run = f"{DATASET}-{ROWS[0]}-0", script("finetune").main
-    out = Path("results/finetune") / stage
-    run(DATASET, ROWS[0], "0")
+    key = f"{DATASET}-{ROWS[0]}-0"
+    out = Path("results/finetune") / key
+    run("finetune", key)
     (folder,) = Path(".checkpoints").iterdir()
     assert len(list(folder.glob("epoch-*.pt"))) == 1
     first = content(out)
     (out / "encoder.safetensors").unlink()  # as DVC does before it starts a stage
-    run(DATASET, ROWS[0], "0")
+    run("finetune", key)
     assert content(out) == first and read_record(out / "record").resumed_from_epoch == EPOCHS
 
     commit(out)
-    script("prompts").main(DATASET, "learned", "0")  # whichever comes next
+    run("prompts", f"{DATASET}-learned-0")  # whichever comes next
     assert [path.name.rpartition("-")[0] for path in Path(".checkpoints").iterdir()] == [f"prompts-{DATASET}-learned-0"]
-    run(DATASET, ROWS[0], "0")  # a forced run
+    run("finetune", key)  # a forced run
     assert content(out) == first and read_record(out / "record").resumed_from_epoch is None
 
 

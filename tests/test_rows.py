@@ -5,11 +5,12 @@ import json
 import os
 from pathlib import Path
 
+import finetune
 import numpy as np
 import pytest
 import torch
-import yaml
-from tiny_study import CONFIG, DATASET, IDENTITIES, IMAGES, JOINTS, script, tiny_params, write_inputs
+from params import CONFIG
+from tiny_study import DATASET, IDENTITIES, IMAGES, JOINTS, run, tiny_params, write_inputs, write_study
 
 from auxreid.clip.checkpoints import load_image_encoder, load_ranked_encoder, load_text_tower
 from auxreid.clip.embed import encode_frames
@@ -18,8 +19,7 @@ from auxreid.clipreid.variants import centroids
 from auxreid.data.frames import open_frames
 from auxreid.plumbing.base.errors import DataError
 from auxreid.plumbing.graph.applicability import applicable_rows, not_applicable
-from auxreid.plumbing.graph.table import build_graph, write_graph
-from auxreid.plumbing.settings.load import load_config
+from auxreid.plumbing.graph.table import build_graph
 from auxreid.pose.predict import Poses
 from auxreid.pose.table import write_keypoints
 
@@ -31,16 +31,12 @@ class Study:
     """The rows, trained on demand by the scripts of pipeline/, each once."""
 
     def __init__(self):
-        Path("params.yaml").write_text(yaml.safe_dump(tiny_params()))
-        Path("pipeline").mkdir()
-        self.config = load_config()
-        write_graph(self.config)
+        self.config = write_study(tiny_params())
         write_inputs(self.config)
         self.graph = build_graph(self.config)
         self.frames = open_frames(f"results/ingest/{DATASET}/frames.arrow")
-        self.prompts, self.finetune = script("prompts"), script("finetune")
         self.trained: dict[str, tuple] = {}  # row -> (encoder, fusion) as training left them
-        self.save = self.finetune.save_tower
+        self.save = finetune.save_tower
 
     def texts(self, variant: str) -> dict[str, torch.Tensor]:
         """What stage 1 wrote for a variant."""
@@ -51,7 +47,7 @@ class Study:
             encoder = getattr(self.config.prompts[variant], "encoder", None)
             if encoder is not None:
                 self.train(encoder)
-            self.prompts.main(DATASET, variant, "0")
+            run("prompts", f"{DATASET}-{variant}-0")
         return load_file(path)
 
     def train(self, row: str) -> tuple[Path, tuple]:
@@ -62,9 +58,9 @@ class Study:
                 self.train(body.start)
             if body.prompts is not None:
                 self.texts(body.prompts)
-            self.finetune.save_tower = lambda encoder, *rest: self.keep(row, encoder, *rest)
-            self.finetune.main(DATASET, row, "0")
-            self.finetune.save_tower = self.save
+            finetune.save_tower = lambda encoder, *rest: self.keep(row, encoder, *rest)
+            run("finetune", f"{DATASET}-{row}-0")
+            finetune.save_tower = self.save
         return Path(f"results/finetune/{DATASET}-{row}-0"), self.trained[row]
 
     def keep(self, row: str, encoder, path, encoder_config, input_config, fusion) -> None:
@@ -174,7 +170,7 @@ def test_a_row_run_twice_gives_equal_weights(study, row):
     path = study.train(row)[0] / "encoder.safetensors"
     before = path.read_bytes()
     torch.manual_seed(77)  # what ran before does not matter
-    study.finetune.main(DATASET, row, "0")
+    run("finetune", f"{DATASET}-{row}-0")
     assert path.read_bytes() == before
 
 
@@ -228,4 +224,4 @@ def test_learned_twice_sees_the_tuned_encoder_and_the_untouched_text_tower(study
 def test_texts_of_other_identities_are_refused(study):
     study.texts("learned")
     with pytest.raises(DataError, match="holds texts of other identities"):
-        study.finetune.read_texts(f"results/prompts/{DATASET}-learned-0/prompts.safetensors", np.arange(6))
+        finetune.read_texts(f"results/prompts/{DATASET}-learned-0/prompts.safetensors", np.arange(6))

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from params import finetune_settings
 from tiny_encoder import TinyEncoder
 from torch import nn
 from torch.nn import functional as F
@@ -13,9 +14,8 @@ from auxreid.clipreid.losses import batch_hard_triplet
 from auxreid.clipreid.stage2 import finetune_encoder
 from auxreid.clipreid.stage2_losses import Stage2Losses, Supervision
 from auxreid.data.frames import FramesMeta, open_frames, write_frames
-from auxreid.plumbing.settings.recipes import FinetuneConfig
 
-SETTINGS = FinetuneConfig(
+SETTINGS = finetune_settings(
     epochs=3,
     identities=2,
     instances=2,

@@ -8,6 +8,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from params import finetune_settings
 from small_frames import small_frames
 
 from auxreid.clipreid.stage2_losses import Stage2Losses, Supervision
@@ -15,7 +16,6 @@ from auxreid.clipreid.supervision import build_supervision
 from auxreid.clipreid.training_set import training_set
 from auxreid.plumbing.base.errors import DataError
 from auxreid.plumbing.settings.load import load_config
-from auxreid.plumbing.settings.recipes import FinetuneConfig
 from auxreid.plumbing.settings.rows import AblationConfig
 
 ROWS = load_config(Path(__file__).parent.parent / "params.yaml").ablations
@@ -31,7 +31,7 @@ SHARES = [
 ]
 K = len(PEOPLE)
 TEXTS = torch.randn(3, 4, generator=torch.Generator().manual_seed(0))[[0, 0, 1, 2, 0]]  # 0, 1 and 4 share a text
-SETTINGS = FinetuneConfig(
+SETTINGS = finetune_settings(
     **{"epochs": 1, "identities": 2, "instances": 2, "lr": 1e-3, "weight_decay": 0.0, "milestones": []},
     **{"warmup_epochs": 0, "warmup_factor": 1.0, "w_id": 1.0},
 )

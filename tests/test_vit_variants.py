@@ -1,7 +1,6 @@
 """Overlapping patches and camera embedding: against literal forwards, through checkpoints, stage 2 and the pipeline."""
 
 import copy
-import importlib.util
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +11,8 @@ import open_clip
 import pytest
 import torch
 import yaml
+from params import finetune_settings, raw_params
+from tiny_study import run, write_study
 from torch import nn
 
 from auxreid.clip.build import build_towers
@@ -24,18 +25,16 @@ from auxreid.clipreid.stage2_losses import Supervision
 from auxreid.data.frames import Frames, FramesMeta, open_frames, write_frames
 from auxreid.plumbing.base.errors import ConfigError, DataError
 from auxreid.plumbing.graph.applicability import not_applicable
-from auxreid.plumbing.graph.table import write_graph
 from auxreid.plumbing.settings.load import parse_config
-from auxreid.plumbing.settings.recipes import FinetuneConfig, InputConfig, OpenClipEncoder
+from auxreid.plumbing.settings.recipes import InputConfig, OpenClipEncoder
 from auxreid.plumbing.settings.rows import ViTConfig
 
-ROOT = Path(__file__).parent.parent
 SIZE = (32, 16)
 INPUT = InputConfig(height=SIZE[0], width=SIZE[1], mean=(0.5,) * 3, std=(0.5,) * 3)
 OLP = ViTConfig(patch_stride=6)  # of 8-pixel patches: 5 x 2 instead of 4 x 2
 SIE = ViTConfig(camera_embedding=3.0)
 BOTH = ViTConfig(patch_stride=6, camera_embedding=3.0)
-SETTINGS = FinetuneConfig(
+SETTINGS = finetune_settings(
     epochs=1,
     identities=2,
     instances=2,
@@ -100,9 +99,9 @@ def literal_forward(made: ViTTower, image: torch.Tensor, stride: int, vector: to
 
 
 def test_the_rows_say_where_they_do_not_apply():
-    raw = yaml.safe_load((ROOT / "params.yaml").read_text())
+    raw = raw_params()
     rows = ["overlapping_patches", "camera_embedding", "camera_embedding_and_overlap"]
-    raw["study"] |= {"people": ["market1501"], "dogs": [], "rows": ["clip_reid", *rows]}
+    raw["study"] |= {"datasets": ["market1501"], "rows": ["clip_reid", *rows]}
     reason = "changes a vision transformer, and recipes.rn50 has none"
     assert not_applicable(parse_config(raw), "market1501") == dict.fromkeys(rows, reason)
     raw["datasets"]["market1501"]["recipe"] = "vit_b_16"
@@ -323,20 +322,12 @@ def test_a_plain_towers_header_names_no_variant(registered, tmp_path):
     assert variant_of(nn.Linear(1, 1)) is None
 
 
-def stage(name: str):
-    """The main function of a pipeline script."""
-    spec = importlib.util.spec_from_file_location(f"pipeline_{name}", ROOT / f"pipeline/{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.main
-
-
 @pytest.fixture
 def study(registered, tmp_path, monkeypatch) -> Path:
     """A project folder: clip_reid and the three rows on a market1501 of noise, with a tiny vision transformer."""
     monkeypatch.chdir(tmp_path)
-    raw = yaml.safe_load((ROOT / "params.yaml").read_text())
-    raw["study"] = {"people": ["market1501"], "dogs": [], "seeds": [0]}
+    raw = raw_params()
+    raw["study"] = {"datasets": ["market1501"], "seeds": [0]}
     raw["study"]["rows"] = ["clip_reid", "overlapping_patches", "camera_embedding", "camera_embedding_and_overlap"]
     raw["datasets"]["market1501"]["recipe"] = "vit_b_16"
     for row in ("overlapping_patches", "camera_embedding_and_overlap"):
@@ -346,18 +337,16 @@ def study(registered, tmp_path, monkeypatch) -> Path:
     recipe["encoder"] = registered.model_dump()
     recipe["prompts"] |= {"epochs": 1, "warmup_epochs": 0}
     recipe["finetune"] |= {"epochs": 1, "identities": 2, "instances": 2, "milestones": [9], "warmup_epochs": 0}
-    recipe["evaluate"] = {"pictures": 1}
-    Path("params.yaml").write_text(yaml.safe_dump(raw, sort_keys=False))
-    Path("pipeline").mkdir()
-    write_graph(parse_config(raw))
+    recipe["evaluate"]["pictures"] = 1
+    write_study(raw)
     return tmp_path
 
 
 def test_the_rows_run_through_the_pipeline(study):
     splits = ["train"] * 4 + ["query", "gallery"] * 2
     frames_of([1, 2, 3, 1, 3, 2, 1, 2], study / "results/ingest/market1501/frames.arrow", splits)
-    stage("pretrain")("market1501", "0")
-    stage("prompts")("market1501", "learned", "0")
+    run("pretrain", "market1501-0")
+    run("prompts", "market1501-learned-0")
     graph = yaml.safe_load(Path("pipeline/graph.yaml").read_text())["graph"]
     assert list(graph["prompts"]) == ["market1501-learned-0"]  # one for all of them
     for row, stride, cameras in (
@@ -366,22 +355,22 @@ def test_the_rows_run_through_the_pipeline(study):
         ("camera_embedding", (8, 8), (1, 2, 3)),
         ("camera_embedding_and_overlap", (6, 6), (1, 2, 3)),
     ):
-        stage("finetune")("market1501", row, "0")
+        run("finetune", f"market1501-{row}-0")
         file = study / f"results/finetune/market1501-{row}-0/encoder.safetensors"
         encoder, written = load_image_encoder(file), file.read_bytes()
         assert (encoder.visual.conv1.stride, encoder.cameras) == (stride, cameras)
-        stage("evaluate")("market1501", row, "0")
+        run("evaluate", f"market1501-{row}-0")
         assert (study / f"results/evaluate/market1501-{row}-0/metrics.json").is_file()
-        stage("finetune")("market1501", row, "0")
+        run("finetune", f"market1501-{row}-0")
         assert file.read_bytes() == written
 
 
 def test_a_camera_that_only_the_test_has_stops_the_row_before_training(study):
     splits = ["train"] * 4 + ["query", "gallery"] * 2
     frames_of([1, 2, 2, 1, 1, 2, 1, 6], study / "results/ingest/market1501/frames.arrow", splits)
-    stage("pretrain")("market1501", "0")
-    stage("prompts")("market1501", "learned", "0")
-    stage("finetune")("market1501", "overlapping_patches", "0")
+    run("pretrain", "market1501-0")
+    run("prompts", "market1501-learned-0")
+    run("finetune", "market1501-overlapping_patches-0")
     with pytest.raises(DataError, match=r"noise: 1 frames .*camera 6 of 07_c6.png; it was trained on \(1, 2\)"):
-        stage("finetune")("market1501", "camera_embedding", "0")
+        run("finetune", "market1501-camera_embedding-0")
     assert not (study / "results/finetune/market1501-camera_embedding-0/history.csv").exists()

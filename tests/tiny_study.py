@@ -1,45 +1,50 @@
 """A study small enough to be run in a test: params.yaml with a recipe that takes a second, and what its stages read."""
 
-import importlib.util
-import sys
+import importlib
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import torch
 import yaml
+from params import ROOT, raw_params
 from small_frames import small_frames
 
 from auxreid.clip.build import build_towers
 from auxreid.clip.checkpoints import save_tower
 from auxreid.data.vocabulary import PERSON_ATTRIBUTES
+from auxreid.plumbing.graph.sources import write_sources
+from auxreid.plumbing.graph.table import write_graph
 from auxreid.plumbing.settings.config import Config
 from auxreid.plumbing.settings.load import load_config
+from auxreid.plumbing.stage.instance import open_stage
 from auxreid.pose.architecture import PoseSpec, build
 from auxreid.pose.checkpoint import save_checkpoint
 from auxreid.pose.predict import Poses
 from auxreid.pose.table import write_keypoints
 
-ROOT = Path(__file__).parent.parent
 DATASET, IDENTITIES, IMAGES = "sample_people", 6, 4
 HEIGHT, WIDTH = 64, 32
 JOINTS = ("head", "left_hand", "right_hand")
-CONFIG = load_config(ROOT / "params.yaml")
 
 
-def script(name: str) -> ModuleType:
-    """A script of pipeline/ as a module."""
-    spec = importlib.util.spec_from_file_location(f"pipeline_{name}", ROOT / f"pipeline/{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
+def run(name: str, key: str) -> None:
+    """A script of pipeline/ on the study of the current folder."""
+    importlib.import_module(name).main(open_stage(name, key, ROOT))
+
+
+def write_study(params: dict) -> Config:
+    """Make the current folder one that the scripts of pipeline/ run in: params.yaml and what is made of it."""
+    Path("params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
+    config = load_config()
+    write_graph(config)
+    write_sources(ROOT)
+    return config
 
 
 def tiny_params() -> dict:
     """params.yaml with a recipe that takes a second, and no data set but the sample's people."""
-    raw = yaml.safe_load((ROOT / "params.yaml").read_text())
-    raw["study"] = {"people": [DATASET], "dogs": [], "seeds": [0], "rows": None}
+    raw = raw_params()
+    raw["study"] = {"datasets": [DATASET], "seeds": [0], "rows": None}
     raw["recipes"] = {DATASET: raw["recipes"][DATASET]}
     raw["datasets"] = {DATASET: raw["datasets"][DATASET]}
     recipe = raw["recipes"][DATASET]

@@ -10,7 +10,8 @@ import hashlib
 import json
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from functools import cache
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
@@ -97,9 +98,14 @@ def describe(stage: str, root: Path) -> dict[str, object]:
 def _packages(trees, pins: dict[str, str]) -> dict[str, str]:
     """Pinned versions by distribution: a package may bear another name than what is imported (PIL is Pillow's)."""
     imported = {name.partition(".")[0] for tree in trees for name in _imports(tree)} - sys.stdlib_module_names
-    distributions = packages_distributions()
-    names = {_normalised(one) for name in imported for one in distributions.get(name, ())}
+    names = {_normalised(one) for name in imported for one in _distributions().get(name, ())}
     return {name: pins[name] for name in sorted(names & pins.keys())}
+
+
+@cache
+def _distributions() -> Mapping[str, list[str]]:
+    """By the names that their packages are imported under; looks through the whole environment."""
+    return packages_distributions()
 
 
 def _pins(root: Path) -> dict[str, str]:
@@ -112,10 +118,10 @@ def _normalised(name: str) -> str:
 
 
 def write_sources(root: Path) -> None:
-    """Write results/sources/<stage>.json for every other stage of dvc.yaml."""
+    """Write results/sources/<stage>.json for every other stage of the checkout's dvc.yaml."""
     stages = yaml.safe_load((root / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
     for stage in stages.keys() - {FOLDER.name}:
-        write_text(root / FOLDER / f"{stage}.json", json.dumps(describe(stage, root), indent=1) + "\n")
+        write_text(FOLDER / f"{stage}.json", json.dumps(describe(stage, root), indent=1) + "\n")
 
 
 def check_sources(stage: str, root: Path) -> str:
@@ -124,7 +130,7 @@ def check_sources(stage: str, root: Path) -> str:
     Raises:
         ConfigError: names what differs, and the remedy. A result would be stored as that of other sources.
     """
-    path = root / FOLDER / f"{stage}.json"
+    path = FOLDER / f"{stage}.json"
     remedy = "run `dvc repro`, or `dvc repro sources` before a single stage"
     try:
         written = json.loads(path.read_text(encoding="utf-8"))

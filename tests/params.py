@@ -1,0 +1,32 @@
+"""params.yaml as the tests vary it.
+
+The settings' classes have no defaults, so that a test starts from the file's values and names only what it is about.
+"""
+
+import json
+from pathlib import Path
+
+import yaml
+
+from auxreid.plumbing.settings.load import parse_config
+from auxreid.plumbing.settings.recipes import FinetuneConfig
+
+ROOT = Path(__file__).parent.parent
+
+
+def raw_params() -> dict:
+    """All of params.yaml, with no block that an anchor shares between two places."""
+    return json.loads(json.dumps(yaml.safe_load((ROOT / "params.yaml").read_text())))
+
+
+CONFIG = parse_config(raw_params())
+
+
+def new_row(**changes) -> dict:
+    """A row of `ablations` that differs from CLIP-ReID in these."""
+    return raw_params()["_shared"]["row"] | {"form": "added"} | changes
+
+
+def finetune_settings(**changes) -> FinetuneConfig:
+    """The thesis's settings of stage 2 with these in their place."""
+    return CONFIG.recipes["rn50"].finetune.replaced(changes)
