@@ -5,6 +5,9 @@ PYTHON ?= python3.11
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export NO_ALBUMENTATIONS_UPDATE := 1
 export DVC_NO_ANALYTICS := 1
+# How Git merges what .gitattributes names: at the top of any worktree, with its environment, the main one's, or PATH's.
+ENVIRONMENTS := .venv/bin:$$(dirname "$$(git rev-parse --git-common-dir)")/.venv/bin
+MERGE_DRIVER := PATH="$(ENVIRONMENTS):$$PATH" auxreid merge-lock %O %A %B %P
 
 .DEFAULT_GOAL := help
 .PHONY: help demo check test lint ui publish runs bench clean-results
@@ -16,6 +19,7 @@ $(VENV)/.installed: requirements.lock pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --no-deps -r requirements.lock
 	$(BIN)/pip install --quiet --no-deps --no-build-isolation -e .
+	@git config merge.auxreid-lock.driver '$(MERGE_DRIVER)' 2>/dev/null || true  # there may be no Git
 	touch $@
 
 demo: $(VENV)/.installed  ## render the sample if data/ is empty, run the whole graph, publish, print the table

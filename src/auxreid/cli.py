@@ -141,6 +141,14 @@ def verify(
 
 
 @app.command()
+def merge_lock(base: Path, ours: Path, theirs: Path, name: str) -> None:
+    """Git's merge driver for dvc.lock and pipeline/graph.yaml, called by Git once `make` has set it up."""
+    from auxreid.plumbing.team.merge_lock import merge_files
+
+    print(merge_files(base, ours, theirs, name), file=sys.stderr)
+
+
+@app.command()
 def table() -> None:
     """Print the comparison tables of the study."""
     from rich.console import Console

@@ -128,7 +128,12 @@ def _local_file(named: str | None) -> str:
 
 def write_graph(config: Config, path: Path = GRAPH_FILE) -> None:
     """Write the graph file of a configuration."""
-    write_text(path, HEADER + yaml.safe_dump({TOP_KEY: build_graph(config)}, sort_keys=False, width=120))
+    write_text(path, graph_text(build_graph(config)))
+
+
+def graph_text(graph: Graph) -> str:
+    """What the graph file holds."""
+    return HEADER + yaml.safe_dump({TOP_KEY: graph}, sort_keys=False, width=120)
 
 
 def check_graph(config: Config, path: Path = GRAPH_FILE) -> None:
