@@ -46,8 +46,9 @@ def check() -> None:
 
 @app.command()
 def plan() -> None:
-    """Write pipeline/graph.yaml, the table of runs that follows from params.yaml."""
+    """Write pipeline/graph.yaml, the table of runs that follows from params.yaml; prune dvc.lock of what it lacks."""
     from auxreid.plumbing.graph.applicability import exclusions
+    from auxreid.plumbing.graph.prune import prune_lock
     from auxreid.plumbing.graph.table import remove_stale_scores, write_graph
     from auxreid.plumbing.settings.load import load_config
 
@@ -55,6 +56,8 @@ def plan() -> None:
     write_graph(config)
     for path in remove_stale_scores(config):
         print(f"removed {path}: its row is no longer in the study; DVC's cache still has it")
+    if gone := prune_lock(ROOT):
+        print(f"dvc.lock: stages that are gone: {', '.join(gone)}; DVC's cache and results/ keep what they made")
     for line in exclusions(config):
         print(line)
 
