@@ -24,7 +24,7 @@ CONFIG = parse_config(raw_params())
 
 def new_row(**changes) -> dict:
     """A row of `ablations` that differs from CLIP-ReID in these."""
-    return raw_params()["_shared"]["row"] | {"form": "added"} | changes
+    return {"form": "added", "prompts": "learned"} | changes
 
 
 def finetune_settings(**changes) -> FinetuneConfig:

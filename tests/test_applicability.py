@@ -1,16 +1,13 @@
 """Which rows a data set can run, why it cannot run the others, and that these leave no stage in the graph."""
 
-import copy
-from pathlib import Path
-
 import pytest
-import yaml
+from params import new_row, raw_params
 
+from auxreid.clipreid.row_settings import remark, row_settings
 from auxreid.plumbing.graph.applicability import (
     applicable_rows,
     exclusions,
     not_applicable,
-    remarks,
     why_no_pose,
     why_not,
 )
@@ -18,7 +15,6 @@ from auxreid.plumbing.graph.table import build_graph
 from auxreid.plumbing.settings.config import Config
 from auxreid.plumbing.settings.load import parse_config
 
-ROOT = Path(__file__).parent.parent
 ATTRIBUTE_ROWS = {
     *("attribute_prompts", "attribute_prompts_corrected", "attribute_tokens"),
     *("attribute_smoothing_stage1", "attribute_smoothing_stage1_corrected"),
@@ -36,22 +32,22 @@ ROWS = PLAIN_ROWS | ATTRIBUTE_ROWS | POSE_ROWS
 @pytest.fixture
 def raw() -> dict:
     """params.yaml with the rows of Table 2 and those that every network can run beside them."""
-    raw = copy.deepcopy(yaml.safe_load((ROOT / "params.yaml").read_text()))
-    raw["study"] |= {"people": ["prid2011"], "dogs": [], "rows": sorted(ROWS), "row_seeds": {}}
+    raw = raw_params()
+    raw["study"] |= {"datasets": ["prid2011"], "rows": sorted(ROWS), "row_seeds": {}}
     return raw
 
 
 def as_dogs(raw: dict) -> None:
     """A study of the chain on dogs."""
     raw["recipes"]["dogs"] = raw["recipes"]["sample_people"] | {"attributes": raw["recipes"]["dogs"]["attributes"]}
-    raw["study"] |= {"people": [], "dogs": ["dogs"]}
+    raw["study"]["datasets"] = ["dogs"]
 
 
 def stages_of(config: Config, rows: set[str]) -> list[str]:
     """Stages of these rows, and of variants of stage 1 that no other row names."""
     graph = build_graph(config)
     others = {config.ablations[row].prompts for row in config.rows if row not in rows}
-    found = [key for key, body in graph["finetune"].items() if body["ablation"] in rows]
+    found = [key for key, body in graph["finetune"].items() if body["row"] in rows]
     found += [key for key, body in graph["evaluate"].items() if body["row"] in rows]
     return found + [key for key, body in graph["prompts"].items() if body["variant"] not in others]
 
@@ -62,7 +58,7 @@ def test_prid2011_has_no_attributes_and_lists_their_rows_with_the_reason(raw):
     assert not_applicable(config, "prid2011") == dict.fromkeys(ATTRIBUTE_ROWS, reason)
     assert set(applicable_rows(config, "prid2011")) == ROWS - ATTRIBUTE_ROWS
     assert stages_of(config, ATTRIBUTE_ROWS) == []
-    assert {body["ablation"] for body in build_graph(config)["finetune"].values()} == ROWS - ATTRIBUTE_ROWS
+    assert {body["row"] for body in build_graph(config)["finetune"].values()} == ROWS - ATTRIBUTE_ROWS
 
 
 def test_rows_stand_in_the_order_of_params_yaml(raw):
@@ -73,7 +69,7 @@ def test_rows_stand_in_the_order_of_params_yaml(raw):
 
 
 def test_market1501_and_the_sample_run_all_of_table_2(raw):
-    raw["study"]["people"] = ["market1501", "sample_people"]
+    raw["study"]["datasets"] = ["market1501", "sample_people"]
     config = parse_config(raw)
     for dataset in ("market1501", "sample_people"):
         assert not_applicable(config, dataset) == {}
@@ -89,7 +85,7 @@ def test_a_recipe_without_a_pose_lists_the_rows_with_one(raw):
 
 
 def test_an_hrnet_to_be_fitted_needs_a_keypoint_file(raw):
-    raw["study"]["people"] = ["market1501"]
+    raw["study"]["datasets"] = ["market1501"]
     raw["datasets"]["market1501"]["recipe"] = "lite0"  # fits its HRNet
     config = parse_config(raw)
     reason = "recipes.lite0.pose fits HRNet, and datasets.market1501.keypoints names no file to fit it on"
@@ -128,12 +124,12 @@ def test_of_several_reasons_the_first_is_told(raw):
 def test_a_row_that_starts_from_one_that_does_not_apply_does_not_either(raw, way):
     """attribute_smoothing_both needs attributes; later starts from it, and last from later."""
     raw["study"]["rows"] = None
-    raw["ablations"]["later"] = {"form": "added", "prompts": "learned"}
-    raw["ablations"]["last"] = {"form": "added", "prompts": None, "start": "later"}
+    raw["ablations"]["later"] = new_row()
+    raw["ablations"]["last"] = new_row(prompts=None, start="later")
     if way == "start":
         raw["ablations"]["later"]["start"] = "attribute_smoothing_both"
     else:
-        raw["prompts"]["later"] = {"kind": "learned", "encoder": "attribute_smoothing_both"}
+        raw["prompts"]["later"] = raw["prompts"]["learned"] | {"encoder": "attribute_smoothing_both"}
         raw["ablations"]["later"]["prompts"] = "later"
     config = parse_config(raw)
     reason = "starts from attribute_smoothing_both: needs attributes, and datasets.prid2011.attributes names no table"
@@ -144,20 +140,20 @@ def test_a_row_that_starts_from_one_that_does_not_apply_does_not_either(raw, way
 
 
 def test_attributes_are_needed_for_targets_and_positives_alone_too(raw):
-    for key, value in {
-        "id_targets": "attribute_smoothing",
-        "text_targets": "attribute_share",
-        "positives": "equal_attributes",
-    }.items():
-        raw["ablations"]["clip_reid"] = {"form": "thesis", "prompts": "learned", key: value}
+    for changes in (
+        {"id_targets": "attribute_smoothing", "epsilon": 0.1},
+        {"text_targets": "attribute_share"},
+        {"positives": "equal_attributes"},
+    ):
+        raw["ablations"]["clip_reid"] = new_row(**changes)
         assert "needs attributes" in why_not(parse_config(raw), "prid2011", "clip_reid")
-    raw["ablations"]["clip_reid"] = {"form": "thesis", "prompts": "learned", "text_targets": "equal_text"}
+    raw["ablations"]["clip_reid"] = new_row(text_targets="equal_text")
     assert why_not(parse_config(raw), "prid2011", "clip_reid") is None
 
 
 @pytest.mark.parametrize("vit", [{"patch_stride": 12}, {"camera_embedding": 3.0}])
 def test_rows_of_a_vision_transformer_need_one(raw, vit):
-    raw["ablations"]["vit_row"] = {"form": "added", "prompts": "learned", "vit": vit}
+    raw["ablations"]["vit_row"] = new_row(vit=vit)
     config = parse_config(raw)
     assert why_not(config, "prid2011", "vit_row") == "changes a vision transformer, and recipes.rn50 has none"
     raw["datasets"]["prid2011"]["recipe"] = "vit_b_16"
@@ -168,13 +164,13 @@ def test_dogs_have_no_cameras_to_embed(raw):
     as_dogs(raw)
     raw["study"]["rows"] = ["clip_reid"]
     raw["recipes"]["dogs"] |= {"encoder": raw["recipes"]["vit_b_16"]["encoder"], "pretrain": None}
-    raw["ablations"]["cameras"] = {"form": "added", "prompts": "learned", "vit": {"camera_embedding": 3.0}}
+    raw["ablations"]["cameras"] = new_row(vit={"camera_embedding": 3.0})
     assert why_not(parse_config(raw), "dogs", "cameras") == "needs cameras, and dogs have none"
 
 
 def test_rows_that_cannot_run_are_listed_with_the_reason_for_every_data_set(raw):
     raw["study"] |= {
-        "people": ["sample_people", "prid2011"],
+        "datasets": ["sample_people", "prid2011"],
         "rows": ["clip_reid", "attribute_tokens", "overlapping_patches"],
     }
     assert exclusions(parse_config(raw)) == [
@@ -189,18 +185,23 @@ def test_rows_that_cannot_run_are_listed_with_the_reason_for_every_data_set(raw)
 # --- rows that run otherwise than they ask
 
 
-def test_rows_that_run_with_a_smaller_epoch_factor_say_so(raw):
-    raw["study"]["rows"] = sorted(ROWS)
-    raw["recipes"]["rn50"] = copy.deepcopy(raw["recipes"]["rn50"])
+def remarks(raw: dict) -> dict[str, str]:
+    """Of the rows on PRID2011 that have one."""
     config = parse_config(raw)
-    assert remarks(config, "prid2011") == {}
+    recipe, rows = config.recipe("prid2011").finetune, config.ablations
+    return {row: text for row in ROWS if (text := remark(recipe, rows[row]))}
+
+
+def test_rows_that_run_with_a_smaller_epoch_factor_say_so(raw):
+    assert remarks(raw) == {}
     raw["recipes"]["rn50"]["finetune"]["max_epoch_factor"] = 3
     fours = {row for row in POSE_ROWS if "mean_norm" in row}
-    assert remarks(parse_config(raw), "prid2011") == dict.fromkeys(fours, "epoch factor 4 run at 3")
+    assert remarks(raw) == dict.fromkeys(fours, "epoch factor 4 run at 3")
     raw["recipes"]["rn50"]["finetune"]["max_epoch_factor"] = 1
-    config = parse_config(raw)
     expected = dict.fromkeys(fours, "epoch factor 4 run at 1")
     expected |= dict.fromkeys(("keypoints_unit", "keypoints_unit_corrected"), "epoch factor 3 run at 1")
-    assert remarks(config, "prid2011") == expected
+    assert remarks(raw) == expected
+    config = parse_config(raw)
+    recipe = config.recipe("prid2011").finetune
     for row in expected:
-        assert config.finetune("prid2011", row).epochs == config.finetune("prid2011", "clip_reid").epochs
+        assert row_settings(recipe, config.ablations[row]).epochs == recipe.epochs

@@ -180,27 +180,27 @@ def test_more_people_do_not_change_the_pictures_of_a_look(tmp_path):
 
 
 def test_a_filled_folder_is_refused_and_left_alone(tmp_path):
-    (tmp_path / "sample_people").mkdir()
-    (tmp_path / "sample_people" / "mine.txt").write_text("mine")
-    with pytest.raises(DataError, match=r"sample_people: is not empty"):
+    (tmp_path / "people").mkdir()
+    (tmp_path / "people" / "mine.txt").write_text("mine")
+    with pytest.raises(DataError, match=r"people: is not empty"):
         render_people(tmp_path, shared=1, only_a=0, only_b=0, frames=1, workers=1)
-    assert [p.name for p in tmp_path.rglob("*")] == ["sample_people", "mine.txt"]
+    assert [p.name for p in tmp_path.rglob("*")] == ["people", "mine.txt"]
 
 
 def test_overwrite_replaces_the_whole_folder(tmp_path):
-    (tmp_path / "sample_dogs").mkdir()
-    (tmp_path / "sample_dogs" / "old.txt").write_text("old")
+    (tmp_path / "dogs").mkdir()
+    (tmp_path / "dogs" / "old.txt").write_text("old")
     render_dogs(tmp_path, dogs=1, sequences=(1, 1), frames=1, workers=1, overwrite=True)
-    assert sorted(p.name for p in (tmp_path / "sample_dogs").iterdir()) == [
+    assert sorted(p.name for p in (tmp_path / "dogs").iterdir()) == [
         "frames",
         "frames.csv",
         "keypoints.coco.json",
     ]
-    assert [p.name for p in tmp_path.iterdir()] == ["sample_dogs"]
+    assert [p.name for p in tmp_path.iterdir()] == ["dogs"]
 
 
 def test_a_broken_off_rendering_leaves_nothing(tmp_path):
-    with pytest.raises(RuntimeError), new_folder(tmp_path / "sample_people") as folder:
+    with pytest.raises(RuntimeError), new_folder(tmp_path / "people") as folder:
         (folder / "half").mkdir()
         raise RuntimeError
     assert list(tmp_path.iterdir()) == []
