@@ -31,10 +31,9 @@ SUMMARY = ("mAP", "CMC_1")
 
 
 def main(stage: Stage) -> None:
-    rows = stage.entry["rows"]
-    forms = {name: row["form"] for name, row in rows.items()}
-    seeds = {name: row["seeds"] for name, row in rows.items()}
-    with stage.run(rows=list(rows), seeds=seeds) as run:
+    forms, settings = stage.entry["rows"], stage.settings
+    seeds = {row: list(settings.row_seeds.get(row, settings.seeds)) for row in forms}
+    with stage.run(rows=list(forms)) as run:
         comparison = read_comparison(
             RESULTS,
             stage.dataset,
@@ -42,7 +41,7 @@ def main(stage: Stage) -> None:
             forms,
             seeds,
             stage.entry["reference"],
-            settings=stage.settings.compare,
+            settings=settings.compare,
             not_applicable=stage.entry["not_applicable"],
         )
         write_text(run.out / "table.csv", csv_table(comparison))

@@ -35,7 +35,6 @@ from auxreid.evaluation.ranking import (
 from auxreid.evaluation.reranking import rerank_blocks
 from auxreid.evaluation.scores import Places, Scores, query_table, write_scores
 from auxreid.plumbing.base.files import write_text
-from auxreid.plumbing.settings.recipes import RerankingConfig
 from auxreid.plumbing.stage.instance import Stage
 from auxreid.plumbing.stage.script import run_script
 
@@ -43,22 +42,22 @@ RESULTS = Path("results")
 
 
 def main(stage: Stage) -> None:
-    settings, protocol = stage.settings.evaluate, stage.settings.protocol
+    asked = json.loads(stage.reads["protocol"].read_text(encoding="utf-8"))
     row, seed, split = (stage.entry[name] for name in ("row", "seed", "split"))
-    with stage.run(encoder=str(stage.reads["encoder"])) as run:
+    with stage.run(encoder=str(stage.reads["encoder"]), evaluate=asked) as run:
         frames = open_evaluated(stage.reads["frames"], split)
         encoder, fused = load_ranked_encoder(stage.reads["encoder"])
         embedding = embed_for_ranking(encoder, fused, frames, stage.reads["pose"])
-        query, gallery = query_and_gallery(frames, embedding, protocol)
+        query, gallery = query_and_gallery(frames, embedding, asked["protocol"])
         distances = squared_distances(query.embedding, gallery.embedding)
         ranked = rank_queries(distances, query.identity, gallery.identity, query.group, gallery.group)
         places = first_places(distances, query, gallery)
         del distances  # several gigabytes for a large gallery, and re-ranking needs room
-        metrics, reranked = rounded(ranked), reranked_metrics(query, gallery, settings.reranking)
+        metrics, reranked = rounded(ranked), reranked_metrics(query, gallery, asked["reranking"])
 
         searched = int((gallery.identity != JUNK).sum())
         counts = len(query), searched
-        scores = Scores(stage.dataset, row, seed, protocol, split, *counts, metrics, reranked, encoder.remark)
+        scores = Scores(stage.dataset, row, seed, asked["protocol"], split, *counts, metrics, reranked, encoder.remark)
         write_scores(RESULTS, scores, per_query(frames, query, ranked, places))
         everything = metrics | {f"reranked_{name}": value for name, value in (reranked or {}).items()}
         write_text(run.out / "metrics.json", json.dumps(everything, indent=2) + "\n")
@@ -66,7 +65,7 @@ def main(stage: Stage) -> None:
         ranks = min(CURVE_RANKS, searched)
         cmc_figure({row: cmc_curve(ranked, ranks)}, f"{stage.dataset}, {row}").savefig(run.figure("cmc.png"))
         captions = frame_captions(frames)
-        for kind, chosen in chosen_queries(ranked, settings.pictures, seed).items():
+        for kind, chosen in chosen_queries(ranked, asked["pictures"], seed).items():
             lists = [ranked_list(position, query, places, ranked, captions) for position in chosen]
             if lists:
                 save_jpeg(draw_lists(lists, frames.image), run.figure(f"ranked_lists/{kind}.jpg"))
@@ -77,7 +76,7 @@ def rounded(ranked: RankedQueries) -> dict[str, float]:
     return {name: round(value, 6) for name, value in summarise(ranked).items()}
 
 
-def reranked_metrics(query: Entities, gallery: Entities, settings: RerankingConfig | None) -> dict[str, float] | None:
+def reranked_metrics(query: Entities, gallery: Entities, settings: dict | None) -> dict[str, float] | None:
     """The figures after k-reciprocal re-ranking, without the counts of queries; None where it is switched off.
 
     Junk is nobody's neighbour: it is no part of the gallery that is searched, and would change the others' ranks.
@@ -85,7 +84,7 @@ def reranked_metrics(query: Entities, gallery: Entities, settings: RerankingConf
     if settings is None:
         return None
     kept = gallery.identity != JUNK
-    blocks = rerank_blocks(query.embedding, gallery.embedding[kept], **settings.model_dump())
+    blocks = rerank_blocks(query.embedding, gallery.embedding[kept], **settings)
     metrics = rounded(rank_blocks(blocks, query.identity, gallery.identity[kept], query.group, gallery.group[kept]))
     return {name: value for name, value in metrics.items() if not name.startswith("queries")}
 

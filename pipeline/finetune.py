@@ -15,7 +15,6 @@ from auxreid.clip.embed import camera_places
 from auxreid.clip.vit_variants import adapt_vit, training_cameras
 from auxreid.clipreid.pose_fusion import PoseFusion
 from auxreid.clipreid.pose_inputs import open_pose
-from auxreid.clipreid.projector_figure import projector_figure
 from auxreid.clipreid.row_settings import remark, row_settings
 from auxreid.clipreid.stage2 import PoseBranch, Report, finetune_encoder
 from auxreid.clipreid.supervision import build_supervision
@@ -99,6 +98,8 @@ def open_branch(pose, path: Path, frames, width: int, seed: int) -> tuple[PoseBr
 
 def report_fusion(fusion: PoseFusion, run: Run) -> None:
     """Figure 13 of the thesis, and a number per half that says how much the model listens to it."""
+    from auxreid.clipreid.projector_figure import projector_figure  # matplotlib, for these rows alone
+
     image, pose = (half.cpu().numpy() for half in fusion.halves())
     projector_figure(image, pose, run.out.name).savefig(run.figure("projector_weights.png"))
     run.summary({f"listens_to_{half}": value for half, value in fusion.listening().items()})

@@ -11,7 +11,7 @@ def row_settings(recipe: FinetuneConfig, row: AblationConfig) -> FinetuneConfig:
     the epochs. A recipe's `max_epoch_factor` limits the factor.
     """
     settings = recipe.replaced(row.finetune or {})
-    factor = min(row.epoch_factor, settings.max_epoch_factor or row.epoch_factor)
+    factor = _factor(row, settings.max_epoch_factor)
     stretched = {"epochs": factor * settings.epochs, "milestones": tuple(factor * m for m in settings.milestones)}
     return settings.model_copy(update=stretched)
 
@@ -19,6 +19,11 @@ def row_settings(recipe: FinetuneConfig, row: AblationConfig) -> FinetuneConfig:
 def remark(recipe: FinetuneConfig, row: AblationConfig) -> str:
     """What a reader of the row's figures must know: that it ran with fewer epochs than it asks for. Else empty."""
     limit = recipe.replaced(row.finetune or {}).max_epoch_factor
-    if limit is None or row.epoch_factor <= limit:
+    if _factor(row, limit) == _factor(row, None):
         return ""
     return f"epoch factor {row.epoch_factor} run at {limit}"
+
+
+def _factor(row: AblationConfig, limit: int | None) -> int:
+    asked = row.epoch_factor or 1
+    return asked if limit is None else min(asked, limit)

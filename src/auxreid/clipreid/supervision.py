@@ -39,9 +39,9 @@ def build_supervision(frames, classes: np.ndarray, texts: Tensor | None, row) ->
     )
 
 
-def _targets(kind: str, codes, epsilon: float) -> Tensor | None:
+def _targets(kind: str | None, codes, epsilon: float | None) -> Tensor | None:
     """[k, k], or None where the label-smoothed class is the target."""
-    if not kind.startswith("attribute"):
+    if kind is None or not kind.startswith("attribute"):
         return None
     share = torch.from_numpy(share_of_equal(codes)).float()  # [k, k]
     return class_share(share) if kind == "attribute_share" else class_smoothing(share, epsilon)

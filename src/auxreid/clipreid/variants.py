@@ -29,8 +29,8 @@ def attribute_texts(variant, word: str, attributes: IdentityAttributes) -> list[
 
 def contrastive_targets(variant, attributes: IdentityAttributes | None) -> Callable[[Tensor], Tensor]:
     """A batch's identities [b] -> targets [b, b] of stage 1, as the variant's `targets` say."""
-    kind = getattr(variant, "targets", "identity")
-    if kind == "identity":
+    kind = getattr(variant, "targets", None)
+    if kind is None:
         return contrastive_identity
     share = torch.from_numpy(share_of_equal(attributes.codes)).float()  # [k, k]
     if kind == "attribute_share":

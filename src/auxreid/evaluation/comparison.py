@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from auxreid.evaluation.scores import QueryScores, Scores, read_queries, read_scores, score_files
+from auxreid.evaluation.scores import QueryScores, Scores, read_queries, read_scores, score_file
 from auxreid.evaluation.statistics import (
     holm,
     percentile_intervals,
@@ -175,7 +175,7 @@ def _check_same_queries(root: Path, rows: Sequence[Row]) -> None:
             other, its_queries = first.setdefault(scores.seed, (scores, queries))
             fault = _mismatch(scores, queries, other, its_queries)
             if fault:
-                paths = [score_files(root, one.dataset, one.ablation, one.seed)[1] for one in (scores, other)]
+                paths = [score_file(root, one.dataset, one.ablation, one.seed) for one in (scores, other)]
                 raise DataError(f"{paths[0]} and {paths[1]} cannot be compared, run dvc repro: {fault}")
 
 

@@ -1,8 +1,7 @@
-"""The two files that evaluating one model leaves for comparisons: its figures, and every query's.
+"""The file that evaluating one model leaves for comparisons: results/scores/<data set>/<ablation>-<seed>.parquet.
 
-results/scores/<data set>/<ablation>-<seed>.json     figures and where they come from
-results/scores/<data set>/<ablation>-<seed>.parquet  one row per query with its first places, so that two models can be
-                                                     paired query by query
+One row per query with its first places, so that two models can be paired query by query; the model's figures, and where
+they come from, are in the file's metadata.
 """
 
 import json
@@ -16,7 +15,7 @@ import pyarrow.parquet as pq
 
 from auxreid.evaluation.ranking import RankedQueries
 from auxreid.plumbing.base.errors import DataError
-from auxreid.plumbing.base.files import finished_file, write_text
+from auxreid.plumbing.base.files import finished_file
 
 FRAME_LIST, TRUTH_LIST = pa.list_(pa.int64()), pa.list_(pa.bool_())
 PER_QUERY = pa.schema(
@@ -32,6 +31,7 @@ PER_QUERY = pa.schema(
         pa.field("place_is_true", TRUTH_LIST, nullable=False),
     ]
 )
+METADATA = b"auxreid"
 PLACE_COLUMNS = ["place_frame_id", "place_is_true"]
 
 
@@ -69,18 +69,16 @@ class Places:
     is_true: np.ndarray  # bool [k]
 
 
-def score_files(root: Path, dataset: str, ablation: str, seed: int) -> tuple[Path, Path]:
-    """The JSON and the Parquet file of a row and seed, under the results folder `root`."""
-    folder = Path(root) / "scores" / dataset
-    return folder / f"{ablation}-{seed}.json", folder / f"{ablation}-{seed}.parquet"
+def score_file(root: Path, dataset: str, ablation: str, seed: int) -> Path:
+    """The file of a row and seed, under the results folder `root`."""
+    return Path(root) / "scores" / dataset / f"{ablation}-{seed}.parquet"
 
 
 def write_scores(root: Path, scores: Scores, per_query: pa.Table) -> None:
-    """Write both files; equal scores give equal bytes."""
-    summary, table = score_files(root, scores.dataset, scores.ablation, scores.seed)
-    write_text(summary, json.dumps(asdict(scores), indent=2) + "\n")
-    with finished_file(table) as unfinished:
-        pq.write_table(per_query, unfinished)
+    """Write the file; equal scores give equal bytes."""
+    described = per_query.replace_schema_metadata({METADATA: json.dumps(asdict(scores))})
+    with finished_file(score_file(root, scores.dataset, scores.ablation, scores.seed)) as unfinished:
+        pq.write_table(described, unfinished)
 
 
 def query_table(
@@ -113,11 +111,11 @@ def read_scores(root: Path, dataset: str, ablation: str, seed: int) -> Scores:
     Raises:
         DataError: the file is not there (with the command that makes it), is broken, or is about something else.
     """
-    path, _ = score_files(root, dataset, ablation, seed)
+    path = score_file(root, dataset, ablation, seed)
     _require(path, dataset, ablation, seed)
     try:
-        scores = Scores(**json.loads(path.read_text(encoding="utf-8")))
-    except (TypeError, ValueError) as error:
+        scores = Scores(**json.loads((pq.read_schema(path).metadata or {})[METADATA]))
+    except (KeyError, TypeError, ValueError) as error:  # pyarrow's own for a broken file is a ValueError
         raise DataError(f"{path}: not a score file ({error})") from error
     if (scores.dataset, scores.ablation, scores.seed) != (dataset, ablation, seed):
         raise DataError(
@@ -154,7 +152,7 @@ def read_places(root: Path, dataset: str, ablation: str, seed: int, queries: np.
 
 
 def _read_table(root: Path, dataset: str, ablation: str, seed: int, columns: Sequence[str]) -> pa.Table:
-    _, path = score_files(root, dataset, ablation, seed)
+    path = score_file(root, dataset, ablation, seed)
     _require(path, dataset, ablation, seed)
     found = pq.read_schema(path).names
     if found != PER_QUERY.names:

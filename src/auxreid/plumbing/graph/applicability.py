@@ -62,7 +62,7 @@ def _needs_attributes(config: Config, row: str) -> bool:
     ablation = config.ablations[row]
     if ablation.positives == "equal_attributes":
         return True
-    if any(targets.startswith("attribute") for targets in (ablation.id_targets, ablation.text_targets)):
+    if any((targets or "").startswith("attribute") for targets in (ablation.id_targets, ablation.text_targets)):
         return True
     variant = config.prompts.get(ablation.prompts or "")
     return variant is not None and variant_needs_attributes(variant)

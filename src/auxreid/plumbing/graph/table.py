@@ -17,7 +17,7 @@ from auxreid.plumbing.settings.config import BASELINES, REFERENCE_ROW, Config
 from auxreid.plumbing.settings.load import load_config
 
 GRAPH_FILE = Path("pipeline/graph.yaml")
-STAGES = ("ingest", "pose", "attributes", "pretrain", "prompts", "finetune", "evaluate", "compare")
+STAGES = ("ingest", "protocol", "pose", "attributes", "pretrain", "prompts", "finetune", "evaluate", "compare")
 NOTHING = "pipeline/nothing/"
 NO_WEIGHTS = "pipeline/nothing/weights.txt"  # what a stage depends on that reads no local weights
 NO_PROMPTS = "pipeline/nothing/prompts.txt"  # or no texts
@@ -43,6 +43,7 @@ def build_graph(config: Config) -> Graph:
             for row in (*BASELINES, *applicable_rows(config, dataset)):
                 for seed in config.seeds(row):
                     _add_row(graph, config, dataset, row, seed)
+            graph["protocol"][dataset] = {"dataset": dataset, "recipe": config.datasets[dataset].recipe}
             graph["compare"][dataset] = _comparison(config, dataset)
     return graph
 
@@ -94,14 +95,12 @@ def _add_training(graph: Graph, config: Config, common: dict[str, Any], row: str
 
 
 def _comparison(config: Config, dataset: str) -> dict[str, Any]:
-    """The rows of a comparison in the order of its table, by name: form and seeds, and what its reader has to know."""
-    baselines = {row: {"form": "", "seeds": list(config.seeds(row))} for row in BASELINES}
-    rows = {row: {"form": config.ablations[row].form, "seeds": list(config.seeds(row))} for row in config.rows}
+    """The rows of a comparison in the order of its table, each with its form; and why some are not applicable."""
     return {
         "dataset": dataset,
         "layout": config.datasets[dataset].layout,
         "reference": REFERENCE_ROW,
-        "rows": baselines | rows,
+        "rows": dict.fromkeys(BASELINES, "") | {row: config.ablations[row].form for row in config.rows},
         "not_applicable": not_applicable(config, dataset),
     }
 

@@ -6,13 +6,13 @@ from pydantic import Field, model_validator
 
 from auxreid.plumbing.settings.section import Fraction, Name, NonNegativeFloat, PositiveInt, Section
 
-ContrastiveTargets = Literal["identity", "attribute_share", "attribute_smoothing"]
-IdentityTargets = Literal["identity", "attribute_share", "attribute_smoothing"]
-TextTargets = Literal["identity", "attribute_share", "attribute_smoothing", "equal_text"]
+# Where a row or a variant names no targets, they are the identities.
+AttributeTargets = Literal["attribute_share", "attribute_smoothing"]
+TextTargets = Literal["attribute_share", "attribute_smoothing", "equal_text"]
 SMOOTHING = "attribute_smoothing"
 
 
-def _check_epsilon(epsilon: float | None, *targets: str) -> None:
+def _check_epsilon(epsilon: float | None, *targets: str | None) -> None:
     if (epsilon is not None) != (SMOOTHING in targets):
         raise ValueError(f"epsilon goes with targets {SMOOTHING!r}, and only with them")
 
@@ -22,7 +22,7 @@ class LearnedPrompts(Section):
 
     kind: Literal["learned"]
     tokens: PositiveInt
-    targets: ContrastiveTargets
+    targets: AttributeTargets | None = None
     epsilon: Fraction | None = None  # mass that attribute_smoothing gives to the other identities
     encoder: Name | None = None  # a row whose tuned encoder gives the image features; null: the pretrained one
 
@@ -100,10 +100,10 @@ class AblationConfig(Section):
     form: Literal["thesis", "corrected", "added"]
     prompts: Name | None  # null: no text loss
     start: Name | None = None  # the row whose tuned encoder stage 2 starts from; null: the pretrained one
-    epoch_factor: PositiveInt  # on the recipe's epochs and milestones of stage 2
-    id_targets: IdentityTargets
-    text_targets: TextTargets
-    positives: Literal["identity", "equal_attributes"]  # of the triplet loss
+    epoch_factor: PositiveInt | None = None  # on the recipe's epochs and milestones of stage 2; null: as they are
+    id_targets: AttributeTargets | None = None
+    text_targets: TextTargets | None = None
+    positives: Literal["equal_attributes"] | None = None  # of the triplet loss; null: images of one identity
     epsilon: Fraction | None = None  # mass that attribute_smoothing gives to the other identities
     pose: PoseFusionConfig | None = None
     vit: ViTConfig | None = None
@@ -111,7 +111,7 @@ class AblationConfig(Section):
 
     @model_validator(mode="after")
     def _texts_for_text_targets(self) -> "AblationConfig":
-        if self.prompts is None and self.text_targets != "identity":
+        if self.prompts is None and self.text_targets is not None:
             raise ValueError(f"text_targets {self.text_targets!r} need texts, and prompts is null")
         return self
 
@@ -123,4 +123,4 @@ class AblationConfig(Section):
 
 def variant_needs_attributes(variant: PromptVariant) -> bool:
     """Whether a prompts variant reads the identities' attributes."""
-    return variant.kind.startswith("attribute") or getattr(variant, "targets", "").startswith("attribute")
+    return variant.kind.startswith("attribute") or getattr(variant, "targets", None) is not None

@@ -18,8 +18,8 @@ Seeds = Annotated[tuple[NonNegativeInt, ...], Field(min_length=1)]
 class Section(BaseModel):
     """A block of params.yaml: unknown keys are errors, values cannot change after loading.
 
-    What a stage reads has no default but "not there" (None): no stage depends on this code, so a value that can change
-    a result has to stand in params.yaml.
+    What a stage reads has no default but "not there" (None), which the code of the result's side interprets: no stage
+    depends on this code here, so a value that can change a result has to stand in params.yaml.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)

@@ -51,6 +51,7 @@ class Record:
     versions: dict[str, str] = field(default_factory=dict)
     git: dict[str, object] = field(default_factory=dict)
     live: str = "not started"
+    core_seconds: float | None = None  # of all cores, from the record's start to its end
     failure: str | None = None  # why the status is "failed"
     resumed_from_epoch: int | None = None  # epochs done by a former, killed execution; None: all were run here
 

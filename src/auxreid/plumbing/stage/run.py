@@ -45,6 +45,7 @@ class Run:
         self._record = record
         self._folder = out / "record"
         self._live = live
+        self._began = core_seconds()
         self._system = SystemMetrics(self._folder).start()
         self._curves: list[Point] = []
         self._endings: list[Callable[[], None]] = []
@@ -109,6 +110,7 @@ class Run:
         self._system.stop()
         missing = [name for name in self._record.artifacts if not (self.out / name).is_file()]
         self._record.finished = milliseconds()
+        self._record.core_seconds = round(core_seconds() - self._began, 2)
         self._record.status = "failed" if missing else status
         if missing and status == "finished":
             self._record.failure = f"named as artifacts but not written: {', '.join(missing)}"
@@ -181,6 +183,12 @@ def stage_run(
         for action in run._endings:
             action()
         print(closing_line(record), flush=True)
+
+
+def core_seconds() -> float:
+    """What this process has used of all cores, and those that it started and that have ended."""
+    used = os.times()
+    return used.user + used.system + used.children_user + used.children_system
 
 
 def milliseconds() -> int:
