@@ -97,7 +97,7 @@ def open_stage(name: str, key: str, root: Path) -> Stage:
     entry = entries[key]
     text = yaml.safe_load((root / STAGES_FILE).read_text(encoding="utf-8"))["stages"][name]["do"]
     blocks = {block: _find(config, block) for block in _blocks(text["params"], key, entry)}
-    return Stage(name, key, entry, blocks, dict(_reads(text["deps"], key, entry)), check_sources(name, root))
+    return Stage(name, key, entry, blocks, dict(_reads(text.get("deps", []), key, entry)), check_sources(name, root))
 
 
 def _blocks(params: list, key: str, entry: Mapping[str, Any]) -> Iterator[str]:
