@@ -6,11 +6,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-import yaml
-
 from auxreid.plumbing.base.errors import DataError
+from auxreid.plumbing.base.yaml_file import RESOLVE, parse_yaml
+from auxreid.plumbing.graph.dvc_lock import dvc_is_quiet
+from auxreid.plumbing.graph.dvc_yaml import outputs_asked
 
-LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+LOCK_FILE = "dvc.lock"
+MISSING = "`dvc repro` makes what is missing from the cache"
+REMEDY = f"take the committed one with `git checkout HEAD -- {{path}}`, or delete it; {MISSING}"
 SOURCES = ("pipeline/", "src/")  # dependencies below these are code, or say that there is nothing to depend on
 NOT_CONTENT = {"size", "nfiles", "isexec"}  # follow from the content or say nothing about it
 
@@ -37,18 +40,88 @@ class LockedStage:
         return {out["path"] for out in self.content["outs"]}
 
 
-def read_lock(path: Path) -> dict[tuple[str, str], LockedStage]:
-    """The stages of a dvc.lock that leave a record, by (stage, key). Raises DataError if the file cannot be read."""
+def read_lock(path: Path, wait: bool = True) -> dict[tuple[str, str], LockedStage]:
+    """The stages of a dvc.lock that leave a record, by (stage, key).
+
+    Nothing is left out of a file that is cut off, whoever cut it:
+
+    - a DVC that writes the file at this moment: the lock, see :func:`read_entries`;
+    - one that was killed at it, or Git or an editor, which know no lock: a last line without an end, an entry that is
+      not whole by DVC's schema, and a last entry with fewer outputs than dvc.yaml gives to it.
+
+    Only between two entries a cut leaves no trace: a file that ends there is the one that DVC wrote before the next
+    stage ran. DVC then makes the missing entries from its run cache.
+
+    Raises:
+        DataError: as :func:`read_entries`, or the last entry is not whole.
+    """
+    entries = read_entries(path, wait)
+    if entries:
+        _check_last(path, *list(entries.items())[-1])
+    found = (locked_stage(path, name, entry) for name, entry in entries.items())
+    return {(locked.stage, locked.key): locked for locked in found if locked is not None}
+
+
+def read_entries(path: Path, wait: bool = True) -> dict[str, dict]:
+    """The entries of a dvc.lock by DVC's names of the stages, read while no DVC writes it.
+
+    Args:
+        wait: until a DVC that is at work has ended or runs a stage; otherwise that is an error.
+
+    Raises:
+        DataError: the file is missing, cut off, in conflict, or no dvc.lock of schema 2.0; DvcBusyError.
+    """
+    with dvc_is_quiet(path.parent, wait):
+        content = _bytes(path)
+    remedy = REMEDY.format(path=path)
+    text = parse_yaml(path, content, DataError, remedy, f"{RESOLVE}; {MISSING}")
+    if not content.endswith(b"\n"):
+        raise DataError(f"{path}: cut off in its last line; {remedy}")
+    if not isinstance(text, dict) or not isinstance(text.get("stages"), dict):
+        raise DataError(f"{path}: no mapping named 'stages', as dvc.lock of schema 2.0 has; {remedy}")
+    for name, entry in text["stages"].items():
+        if (fault := _fault(entry)) is not None:
+            raise DataError(f"{path}, stage {name}: {fault}; {remedy}")
+    return text["stages"]
+
+
+def _bytes(path: Path) -> bytes:
     try:
-        text = yaml.load(path.read_text(encoding="utf-8"), Loader=LOADER)
+        return path.read_bytes()
     except FileNotFoundError:
         raise DataError(f"{path}: there is no such file; run `dvc repro` first") from None
-    except yaml.YAMLError as error:
-        raise DataError(f"{path}: not YAML, a merge conflict perhaps ({error})") from None
-    if not isinstance(text, dict) or not isinstance(text.get("stages"), dict):
-        raise DataError(f"{path}: no mapping named 'stages', as dvc.lock of schema 2.0 has")
-    found = (locked_stage(path, name, entry) for name, entry in text["stages"].items())
-    return {(locked.stage, locked.key): locked for locked in found if locked is not None}
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror})") from None
+
+
+def _fault(entry: object) -> str | None:
+    """What DVC's schema would refuse in an entry, or None."""
+    if not isinstance(entry, dict):
+        return f"found {type(entry).__name__}, expected a mapping"
+    if not isinstance(entry.get("cmd"), (str, list)):
+        return f"cmd is {entry.get('cmd')!r}, expected a command"
+    if not isinstance(params := entry.get("params", {}), dict):
+        return f"params is {type(params).__name__}, expected a mapping"
+    for kind in ("deps", "outs"):
+        items = entry.get(kind, [])
+        if not isinstance(items, list):
+            return f"{kind} is {type(items).__name__}, expected a list"
+        for item in items:
+            if not isinstance(item, dict) or not isinstance(item.get("path"), str):
+                return f"{kind} has {item!r}, expected a mapping with a path"
+            if item.get("hash", "path") not in item:
+                return f"{kind}: {item['path']} has no {item['hash']}"
+    return None
+
+
+def _check_last(path: Path, name: str, entry: dict) -> None:
+    """Its outputs come last in an entry, so that a file cut at the end of a line may lack some of them."""
+    asked, found = outputs_asked(path.parent, name), len(entry.get("outs", []))
+    if asked is not None and found < asked:
+        raise DataError(
+            f"{path}, stage {name}: ends with {found} outputs, dvc.yaml has {asked}: cut off, or dvc.yaml was changed; "
+            "`dvc repro` writes it again"
+        )
 
 
 def locked_stage(path: Path, name: str, entry: dict) -> LockedStage | None:

@@ -2,35 +2,29 @@
 
 They lie in .checkpoints/<stage>-<key>-<fingerprint>/ beside results/. When a stage has finished under DVC they stay
 until DVC has written its result into dvc.lock: a kill between the two costs no second training, while `dvc repro -f`
-does train again. Whichever training stage starts next removes what is no longer needed.
+does train again. Whichever training stage starts next removes what is no longer needed, if no other DVC command has
+the lock of the repository at that moment (see old_checkpoints.py).
 """
 
 import json
 import os
 import shutil
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import astuple
 from pathlib import Path
 
-from auxreid.plumbing.base.errors import DataError
 from auxreid.plumbing.base.files import write_text
-from auxreid.plumbing.graph.lockfile import folder_md5, read_lock
+from auxreid.plumbing.graph.lockfile import folder_md5
 from auxreid.plumbing.stage.checkpoint_folder import CheckpointFolder
 from auxreid.plumbing.stage.curves import Curves
 from auxreid.plumbing.stage.dvc_watch import STAGE_VARIABLE
 from auxreid.plumbing.stage.fingerprint import fingerprint
 from auxreid.plumbing.stage.instance import Stage
+from auxreid.plumbing.stage.old_checkpoints import FINISHED, FOLDER, remove_old
 from auxreid.plumbing.stage.record import Point
 from auxreid.plumbing.stage.run import Run
 from auxreid.training.state import State
-
-FOLDER = ".checkpoints"
-FINISHED = "finished.json"
-DAY = 24 * 3600.0
-KEEP_FINISHED = DAY  # seconds for which DVC may take its time to commit a result
-KEEP_UNFINISHED = 14 * DAY  # seconds after which nobody will come back to a training that was stopped
 
 
 class StageCheckpoint:
@@ -96,33 +90,10 @@ def stage_checkpoint(run: Run, stage: Stage, curves: Curves | None = None) -> It
     settings = {"stage": record.stage, "key": record.key, "params": record.params, "versions": record.versions}
     name = f"{record.stage}-{record.key}-{fingerprint(stage.code, stage.inputs, settings)[:16]}"
     checkpoint = StageCheckpoint(CheckpointFolder(root / FOLDER / name), run, curves)
+    with suppress(OSError):  # from now on it is in use, and no other stage may take it for done with
+        (checkpoint.files.folder / FINISHED).unlink(missing_ok=True)
     try:
         yield checkpoint
     except FloatingPointError as error:
         raise FloatingPointError(f"{error}; {checkpoint.whereabouts()}") from error
     run.at_end(checkpoint.finish)
-
-
-def remove_old(root: Path) -> None:
-    """Delete the checkpoints of results that DVC has committed, and those that nobody came back to."""
-    for folder in (root / FOLDER).glob("*"):
-        with suppress(FileNotFoundError):  # another stage that starts now removes it too
-            if _is_old(root, folder):
-                shutil.rmtree(folder, ignore_errors=True)
-
-
-def _is_old(root: Path, folder: Path) -> bool:
-    age = time.time() - max(path.stat().st_mtime for path in [folder, *folder.glob("*")])
-    finished = folder / FINISHED
-    if not finished.is_file():
-        return age > KEEP_UNFINISHED
-    return age > KEEP_FINISHED or _is_committed(root, json.loads(finished.read_text(encoding="utf-8")))
-
-
-def _is_committed(root: Path, about: dict[str, str]) -> bool:
-    """Whether dvc.lock has the very execution that finished."""
-    try:
-        locked = read_lock(root / "dvc.lock").get((about["stage"], about["key"]))
-    except DataError:  # no stage was ever committed
-        return False
-    return locked is not None and locked.record_md5 == about["record"]

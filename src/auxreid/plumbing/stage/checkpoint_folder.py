@@ -5,6 +5,7 @@ import io
 import pickle
 import re
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +65,8 @@ class CheckpointFolder:
                     raise ValueError(f"{len(content)} bytes that are not those that were written")
                 return path, _epochs(path), torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
             except (OSError, ValueError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
-                path.replace(path.with_name(path.name + BROKEN))
+                with suppress(OSError):  # it is gone, or may not be renamed: it is not used anyway
+                    path.replace(path.with_name(path.name + BROKEN))
                 print(
                     f"  {path}: broken and set aside, the one before it is used: {error}", file=sys.stderr, flush=True
                 )

@@ -8,11 +8,14 @@ NOT_OURS = ":(exclude)dvc.lock"  # DVC rewrites it after every stage, so that it
 
 
 def git_state(root: Path) -> dict[str, object]:
-    """{"commit": SHA, "dirty": whether a tracked file under root differs}; empty where Git cannot tell."""
+    """{"commit": SHA, "dirty": whether a tracked file under root differs}; empty where Git cannot tell.
+
+    A checkout without Git is none of the user's faults, and not worth a line.
+    """
     try:
         commit = git(root, "rev-parse", "HEAD")
         changed = git(root, "status", "--porcelain", "-uno", "--", ".", NOT_OURS)
-    except (OSError, subprocess.SubprocessError):
+    except (OSError, ValueError, subprocess.SubprocessError):  # names of files may be in any encoding
         return {}
     return {"commit": commit, "dirty": bool(changed)}
 

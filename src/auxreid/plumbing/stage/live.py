@@ -9,7 +9,11 @@ import os
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
+
+from auxreid.plumbing.base.yaml_file import one_line
+from auxreid.plumbing.stage.passed_over import tell
 
 SWITCH = "AUXREID_LIVE"  # "off" in the environment: no live runs
 WRITER = "auxreid.plumbing.mirror.live_writer"  # started, not imported: MLflow's side of things can change no result
@@ -29,6 +33,16 @@ class LiveLog:
 
     def follow(self) -> None:
         """Called at every curve point; starts the writer at the first one after some seconds of the stage."""
+        try:
+            self._follow()
+        except Exception as error:
+            self._fail(error)
+
+    def _fail(self, error: Exception) -> None:
+        self._state = f"failed: {one_line(error) or type(error).__name__}"
+        tell("live logging stops", error)
+
+    def _follow(self) -> None:
         if self._process is None and self._state == "not started":
             if os.environ.get(SWITCH, "on").lower() == "off":
                 self._state = "off"
@@ -38,16 +52,13 @@ class LiveLog:
     def _start(self) -> None:
         source = str(Path(__file__).resolve().parents[3])
         search_path = os.pathsep.join(filter(None, [source, os.environ.get("PYTHONPATH")]))
-        try:
-            self._process = subprocess.Popen(
-                self._command,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                env={**os.environ, "PYTHONPATH": search_path},
-                text=True,
-            )
-        except OSError as error:
-            self._state = f"failed: {error}"
+        self._process = subprocess.Popen(
+            self._command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env={**os.environ, "PYTHONPATH": search_path},
+            text=True,
+        )
 
     def finish(self, status: str, finished: int) -> str:
         """Ends the live run and tells what became of it: "ok", "off", "not started" or "failed: ...".
@@ -56,12 +67,21 @@ class LiveLog:
         """
         if self._process is None:
             return self._state
+        try:
+            return self._finish(self._process, status, finished)
+        except Exception as error:
+            with suppress(Exception):
+                self._process.kill()
+            self._fail(error)
+            return self._state
+
+    def _finish(self, process: subprocess.Popen, status: str, finished: int) -> str:
         least, most = GRACE_BOUNDS
         grace = min(max(GRACE_SHARE * (time.monotonic() - self._created), least), most)
         try:
-            answer, _ = self._process.communicate(f"{status} {finished}\n", timeout=grace)
+            answer, _ = process.communicate(f"{status} {finished}\n", timeout=grace)
         except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.communicate()
+            process.kill()
+            process.communicate()
             return f"failed: MLflow had not taken the last points after {grace:.0f} s"
-        return answer.strip() or f"failed: the writer ended with code {self._process.returncode}"
+        return answer.strip() or f"failed: the writer ended with code {process.returncode}"

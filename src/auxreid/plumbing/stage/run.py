@@ -18,6 +18,7 @@ from auxreid.plumbing.base.files import naming_full_disk
 from auxreid.plumbing.stage.git_state import git_state
 from auxreid.plumbing.stage.live import LiveLog
 from auxreid.plumbing.stage.output_lock import output_lock
+from auxreid.plumbing.stage.passed_over import passed_over
 from auxreid.plumbing.stage.record import (
     HISTORY,
     Point,
@@ -166,12 +167,13 @@ def stage_run(
             params=flatten(params),
             ablation=ablation,
             seed=seed,
-            host=host(),
+            host=_or_nothing(host),
             versions=versions(),
-            git=git_state(Path(root).resolve().parent),
+            git=_or_nothing(lambda: git_state(Path(root).resolve().parent)),
         )
         write_record(folder, record)
-        print(f"== {stage} {key}", flush=True)
+        with passed_over("opening line"):
+            print(f"== {stage} {key}", flush=True)
         run = Run(out, record, LiveLog(Path(root).resolve().parent, folder.resolve()))
         try:
             with naming_full_disk(out):
@@ -180,15 +182,25 @@ def stage_run(
             run._fail(error)
             raise
         run._finish("finished")
-        for action in run._endings:
-            action()
-        print(closing_line(record), flush=True)
+        for action in run._endings:  # the result is there and its record says so: nothing may end the stage any more
+            with passed_over("housekeeping"):
+                action()
+        with passed_over("closing line"):
+            print(closing_line(record), flush=True)
 
 
 def core_seconds() -> float:
     """What this process has used of all cores, and those that it started and that have ended."""
     used = os.times()
     return used.user + used.system + used.children_user + used.children_system
+
+
+def _or_nothing(describe: Callable[[], dict[str, object]]) -> dict[str, object]:
+    """What is only for the reader of a result; empty where it cannot be found out."""
+    found: dict[str, object] = {}
+    with passed_over("record"):
+        found = describe()
+    return found
 
 
 def milliseconds() -> int:

@@ -8,15 +8,16 @@ once and stops; the stage goes on.
 import os
 import shutil
 import subprocess
-import sys
 import threading
 import time
 from pathlib import Path
 
 import psutil
 
+from auxreid.plumbing.stage.passed_over import passed_over
 from auxreid.plumbing.stage.record import SYSTEM, SYSTEM_PREFIX, Point, point_line
 
+WHAT = "system metrics stop"
 PERIOD = 10.0  # seconds between two samples
 PATIENCE = 5.0  # seconds that the end of a stage, or a sample, waits for something that does not answer
 GPU_QUERY = ("--query-gpu=index,utilization.gpu,memory.used", "--format=csv,noheader,nounits")
@@ -34,26 +35,31 @@ class SystemMetrics:
         self._thread = threading.Thread(target=self._follow, name="system metrics", daemon=True)
 
     def start(self) -> "SystemMetrics":
-        self._thread.start()
+        """Without room for one more thread there are no samples."""
+        with passed_over(WHAT):
+            self._thread.start()
         return self
 
     def stop(self) -> None:
-        """Takes the last sample. When this returns, nothing more is written."""
-        self._ended.set()
-        self._thread.join(PATIENCE)
-        with self._writing:
+        """Takes the last sample. When this returns, nothing more is written, unless a write itself hangs."""
+        with passed_over(WHAT):
+            self._ended.set()
+            if self._thread.ident is not None:  # it was started
+                self._thread.join(PATIENCE)
+            written = self._writing.acquire(timeout=PATIENCE)
             self._closed = True
+            if not written:
+                raise TimeoutError("a sample is being written all the time")
+            self._writing.release()
 
     def _follow(self) -> None:
-        try:
+        with passed_over(WHAT):
             sampler, step = Sampler(), 0
             self._sample(sampler, step)
             while not self._ended.wait(PERIOD):
                 step += 1
                 self._sample(sampler, step)
             self._sample(sampler, step + 1)
-        except Exception as error:
-            print(f"system metrics stop: {error!r} (the stage goes on)", file=sys.stderr, flush=True)
 
     def _sample(self, sampler: "Sampler", step: int) -> None:
         values, now = sampler.values(), time.time_ns() // 1_000_000
