@@ -2,9 +2,9 @@
 
 Git merges lines, and two branches that trained different rows have changed neighbouring ones. Here the entries of
 dvc.lock are merged one by one: what one side alone has changed is taken. What cannot be known without DVC is dropped:
-an entry that both have changed, and each that was made from something else than what the merged file names. The next
-`dvc repro` makes it again, or takes it from the run cache. So no entry ever says what no machine has seen, and there is
-no conflict to be solved by hand in a file that nobody wrote by hand.
+an entry that both have changed, where they wrote different things, and each that was made from something else than what
+the merged file names. The next `dvc repro` makes it again, or takes it from the run cache. So no entry ever says what
+no machine has seen, and there is no conflict to be solved by hand in a file that nobody wrote by hand.
 """
 
 from collections import defaultdict
@@ -59,15 +59,19 @@ def merge_nested(base: Mapping, ours: Mapping, theirs: Mapping) -> dict:
 def merge_stages(base: Stages, ours: Stages, theirs: Stages) -> Stages:
     """Merge the entries of dvc.lock.
 
-    An entry that :func:`three_way` takes is kept if a side that has it says the same as the merged file about every
-    output that the entry reads. Outputs are merged by themselves: where both sides have changed an entry but only one
-    of them an output of it, or both alike, that output is expected of the next `dvc repro`, and what was made from it
-    is kept. (Every new row changes the entry `sources`, since pipeline/graph.yaml is a file of the folder that it
-    reads, and none of its outputs.) If it turns out otherwise, DVC sees it by the hash and goes on from there.
+    Outputs are merged by themselves as well, since an entry may differ where what it wrote does not: every new row
+    changes `sources`, which reads the folder of pipeline/graph.yaml, and none of its outputs. What the next `dvc repro`
+    makes otherwise than the merged outputs say, DVC sees by the hash, and goes on from there.
+
+    Returns:
+        The entries that :func:`three_way` takes, and of those that both sides have changed the ones that wrote what
+        the merged outputs are. Of all these, the ones whose side says the same as the merged outputs wherever they
+        read; the outputs of all others are unknown.
     """
-    kept, _ = three_way(base, ours, theirs)
-    made, disputed = three_way(_outputs(base), _outputs(ours), _outputs(theirs))
-    made |= dict.fromkeys(disputed, _UNKNOWN)
+    kept, disputed = three_way(base, ours, theirs)
+    made, unknown = three_way(_outputs(base), _outputs(ours), _outputs(theirs))
+    made |= dict.fromkeys(unknown, _UNKNOWN)
+    kept |= _still_valid(disputed, made, (ours, theirs))
     sides = [(side, _outputs(side)) for side in (ours, theirs)]
     index = _PathIndex({**made, **sides[0][1], **sides[1][1]})
     read = {name: index.related(_dependencies(entry)) for name, entry in kept.items()}
@@ -75,7 +79,21 @@ def merge_stages(base: Stages, ours: Stages, theirs: Stages) -> Stages:
         for name in stale:
             del kept[name]
         made |= {output: _UNKNOWN for output in made if output[1] in stale}
-    return kept
+    return {name: kept[name] for name in dict.fromkeys([*ours, *theirs]) if name in kept}
+
+
+def _still_valid(disputed: list[str], made: dict[Output, Any], sides: tuple[Stages, Stages]) -> Stages:
+    """Of entries that both sides have changed, those whose outputs are the merged ones. DVC runs such a stage again
+    where it finds other dependencies than the entry names; until then, what others read is known."""
+    expected: dict[str, dict[Output, Any]] = defaultdict(dict)
+    for output, content in made.items():
+        expected[output[1]][output] = content
+    valid = {}
+    for name in disputed:
+        fitting = [side[name] for side in sides if name in side and _outputs({name: side[name]}) == expected[name]]
+        if fitting:
+            valid[name] = min(fitting, key=repr)  # each is true of its side; the same one, whoever merges
+    return valid
 
 
 def _fits(name: str, entry: dict, read: set[Output], made: dict, sides: list[tuple[Stages, dict]]) -> bool:
