@@ -3,9 +3,11 @@ stay there as a present result, and in every merge of two branches as something 
 
 from pathlib import Path
 
-from auxreid.plumbing.base.errors import DataError
 from auxreid.plumbing.base.files import write_text
+from auxreid.plumbing.graph.dvc_repo import locked, opened_repo
+from auxreid.plumbing.graph.dvc_yaml import STAGES_FILE
 from auxreid.plumbing.graph.lock_text import lock_text, parse_lock
+from auxreid.plumbing.graph.lockfile import LOCK_FILE
 
 
 def prune_lock(root: Path) -> list[str]:
@@ -17,23 +19,19 @@ def prune_lock(root: Path) -> list[str]:
         The names of what was removed.
 
     Raises:
-        DataError: DVC cannot read the project, another DVC process is at work, or dvc.lock is broken.
+        ConfigError: DVC cannot read the project.
+        DataError: dvc.lock cannot be read.
     """
-    from dvc.dvcfile import LOCK_FILE, PROJECT_FILE, load_file
-    from dvc.exceptions import DvcException
-    from dvc.repo import Repo, lock_repo
+    from dvc.dvcfile import load_file
 
     path = root / LOCK_FILE
     if not path.is_file():
         return []
-    try:
-        with Repo(str(root)) as repo, lock_repo(repo):
-            stages = set(load_file(repo, str(Path(repo.root_dir, PROJECT_FILE))).resolver.get_keys())
-            document = parse_lock(path.read_text(encoding="utf-8"), str(path))
-            gone = [name for name in document["stages"] if name not in stages]
-            if gone:
-                kept = {name: entry for name, entry in document["stages"].items() if name in stages}
-                write_text(path, lock_text(document | {"stages": kept}))
-            return gone
-    except DvcException as error:
-        raise DataError(f"{path}: entries of stages that are gone were left there: {error}") from None
+    with opened_repo(root) as repo, locked(repo):
+        stages = set(load_file(repo, str(Path(repo.root_dir, STAGES_FILE))).resolver.get_keys())
+        document = parse_lock(path.read_text(encoding="utf-8"), str(path))
+        kept = {name: entry for name, entry in document["stages"].items() if name in stages}
+        gone = [name for name in document["stages"] if name not in stages]
+        if gone:
+            write_text(path, lock_text(document | {"stages": kept}))
+        return gone

@@ -12,14 +12,14 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-import yaml
-
 from auxreid.plumbing.base.errors import DataError
 from auxreid.plumbing.base.files import write_text
+from auxreid.plumbing.base.yaml_file import parse_yaml
 from auxreid.plumbing.graph.lock_text import lock_text, parse_lock
 from auxreid.plumbing.graph.table import GRAPH_FILE, TOP_KEY, graph_text
 
 NAMES_SHOWN = 20  # of what is dropped: where an early stage changed on both sides, it is nearly everything
+PLAN = "`auxreid plan` writes it anew from params.yaml"
 
 Stages = dict[str, dict[str, Any]]  # an entry of dvc.lock (cmd, deps, params, outs) by the stage's name
 Output = tuple[str, str]  # its path, and the stage that writes it
@@ -90,7 +90,7 @@ def _still_valid(disputed: list[str], made: dict[Output, Any], sides: tuple[Stag
         expected[output[1]][output] = content
     valid = {}
     for name in disputed:
-        fitting = [side[name] for side in sides if name in side and _outputs({name: side[name]}) == expected[name]]
+        fitting = [side[name] for side in sides if name in side and _outputs({name: side[name]}) == expected.get(name)]
         if fitting:
             valid[name] = min(fitting, key=repr)  # each is true of its side; the same one, whoever merges
     return valid
@@ -189,14 +189,11 @@ def _dropped(merged: Stages, base: Stages, ours: Stages, theirs: Stages) -> list
 def _merged_graph(texts: dict[str, str]) -> tuple[str, str]:
     """Two branches that add a row each do not conflict; a row that both changed is what `plan` makes of params.yaml."""
     graphs = [_parse_graph(text, label) for label, text in texts.items()]
-    return graph_text(merge_nested(*graphs)), "merged; `auxreid plan` writes it anew from params.yaml"
+    return graph_text(merge_nested(*graphs)), f"merged; {PLAN}"
 
 
 def _parse_graph(text: str, label: str) -> dict:
-    try:
-        document = yaml.safe_load(text) or {TOP_KEY: {}}
-    except yaml.YAMLError as error:
-        raise DataError(f"{label}: not YAML, a merge conflict perhaps ({' '.join(str(error).split())})") from None
+    document = parse_yaml(Path(label), text.encode(), DataError, PLAN, PLAN) or {TOP_KEY: {}}
     if not isinstance(document, dict) or not isinstance(document.get(TOP_KEY), dict):
-        raise DataError(f"{label}: no mapping named '{TOP_KEY}', as `auxreid plan` writes it")
+        raise DataError(f"{label}: no mapping named '{TOP_KEY}', as `auxreid plan` writes it; {PLAN}")
     return document[TOP_KEY]
