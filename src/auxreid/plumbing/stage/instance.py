@@ -1,5 +1,6 @@
 """What a stage's script gets: the settings, the files and the folder that its entry in the graph names."""
 
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -34,7 +35,7 @@ class Stage:
     key: str  # sample_people-clip_reid-0
     entry: Mapping[str, Any]  # of the table of runs: data set, row, seed, split, variant
     blocks: Mapping[str, Any]  # of params.yaml, validated, by dotted name
-    reads: Mapping[str, Path | None]  # by name: `start` of ${item.start}, else the file's own; None: there is none
+    reads: Mapping[str, Path | None]  # by name, as _read_name has it; None: there is no such file for this instance
     code: str  # hash of the code that runs
 
     @property
@@ -108,9 +109,15 @@ def _blocks(params: list, key: str, entry: Mapping[str, Any]) -> Iterator[str]:
 def _reads(deps: list[str], key: str, entry: Mapping[str, Any]) -> Iterator[tuple[str, Path | None]]:
     for dep in deps:
         path = _filled(dep, key, entry)
-        whole = dep.startswith("${item.") and dep.endswith("}") and dep.count("$") == 1
-        name = dep.removeprefix("${item.").removesuffix("}") if whole else Path(path).stem
-        yield name, None if path.startswith(NOTHING) else Path(path)
+        yield _read_name(dep), None if path.startswith(NOTHING) else Path(path)
+
+
+def _read_name(dep: str) -> str:
+    """`start` of ${item.start}, `frames` of .../frames.arrow, `protocol` of results/protocol/${item.dataset}.json."""
+    if whole := re.fullmatch(r"\$\{item\.(\w+)\}", dep):
+        return whole[1]
+    path = Path(dep)
+    return path.parent.name if "$" in path.name else path.stem
 
 
 def _filled(template: str, key: str, entry: Mapping[str, Any]) -> str:
