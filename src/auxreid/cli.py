@@ -10,7 +10,7 @@ import typer
 
 from auxreid.plumbing.base.errors import ConfigError, DataError
 
-app = typer.Typer(add_completion=False, no_args_is_help=True, help="Re-identification with auxiliary information.")
+app = typer.Typer(add_completion=False, no_args_is_help=True)
 ROOT = Path(".")
 SAMPLE = Path("data/sample")  # what data.dvc describes
 
@@ -30,17 +30,30 @@ class SeveralValues(typer.core.TyperCommand):
         return super().parse_args(ctx, spread)
 
 
+@app.callback()
+def before_each(context: typer.Context) -> None:
+    """Re-identification with auxiliary information."""
+    from auxreid.plumbing.team.own_folders import look_after
+
+    if context.invoked_subcommand != "merge-lock":  # of Git's, in the middle of a merge
+        for line in look_after(ROOT):
+            print(line, file=sys.stderr)
+
+
 @app.command()
 def check() -> None:
-    """Validate params.yaml, pipeline/graph.yaml and .dvc/config; list rows that cannot run."""
+    """Validate params.yaml, pipeline/graph.yaml and .dvc/config; list rows that cannot run and folders that lack."""
     from auxreid.plumbing.graph.applicability import exclusions
+    from auxreid.plumbing.graph.study_folders import folder_remarks
     from auxreid.plumbing.graph.table import load_study
     from auxreid.plumbing.team.credentials import check_dvc_config
+    from auxreid.plumbing.team.own_folders import check_sample_file
 
     check_dvc_config(ROOT)
+    check_sample_file(ROOT)
     config = load_study()
     print(f"params.yaml: valid; {len(config.study.datasets)} data sets in the study, {len(config.ablations)} ablations")
-    for line in exclusions(config):
+    for line in exclusions(config) + folder_remarks(config):
         print(line)
 
 
@@ -51,7 +64,9 @@ def plan() -> None:
     from auxreid.plumbing.graph.prune import prune_lock
     from auxreid.plumbing.graph.table import remove_stale_scores, write_graph
     from auxreid.plumbing.settings.load import load_config
+    from auxreid.plumbing.team.own_folders import check_sample_file
 
+    check_sample_file(ROOT)
     config = load_config()
     write_graph(config)
     for path in remove_stale_scores(config):
@@ -77,7 +92,13 @@ def repro(
 ) -> None:
     """`dvc repro` that tells how many stages there are and how many are done, and can run several at a time."""
     from auxreid.plumbing.graph.repro import run_repro
+    from auxreid.plumbing.graph.study_folders import folder_remarks
+    from auxreid.plumbing.graph.table import load_study
+    from auxreid.plumbing.team.own_folders import check_sample_file
 
+    check_sample_file(ROOT)
+    for line in folder_remarks(load_study()):
+        print(line, file=sys.stderr)
     raise typer.Exit(run_repro(targets or [], jobs))
 
 
@@ -133,7 +154,7 @@ def verify(
     everything: Annotated[bool, typer.Option("--all", help="former results in the cache as well")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="report only")] = False,
 ) -> None:
-    """Rehash DVC's cache and take corrupt objects out, for `dvc pull` to repair. Exit code 1 if there are any."""
+    """Rehash DVC's cache, take corrupt objects out, name the pull that repairs. Exit code 1 if there are any."""
     from auxreid.plumbing.team.verify import format_report
     from auxreid.plumbing.team.verify import verify as rehash
 

@@ -1,0 +1,65 @@
+"""What of the study's raw folders a stage cannot read, or DVC does not see: known before anything is trained."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from auxreid.plumbing.settings.config import Config
+
+SAMPLE = Path("data/sample")
+NAMES_SHOWN = 3
+
+
+def folder_remarks(config: Config) -> list[str]:
+    """A line for each fault of a data set's folder, with the key of params.yaml, the path and what to do."""
+    return [remark for dataset in config.study.datasets for remark in _remarks(config, dataset)]
+
+
+def _remarks(config: Config, dataset: str) -> Iterator[str]:
+    folder = Path(config.datasets[dataset].folder)
+    where = f"datasets.{dataset}.folder: {folder}"
+    if not folder.is_dir():
+        what = "is no folder" if folder.exists() else "no such folder"
+        ours = SAMPLE in folder.parents
+        remedy = "`auxreid sample` renders it" if ours else f"without it, ingest@{dataset} and what follows cannot run"
+        yield f"{where}: {what}; {remedy}"
+        return
+    dangling, folders = _links(folder)
+    if dangling:
+        yield (
+            f"{where}: {_few(dangling)}: a link to nothing, with which DVC cannot hash the folder; mend or remove it "
+            "(`dvc repro -k` runs the other data sets)"
+        )
+    if folders:
+        yield (
+            f"{where}: {_few(folders)}: a link to a folder, which is read but which DVC does not look into; after a "
+            f"change there: `dvc repro -f ingest@{dataset}`"
+        )
+
+
+def _links(folder: Path) -> tuple[list[str], list[str]]:
+    """Links below a folder, relative to it: those to nothing, and those to folders. As DVC, it follows none."""
+    dangling, folders, todo = [], [], [str(folder)]
+    while todo:
+        for entry in _entries(todo.pop()):
+            if not entry.is_symlink():
+                todo += [entry.path] if entry.is_dir() else []
+            elif not os.path.exists(entry.path):
+                dangling.append(os.path.relpath(entry.path, folder))
+            elif entry.is_dir():
+                folders.append(os.path.relpath(entry.path, folder))
+    return sorted(dangling), sorted(folders)
+
+
+def _entries(folder: str) -> list[os.DirEntry]:
+    """None of a folder that may not be read, of which the ingest tells."""
+    try:
+        with os.scandir(folder) as entries:
+            return list(entries)
+    except PermissionError:
+        return []
+
+
+def _few(names: list[str]) -> str:
+    more = f" and {len(names) - NAMES_SHOWN} more" if len(names) > NAMES_SHOWN else ""
+    return ", ".join(names[:NAMES_SHOWN]) + more
