@@ -25,7 +25,7 @@ from auxreid.evaluation.scores import (
     read_places,
     read_queries,
     read_scores,
-    score_files,
+    score_file,
     write_scores,
 )
 from auxreid.evaluation.thesis import TABLE_2
@@ -106,7 +106,7 @@ def test_places_of_chosen_queries_come_back_in_the_order_asked(tmp_path):
 
 def test_a_table_of_other_columns_is_refused(tmp_path):
     put(tmp_path, "clip_reid", 0, precisions(0.5))
-    _, path = score_files(tmp_path, "d", "clip_reid", 0)
+    path = score_file(tmp_path, "d", "clip_reid", 0)
     pq.write_table(pq.read_table(path).drop_columns(["place_is_true"]), path)
     with pytest.raises(DataError, match=r"clip_reid-0.parquet: columns .*, expected .*'place_is_true'"):
         read_queries(tmp_path, "d", "clip_reid", 0)
@@ -115,10 +115,8 @@ def test_a_table_of_other_columns_is_refused(tmp_path):
 def test_equal_scores_give_equal_bytes(tmp_path):
     for folder in ("one", "two"):
         put(tmp_path / folder, "clip_reid", 0, precisions(0.5))
-    for one, two in zip(
-        *(score_files(tmp_path / folder, "d", "clip_reid", 0) for folder in ("one", "two")), strict=True
-    ):
-        assert one.read_bytes() == two.read_bytes()
+    one, two = (score_file(tmp_path / folder, "d", "clip_reid", 0).read_bytes() for folder in ("one", "two"))
+    assert one == two
 
 
 def test_figures_in_the_given_order_with_mean_and_deviation(root):
@@ -308,23 +306,28 @@ def test_equal_scores_give_equal_tables(root):
 
 def test_files_of_other_rows_are_left_alone(root):
     put(root, "abandoned", 0, precisions(0.9))
-    (root / "scores" / "d" / "broken-0.json").write_text("{")
+    (root / "scores" / "d" / "broken-0.parquet").write_text("{")
     assert [row.name for row in compare(root).rows] == list(FORMS)
 
 
 def test_a_missing_file_is_named_with_its_command(root):
-    score_files(root, "d", "visual_only", 1)[0].unlink()
-    with pytest.raises(DataError, match=r"visual_only-1.json: no such file; .* dvc repro evaluate@d-visual_only-1"):
+    score_file(root, "d", "visual_only", 1).unlink()
+    with pytest.raises(DataError, match=r"visual_only-1.parquet: no such file; .* dvc repro evaluate@d-visual_only-1"):
         compare(root)
 
 
 def test_broken_and_foreign_files_are_refused(root):
-    path, _ = score_files(root, "d", "visual_only", 1)
-    path.write_bytes(score_files(root, "d", "clip_reid", 1)[0].read_bytes())
+    path = score_file(root, "d", "visual_only", 1)
+    path.write_bytes(score_file(root, "d", "clip_reid", 1).read_bytes())
     with pytest.raises(DataError, match="holds the scores of clip_reid with seed 1 on d, its name says visual_only"):
         compare(root)
-    path.write_text('{"dataset": "d"}')
-    with pytest.raises(DataError, match=r"visual_only-1.json: not a score file"):
+    table = pq.read_table(score_file(root, "d", "clip_reid", 1))
+    for metadata in ({}, {b"auxreid": b'{"dataset": "d"}'}, {b"auxreid": b"{"}):
+        pq.write_table(table.replace_schema_metadata(metadata), path)
+        with pytest.raises(DataError, match=r"visual_only-1.parquet: not a score file"):
+            compare(root)
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(DataError, match=r"visual_only-1.parquet: not a score file"):
         compare(root)
 
 

@@ -10,7 +10,6 @@ from auxreid.evaluation.protocols import Entities, open_evaluated, query_and_gal
 from auxreid.evaluation.ranked_lists import LIST_LENGTH, first_places
 from auxreid.evaluation.ranking import rank_queries, squared_distances, summarise
 from auxreid.evaluation.reranking import reranked_distances
-from auxreid.plumbing.settings.recipes import RerankingConfig
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +55,7 @@ def figures(distances, query, gallery):
 
 def test_reranked_figures_have_no_counts_and_are_switched_off_by_none(entities):
     assert evaluate.reranked_metrics(*entities, None) is None
-    found = evaluate.reranked_metrics(*entities, RerankingConfig(k1=4, k2=2, weight=0.3))
+    found = evaluate.reranked_metrics(*entities, dict(k1=4, k2=2, weight=0.3))
     assert list(found) == ["mAP", "mINP", "CMC_1", "CMC_5", "CMC_10", "CMC_20"]
     assert all(0 < value <= 1 for value in found.values())
 
@@ -65,7 +64,7 @@ def test_reranking_that_gives_the_jaccard_distance_no_weight_changes_no_figure(e
     query, gallery = entities
     distances = squared_distances(query.embedding, gallery.embedding)
     plain = figures(distances, query, gallery)
-    found = evaluate.reranked_metrics(query, gallery, RerankingConfig(k1=4, k2=2, weight=1.0))
+    found = evaluate.reranked_metrics(query, gallery, dict(k1=4, k2=2, weight=1.0))
     assert found == pytest.approx({name: plain[name] for name in found}, abs=1e-6)
 
 
@@ -74,7 +73,7 @@ def test_reranked_figures_are_those_of_the_reranked_distances(entities):
     distances = reranked_distances(query.embedding, gallery.embedding, k1=6, k2=3, weight=0.3)
     expected = figures(distances, query, gallery)
     plain = figures(squared_distances(query.embedding, gallery.embedding), query, gallery)
-    found = evaluate.reranked_metrics(query, gallery, RerankingConfig(k1=6, k2=3, weight=0.3))
+    found = evaluate.reranked_metrics(query, gallery, dict(k1=6, k2=3, weight=0.3))
     assert found == pytest.approx({name: expected[name] for name in found}, abs=1e-6)
     assert found["mAP"] != pytest.approx(plain["mAP"], abs=1e-4)
 
@@ -89,5 +88,5 @@ def test_junk_in_the_gallery_changes_no_reranked_figure(entities):
         np.concatenate([np.zeros(len(near), np.int64), gallery.representative]),
         (np.array([0]),) * len(near) + gallery.members,
     )
-    settings = RerankingConfig(k1=6, k2=3, weight=0.3)
+    settings = dict(k1=6, k2=3, weight=0.3)
     assert evaluate.reranked_metrics(query, with_junk, settings) == evaluate.reranked_metrics(query, gallery, settings)
