@@ -57,7 +57,7 @@ def test_the_repository_is_valid():
         (
             "ablations.clip_reid.finetune",
             {"margn": 1},
-            r"clip_reid.finetune \(on recipe sample_people\): margn = 1: Extra",
+            r"clip_reid.finetune \(on recipe sample_people\): margn = 1: Ex",
         ),
         ("ablations.untrained", new_row(), r"ablations.untrained: the name is taken"),
         ("ablations.Clip-Reid", new_row(), r"should match pattern"),
@@ -224,7 +224,7 @@ def test_a_rows_own_epochs_are_scaled_too(raw):
             "clip_reid",
             "id_targets",
             "equal_text",
-            r"id_targets = 'equal_text': Input should be 'attribute_share' or 'attribute_smoothing'$",
+            r"'equal_text': Input should be 'attribute_share' or 'attribute_smoothing'$",
         ),
         ("clip_reid", "epsilon", 1.5, r"clip_reid.epsilon = 1.5: Input should be less than or equal to 1"),
         ("clip_reid", "epsilon", 0.1, r"epsilon goes with targets 'attribute_smoothing', and only with them"),

@@ -1,15 +1,19 @@
-"""The table of runs that dvc.yaml's foreach stages walk, and the source files that its stages depend on."""
+"""The table of runs that dvc.yaml's foreach stages walk, and what a stage's script gets of it."""
 
-import ast
+import shutil
 from pathlib import Path
 
 import pytest
 import yaml
+from clones import copy_project
+from dvc.dependency import ParamsDependency
+from dvc.repo import Repo
+from params import CONFIG, ROOT, new_row, raw_params
 from ruamel.yaml import YAML
 from ruamel.yaml.cyaml import CParser
 
 from auxreid.plumbing.base.errors import ConfigError
-from auxreid.plumbing.graph.sources import check_source_deps, import_closure, source_deps
+from auxreid.plumbing.graph.sources import write_sources
 from auxreid.plumbing.graph.table import (
     build_graph,
     check_graph,
@@ -19,17 +23,16 @@ from auxreid.plumbing.graph.table import (
     write_graph,
 )
 from auxreid.plumbing.settings.load import load_config, parse_config
-
-ROOT = Path(__file__).parent.parent
+from auxreid.plumbing.stage.instance import Stage, open_stage
 
 
 @pytest.fixture
 def raw() -> dict:
-    return yaml.safe_load((ROOT / "params.yaml").read_text())
+    return raw_params()
 
 
 def test_the_repository_is_up_to_date():
-    check_graph(load_config(ROOT / "params.yaml"), ROOT / "pipeline/graph.yaml")
+    check_graph(CONFIG, ROOT / "pipeline/graph.yaml")
 
 
 @pytest.mark.parametrize("name", ["params.yaml", "dvc.yaml", "pipeline/graph.yaml", "data.dvc"])
@@ -43,7 +46,7 @@ def test_libyaml_reads_for_dvc_what_python_would(name):
 
 def test_ablations_of_one_variant_share_one_prompts_stage(raw):
     raw["study"]["seeds"] = [0, 1]
-    raw["ablations"]["clip_reid_again"] = {"form": "thesis", "prompts": "learned"}
+    raw["ablations"]["clip_reid_again"] = new_row()
     raw["study"]["rows"] = ["visual_only", "clip_reid", "clip_reid_again"]
     graph = build_graph(parse_config(raw))
     assert sorted(graph["prompts"]) == [f"sample_people-{v}-{s}" for v in ("learned", "random") for s in (0, 1)]
@@ -67,7 +70,7 @@ def test_a_seed_picks_prid2011s_split_and_nothing_on_market1501(raw):
 
 
 def test_given_weights_become_a_dependency(raw):
-    raw["study"]["people"] = ["market1501"]
+    raw["study"]["datasets"] = ["market1501"]
     raw["datasets"]["market1501"]["recipe"] = "lite0"
     graph = build_graph(parse_config(raw))
     assert graph["pretrain"]["market1501-0"]["weights"] == "weights/tf_efficientnet_lite0.safetensors"
@@ -96,7 +99,7 @@ def test_a_row_without_texts_has_no_prompts_stage(raw):
     raw["study"]["rows"] = ["visual_only", "visual_only_corrected"]
     graph = build_graph(parse_config(raw))
     assert list(graph["prompts"]) == ["sample_people-random-0"]
-    found = {body["ablation"]: body["prompts"] for body in graph["finetune"].values()}
+    found = {body["row"]: body["prompts"] for body in graph["finetune"].values()}
     assert found == {
         "visual_only": "results/prompts/sample_people-random-0/prompts.safetensors",
         "visual_only_corrected": "pipeline/nothing/prompts.txt",
@@ -158,7 +161,7 @@ def test_an_out_of_date_table_stops_every_stage(raw, tmp_path, monkeypatch):
     Path("params.yaml").write_text(yaml.safe_dump(raw))
     write_graph(load_config())
     load_study()
-    raw["ablations"]["another"] = {"form": "thesis", "prompts": "learned"}
+    raw["ablations"]["another"] = new_row()
     Path("params.yaml").write_text(yaml.safe_dump(raw))
     with pytest.raises(ConfigError, match=r"finetune@sample_people-another-0 is not there.*auxreid plan"):
         load_study()
@@ -174,76 +177,78 @@ def test_scores_of_rows_that_left_the_study_are_removed(raw, tmp_path):
     assert kept.exists() and not stale.exists()
 
 
-def imports_of(file: Path) -> set[str]:
-    """Dotted names that a file imports, anywhere in it."""
-    names = set()
-    for node in ast.walk(ast.parse(file.read_text())):
-        if isinstance(node, ast.Import):
-            names |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{file}: relative import"
-            names |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
-    return names
+# what a script gets
 
 
-def literal_closure(file: Path) -> set[Path]:
-    """An independent transitive closure, by the syntax tree."""
-    found, todo = {file}, [file]
-    while todo:
-        for name in imports_of(todo.pop()):
-            target = ROOT / "src" / Path(*name.split(".")).with_suffix(".py")
-            if target.is_file() and target not in found:
-                found.add(target)
-                todo.append(target)
-    return found
+@pytest.fixture
+def study(tmp_path, monkeypatch) -> Path:
+    """A folder with the repository's own settings, table and sources' hashes, and no results."""
+    monkeypatch.chdir(tmp_path)
+    shutil.copy2(ROOT / "params.yaml", "params.yaml")
+    write_graph(CONFIG)
+    write_sources(ROOT)
+    return tmp_path
 
 
-def stages() -> dict:
-    return yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
+def test_a_script_gets_the_files_and_blocks_that_dvc_knows_of_and_no_others(study, tmp_path_factory):
+    """By DVC's own reading of dvc.yaml, for every stage of the study."""
+    with Repo(str(copy_project(tmp_path_factory.mktemp("project")).root)) as repo:
+        known = [stage for stage in repo.index.stages if "@" in getattr(stage, "name", "")]
+    assert len(known) > 60
+    for theirs in known:
+        name, _, key = theirs.name.partition("@")
+        ours = open_stage(name, key, ROOT)
+        assert theirs.cmd == f"python pipeline/{name}.py {key}"
+        deps = {dep.def_path for dep in theirs.deps if not isinstance(dep, ParamsDependency)}
+        assert {path.as_posix() for path in ours.inputs} == {path for path in deps if "/nothing/" not in path}
+        params = {dep.def_path: dep.params for dep in theirs.deps if isinstance(dep, ParamsDependency)}
+        assert set(ours.blocks) == set(params.pop("params.yaml", ()))
+        assert params.pop(f"results/sources/{name}.json") == ["code"]
+        assert set(params) <= {"pipeline/graph.yaml"}
+        assert all_outputs_belong_to(ours, [out.def_path for out in theirs.outs]), theirs.name
 
 
-@pytest.mark.parametrize("stage", sorted(stages()))
-def test_deps_of_a_stage_are_exactly_the_import_closure(stage):
-    listed = [dep for dep in stages()[stage]["do"]["deps"] if dep.endswith(".py")]
-    expected = {path.relative_to(ROOT).as_posix() for path in literal_closure(ROOT / f"pipeline/{stage}.py")}
-    assert set(listed) == expected and len(listed) == len(expected)
+def all_outputs_belong_to(stage: Stage, outs: list[str]) -> bool:
+    """Beside its folder a stage writes at most files that are named after it."""
+    row = f"{stage.entry.get('row')}-{stage.entry.get('seed')}"
+    elsewhere = (f"results/scores/{stage.dataset}/{row}", f"results/{stage.name}/{stage.key}.json")
+    return bool(outs) and all(out.startswith((f"{stage.out.as_posix()}/", *elsewhere)) for out in outs)
 
 
-def test_package_files_are_empty_so_that_no_stage_need_depend_on_them():
-    assert [path for path in (ROOT / "src").rglob("__init__.py") if path.stat().st_size] == []
+def test_files_and_blocks_have_short_names(study):
+    stage = open_stage("finetune", "sample_people-keypoints_raw-0", ROOT)
+    assert stage.settings.finetune == CONFIG.recipes["sample_people"].finetune
+    assert stage.settings.ablation == CONFIG.ablations["keypoints_raw"]
+    assert stage.reads == {
+        "frames": Path("results/ingest/sample_people/frames.arrow"),
+        "start": Path("results/pretrain/sample_people-0/image.safetensors"),
+        "prompts": Path("results/prompts/sample_people-learned-0/prompts.safetensors"),
+        "pose": Path("results/keypoints/sample_people/keypoints.parquet"),
+    }
+    assert open_stage("finetune", "sample_people-visual_only_corrected-0", ROOT).reads["prompts"] is None
+    assert open_stage("ingest", "sample_dogs", ROOT).settings.dataset == CONFIG.datasets["sample_dogs"]
+    assert open_stage("prompts", "sample_people-learned-0", ROOT).settings.variant == CONFIG.prompts["learned"]
 
 
-def test_only_the_pipeline_and_the_command_line_know_of_tracking():
-    for file in (ROOT / "src/auxreid").rglob("*.py"):
-        if "tracking" not in file.parts and file.name not in ("cli.py",):
-            assert not any(name.startswith("auxreid.tracking") for name in imports_of(file)), file
+def test_a_key_that_is_not_in_the_table_is_told_what_is(study):
+    with pytest.raises(ConfigError, match=r"pose 'nobody': not in pipeline/graph.yaml, which has sample_people, "):
+        open_stage("pose", "nobody", ROOT)
 
 
-def test_no_circle_between_files():
-    closures = {file: literal_closure(file) for file in (ROOT / "src/auxreid").rglob("*.py")}
-    for file, closure in closures.items():
-        for other in closure - {file}:
-            assert file not in closures[other], f"{file} and {other} import each other"
+def test_a_stage_whose_sources_were_not_hashed_does_not_start(study):
+    Path("results/sources/pose.json").unlink()
+    with pytest.raises(
+        ConfigError, match=r"sources/pose.json: there is no such file; run `dvc repro`, or `dvc repro so"
+    ):
+        open_stage("pose", "sample_people", ROOT)
 
 
-def test_the_closure_follows_imports_inside_functions(tmp_path):
-    package = tmp_path / "src/pack"
-    package.mkdir(parents=True)
-    (package / "__init__.py").touch()
-    (package / "a.py").write_text("def f():\n    from pack.b import g\n")
-    (package / "b.py").write_text("import json\n")
-    (package / "unused.py").touch()
-    (tmp_path / "script.py").write_text("from pack import a\n")
-    assert import_closure(Path("script.py"), tmp_path) == ["script.py", "src/pack/a.py", "src/pack/b.py"]
-
-
-def test_a_forgotten_source_dep_is_named(tmp_path):
-    (tmp_path / "pipeline").mkdir()
-    (tmp_path / "src/pack").mkdir(parents=True)
-    (tmp_path / "src/pack/__init__.py").touch()
-    (tmp_path / "src/pack/a.py").touch()
-    (tmp_path / "pipeline/go.py").write_text("import pack.a\n")
-    (tmp_path / "dvc.yaml").write_text("stages: {go: {foreach: [1], do: {cmd: x, deps: [pipeline/go.py]}}}\n")
-    assert source_deps(tmp_path)["go"] == ["pipeline/go.py", "src/pack/a.py"]
-    with pytest.raises(ConfigError, match=r"deps of go: missing \['src/pack/a.py'\]"):
-        check_source_deps(tmp_path)
+def test_the_record_says_which_blocks_a_stage_ran_with_and_what_replaced_them(study):
+    stage = open_stage("finetune", "sample_people-clip_reid-0", ROOT)
+    used = stage.settings.finetune.replaced({"epochs": 3})
+    with stage.run(replaced={"finetune": used}, prompts_key="learned") as run:
+        params = run.record.params
+    assert params["recipes.sample_people.finetune.epochs"] == 3
+    assert params["recipes.sample_people.finetune.lr"] == stage.settings.finetune.lr
+    assert params["ablations.clip_reid.form"] == "thesis" and params["prompts_key"] == "learned"
+    assert (run.record.ablation, run.record.seed, run.out) == ("clip_reid", 0, stage.out)
