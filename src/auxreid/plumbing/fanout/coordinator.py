@@ -6,11 +6,15 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from auxreid.plumbing.base.errors import ConfigError
+from auxreid.plumbing.base.files import write_text
 from auxreid.plumbing.fanout import repository
 from auxreid.plumbing.fanout.cluster import Dispatcher, Resources, Supply, connected
 from auxreid.plumbing.fanout.display import Display
 from auxreid.plumbing.fanout.ledger import DONE, Ledger
 from auxreid.plumbing.fanout.plan import AT_HOME, group
+from auxreid.plumbing.graph.dvc_lock import dvc_is_quiet
+from auxreid.plumbing.graph.dvc_repo import locked, opened_repo
+from auxreid.plumbing.graph.lock_text import lock_text, parse_lock
 from auxreid.plumbing.graph.repro import stages_to_do
 
 LOCK = Path("dvc.lock")
@@ -45,14 +49,18 @@ def fan_out(targets: list[str], address: str | None, resources: Resources) -> in
 
 
 def _dvc(*arguments: str) -> None:
-    if subprocess.run([sys.executable, "-m", "dvc", *arguments], check=False).returncode:
+    if subprocess.run([sys.executable, "-m", "dvc", "--wait-for-lock", *arguments], check=False).returncode:
         raise ConfigError(f"`dvc {' '.join(arguments[:2])}` failed, see above")
 
 
 def _locked() -> dict[str, dict]:
-    from dvc.utils.serialize import load_yaml
+    """The entries of dvc.lock as nodes get them."""
+    with dvc_is_quiet(LOCK.parent):
+        return _document()["stages"]
 
-    return load_yaml(str(LOCK))["stages"] if LOCK.is_file() else {}
+
+def _document() -> dict:
+    return parse_lock(LOCK.read_text(encoding="utf-8") if LOCK.is_file() else "", str(LOCK))
 
 
 def _bring_home(commit: str, lock: Mapping[str, dict], missing: list[str]) -> None:
@@ -61,15 +69,15 @@ def _bring_home(commit: str, lock: Mapping[str, dict], missing: list[str]) -> No
     Raises:
         ConfigError: the repository has changed since, so that the results are not those of what stands there.
     """
-    from dvc.utils.serialize import dump_yaml
-
     if repository.committed_state() != commit:
         raise ConfigError(
             f"the tasks ran commit {commit}, which is no longer checked out; their results are in the remote: check it "
             "out and repeat the command, which trains nothing again"
         )
     if lock:
-        dump_yaml(str(LOCK), {"schema": "2.0", "stages": {**_locked(), **lock}})
+        with opened_repo() as repo, locked(repo):
+            present = _document()
+            write_text(LOCK, lock_text(present | {"stages": {**present["stages"], **lock}}))
         _dvc("pull", "--run-cache", "--force", *lock, *missing)
 
 
@@ -88,7 +96,7 @@ def _compare(brought: Iterable[str]) -> int:
         if behind:
             print(f"{name} waits for {', '.join(sorted(behind))}", flush=True)
         elif code := subprocess.run(
-            [sys.executable, "-m", "dvc", "repro", "--single-item", name], check=False
+            [sys.executable, "-m", "dvc", "--wait-for-lock", "repro", "--single-item", name], check=False
         ).returncode:
             return code
     return 0

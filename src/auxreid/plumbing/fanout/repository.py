@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from auxreid.plumbing.base.errors import ConfigError
+from auxreid.plumbing.graph.dvc_repo import locked, opened_repo
 
 if TYPE_CHECKING:
     from dvc.output import Output
@@ -65,9 +66,8 @@ def default_remote() -> Remote:
         ConfigError: there is no default remote.
     """
     from configobj import ConfigObj
-    from dvc.repo import Repo
 
-    with Repo() as repo:
+    with opened_repo() as repo:
         name, remotes = repo.config["core"].get("remote"), repo.config["remote"]
     if name is None:
         raise ConfigError(
@@ -83,9 +83,7 @@ def default_remote() -> Remote:
 
 def direct_needs() -> dict[str, set[str]]:
     """What each stage reads, by the names of the stages and `.dvc` files that make it."""
-    from dvc.repo import Repo
-
-    with Repo() as repo:
+    with opened_repo() as repo, locked(repo):
         graph = repo.index.graph
         return {stage.addressing: {needed.addressing for needed in graph.successors(stage)} for stage in graph}
 
@@ -96,10 +94,8 @@ def check_sources(stages: Iterable[str]) -> list[str]:
     Raises:
         ConfigError: data were changed, or a stage reads a file that a clone gets from neither Git nor DVC.
     """
-    from dvc.repo import Repo
-
     tracked = {PurePosixPath(name) for name in git("ls-files", "-z").split("\0") if name}
-    with Repo() as repo:
+    with opened_repo() as repo, locked(repo):
 
         def inside(item: "Output") -> PurePosixPath:
             return PurePosixPath(repo.fs.relpath(item.fs_path, repo.root_dir))

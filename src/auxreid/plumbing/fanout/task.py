@@ -70,7 +70,7 @@ def run_unit(job: Job, bundle: bytes, events: "ActorHandle") -> Report:
             what = "failed" if shared.code else "ran" if stage in made.ran else "restored"
             tell(stage, what, seconds=time.monotonic() - started)
             if shared.code:
-                return {"lock": _locked(folder, job["stages"]), "failed": stage, "log": shared.log}
+                return {"lock": _readable(folder, job["stages"]), "failed": stage, "log": shared.log}
         return {"lock": _locked(folder, job["stages"]), "failed": None, "log": ""}
     finally:
         shutil.rmtree(folder, ignore_errors=True)
@@ -161,6 +161,14 @@ def _share(folder: Path, environment: Mapping[str, str], stage: str) -> Called:
         if not called.code:
             break
     return called
+
+
+def _readable(folder: Path, stages: list[str]) -> dict[str, dict]:
+    """After a failure, which may have left half a dvc.lock (a full disk): what is told then is the failure."""
+    try:
+        return _locked(folder, stages)
+    except Exception:
+        return {}
 
 
 def _locked(folder: Path, stages: list[str]) -> dict[str, dict]:

@@ -10,6 +10,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from threading import Lock
 
 from auxreid.plumbing.base.errors import ConfigError
+from auxreid.plumbing.graph.dvc_repo import locked, opened_repo
 
 STAGE_LINE = re.compile(r"^(Running stage|Stage) '(?P<name>[^']+)'")
 HINTS = ("Updating lock file", "To track the changes", "To enable auto", "Use `dvc push`", "\tgit add", "\tdvc config")
@@ -24,13 +25,14 @@ def run_repro(targets: list[str], jobs: int = 1) -> int:
     share of the cores. What is up to date, what is stored and what comes out is DVC's affair in both ways.
 
     Raises:
-        ConfigError: a target that is no stage, with several jobs.
+        ConfigError: a target that is no stage, with several jobs; or DVC cannot read the repository.
+        DataError: dvc.lock is broken or holds a conflict.
     """
     if jobs > 1:
         return _SideBySide(*stages_to_do(targets), jobs).run()
     total = _count_stages(targets)
     process = subprocess.Popen(
-        [sys.executable, "-u", "-m", "dvc", "repro", *targets],
+        [sys.executable, "-u", "-m", "dvc", "--wait-for-lock", "repro", *targets],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -42,9 +44,8 @@ def run_repro(targets: list[str], jobs: int = 1) -> int:
 
 
 def _count_stages(targets: list[str]) -> int:
-    names = subprocess.run(
-        [sys.executable, "-m", "dvc", "stage", "list", "--name-only"], capture_output=True, text=True, check=False
-    ).stdout.split()
+    with opened_repo() as repo, locked(repo):
+        names = [stage.addressing for stage in repo.index.stages if not stage.addressing.endswith(".dvc")]
     if targets:
         names = [name for name in names if any(_names(t, name) for t in targets)] or targets
     return len(names)
@@ -66,10 +67,9 @@ def _pass_on(lines: Iterable[str], total: int) -> None:
 
 def stages_to_do(targets: list[str]) -> tuple[Stages, int]:
     """Of the targets and what they need: the stages that are stale or follow a stale one, and the number of others."""
-    from dvc.repo import Repo
     from networkx import descendants, lexicographical_topological_sort, relabel_nodes
 
-    with Repo() as repo:
+    with opened_repo() as repo, locked(repo):
         graph = relabel_nodes(repo.index.graph, lambda stage: stage.addressing)  # edges lead to what a stage depends on
         stale = set(repo.status())
     wanted = set() if targets else set(graph)

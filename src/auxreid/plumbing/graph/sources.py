@@ -15,10 +15,9 @@ from functools import cache
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
-import yaml
-
 from auxreid.plumbing.base.errors import ConfigError
 from auxreid.plumbing.base.files import write_text
+from auxreid.plumbing.graph.dvc_yaml import read_stages
 
 FOLDER = Path("results/sources")
 PLUMBING = "src/auxreid/plumbing/"
@@ -119,7 +118,7 @@ def _normalised(name: str) -> str:
 
 def write_sources(root: Path) -> None:
     """Write results/sources/<stage>.json for every other stage of the checkout's dvc.yaml."""
-    stages = yaml.safe_load((root / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
+    stages = read_stages(root)
     for stage in stages.keys() - {FOLDER.name}:
         write_text(FOLDER / f"{stage}.json", json.dumps(describe(stage, root), indent=1) + "\n")
 

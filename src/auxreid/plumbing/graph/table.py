@@ -5,6 +5,7 @@ seed. So the looked-up keys are written out from params.yaml into pipeline/graph
 refuses to run while that file does not fit params.yaml.
 """
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import yaml
 
 from auxreid.plumbing.base.errors import ConfigError
 from auxreid.plumbing.base.files import write_text
+from auxreid.plumbing.base.yaml_file import read_yaml
 from auxreid.plumbing.graph.applicability import applicable_rows, not_applicable, why_no_pose
 from auxreid.plumbing.settings.config import BASELINES, REFERENCE_ROW, Config
 from auxreid.plumbing.settings.load import load_config
@@ -23,6 +25,7 @@ NO_WEIGHTS = "pipeline/nothing/weights.txt"  # what a stage depends on that read
 NO_PROMPTS = "pipeline/nothing/prompts.txt"  # or no texts
 NO_POSE = "pipeline/nothing/pose.txt"  # or no pose
 TOP_KEY = "graph"  # DVC merges the file with params.yaml, whose sections bear stage names too
+SCORES_NAME = re.compile(r"[a-z0-9_]+-[0-9]+\.(json|parquet)")  # below results/scores/<data set>/
 HEADER = "# Written by `auxreid plan` from params.yaml. Do not edit.\n"
 
 Graph = dict[str, dict[str, dict[str, Any]]]  # stage -> key -> fields
@@ -141,15 +144,27 @@ def check_graph(config: Config, path: Path = GRAPH_FILE) -> None:
     Raises:
         ConfigError: names the first stage instance that is missing, superfluous or different, and the remedy.
     """
-    written = yaml.safe_load(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    written = _written_graph(path)
     for stage, wanted in build_graph(config).items():
-        found = ((written or {}).get(TOP_KEY) or {}).get(stage) or {}
+        found = written.get(stage) or {}
         for key in [*wanted, *found]:
             if wanted.get(key) != found.get(key):
                 raise ConfigError(
                     f"{path} does not fit params.yaml: {stage}@{key} is {found.get(key, 'not there')}, params.yaml "
                     f"asks for {wanted.get(key, 'none')}; run `auxreid plan`"
                 )
+
+
+def _written_graph(path: Path) -> Graph:
+    """What the graph file says, empty where there is none."""
+    if not path.is_file():
+        return {}
+    remedy = "run `auxreid plan`"
+    content = read_yaml(path, ConfigError, remedy, remedy) or {}
+    graph = (content.get(TOP_KEY) or {}) if isinstance(content, dict) else content
+    if not isinstance(graph, dict) or not all(isinstance(keys, dict) for keys in graph.values() if keys):
+        raise ConfigError(f"{path}: no tables of runs by stage under '{TOP_KEY}'; {remedy}")
+    return graph
 
 
 def load_study(path: str | Path = "params.yaml") -> Config:
@@ -171,8 +186,10 @@ def remove_stale_scores(config: Config, root: Path = Path("results/scores")) -> 
     """
     wanted = {f"{body['dataset']}/{body['row']}-{body['seed']}" for body in build_graph(config)["evaluate"].values()}
     stale = [
-        path for path in sorted(root.glob("*/*")) if path.relative_to(root).with_suffix("").as_posix() not in wanted
+        path
+        for path in sorted(root.glob("*/*"))
+        if SCORES_NAME.fullmatch(path.name) and path.relative_to(root).with_suffix("").as_posix() not in wanted
     ]
     for path in stale:
-        path.unlink()
+        path.unlink(missing_ok=True)  # a stage that starts removes its own
     return stale

@@ -9,17 +9,16 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import yaml
 from pydantic import BaseModel
 
 from auxreid.plumbing.base.errors import ConfigError
+from auxreid.plumbing.graph.dvc_yaml import STAGES_FILE, read_stages
 from auxreid.plumbing.graph.sources import check_sources
 from auxreid.plumbing.graph.table import GRAPH_FILE, NOTHING, build_graph, load_study
 from auxreid.plumbing.settings.config import Config
 from auxreid.plumbing.stage.run import Run, stage_run
 
 RESULTS = Path("results")
-STAGES_FILE = Path("dvc.yaml")
 PARAMS_FILE = "params.yaml"
 ONE_OF = {"datasets": "dataset", "ablations": "ablation", "prompts": "variant"}  # sections whose blocks have names
 
@@ -96,8 +95,10 @@ def open_stage(name: str, key: str, root: Path) -> Stage:
     if key not in entries:
         raise ConfigError(f"{name} {key!r}: not in {GRAPH_FILE}, which has {', '.join(entries) or 'none'}")
     entry = entries[key]
-    text = yaml.safe_load((root / STAGES_FILE).read_text(encoding="utf-8"))["stages"][name]["do"]
-    blocks = {block: _find(config, block) for block in _blocks(text["params"], key, entry)}
+    text = read_stages(root).get(name)
+    if text is None:
+        raise ConfigError(f"{root / STAGES_FILE}: has no stage {name}")
+    blocks = {block: _find(config, block) for block in _blocks(text.get("params", []), key, entry)}
     return Stage(name, key, entry, blocks, dict(_reads(text.get("deps", []), key, entry)), check_sources(name, root))
 
 
