@@ -47,5 +47,5 @@ runs: $(VENV)/.installed  ## which MLflow run shows which result
 bench: $(VENV)/.installed  ## benchmarks, each against a reference in the same run, as one table
 	$(BIN)/python benchmarks/run.py
 
-clean-results:  ## remove results/ (DVC's cache keeps them; `dvc checkout` brings them back)
+clean-results:  ## remove results/ (DVC's cache keeps them; `dvc repro` brings them back)
 	rm -rf results

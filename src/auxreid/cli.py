@@ -33,11 +33,12 @@ class SeveralValues(typer.core.TyperCommand):
 @app.callback()
 def before_each(context: typer.Context) -> None:
     """Re-identification with auxiliary information."""
+    if context.invoked_subcommand == "merge-lock":  # Git's, in the middle of a merge
+        return
     from auxreid.plumbing.team.own_folders import look_after
 
-    if context.invoked_subcommand != "merge-lock":  # of Git's, in the middle of a merge
-        for line in look_after(ROOT):
-            print(line, file=sys.stderr)
+    for line in look_after(ROOT):
+        print(line, file=sys.stderr)
 
 
 @app.command()

@@ -135,17 +135,18 @@ def load_part(root: Path, locked: dict[Place, LockedStage], place: Place) -> Par
     stage, key = place
     if place not in locked:
         raise DataError(f"{stage} {key} is not in dvc.lock; run `dvc repro`")
-    folder = record_folder(root / "results", stage, key)
+    folder, name = record_folder(root / "results", stage, key), locked[place].name
+    bring = f"run `dvc pull {name}` or `dvc checkout {name}`"  # without a target, both also delete what is left over
     if not folder.is_dir():
-        raise DataError(f"{folder} is not here; run `dvc pull` or `dvc checkout`")
+        raise DataError(f"{folder} is not here; {bring}")
     if folder_md5(folder) != locked[place].record_md5:
-        raise DataError(f"{folder} is not the record that dvc.lock names; run `dvc repro` or `dvc checkout`")
+        raise DataError(f"{folder} is not the record that dvc.lock names; run `dvc repro` or `dvc checkout {name}`")
     record = read_record(folder)
     if record.status != "finished":
         raise DataError(f"{folder}: its status is {record.status!r}")
     missing = [name for name in record.artifacts if not (folder.parent / name).is_file()]
     if missing:
-        raise DataError(f"{folder.parent}: {', '.join(missing)} is not here; run `dvc pull` or `dvc checkout`")
+        raise DataError(f"{folder.parent}: {', '.join(missing)} is not here; {bring}")
     return Part(locked[place], record, folder)
 
 

@@ -11,12 +11,12 @@ brings it, and with a file that DVC never saw, data/ is no longer as DVC left it
 
 from pathlib import Path
 
-import yaml
-
 from auxreid.plumbing.base.errors import ConfigError
+from auxreid.plumbing.base.yaml_file import read_yaml
 from auxreid.plumbing.settings.load import load_config
 
 DATA, RAW, RESULTS = "data", "raw", "results"
+SAMPLE_FILE = "data.dvc"
 OURS = {"sample", "sample.md"}  # in data/
 FORMER = {"sample_people", "sample_dogs"}  # the sample, where it lay in data/ before
 NAMES_SHOWN = 5
@@ -31,6 +31,8 @@ def look_after(root: Path) -> list[str]:
     Raises:
         ConfigError: DVC cannot open the repository.
     """
+    if _describes_all(root):
+        return []
     found = _names(root / DATA) - OURS
     if (found or _names(root / RAW)) and (root / ".dvc").is_dir():
         _forget_links(root)
@@ -46,13 +48,20 @@ def check_sample_file(root: Path) -> None:
     Raises:
         ConfigError: it describes all of data/, as it once did and a merge may have left it.
     """
-    path = root / f"{DATA}.dvc"
-    text = yaml.safe_load(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    if any(out.get("path") == DATA for out in text.get("outs", [])):
+    if _describes_all(root):
         raise ConfigError(
-            f"{path}: outs: path = {DATA!r}, allowed: '{DATA}/sample'; DVC would take all of {DATA}/ into its cache. "
-            f"Take the project's own file again; `git log {DATA}.dvc` names the commits that had it"
+            f"{root / SAMPLE_FILE}: outs: path = {DATA!r}, allowed: '{DATA}/sample', for DVC would take all of {DATA}/ "
+            f"into its cache; take the project's own file again (`git log {SAMPLE_FILE}` names the commits that had it)"
         )
+
+
+def _describes_all(root: Path) -> bool:
+    """Whether data.dvc speaks of all of data/, which is then DVC's."""
+    path = root / SAMPLE_FILE
+    if not path.is_file():
+        return False
+    text = read_yaml(path, ConfigError, f"take the project's own file again (`git log {SAMPLE_FILE}`)")
+    return any(out["path"] == DATA for out in text["outs"])
 
 
 def _names(folder: Path) -> set[str]:
