@@ -120,7 +120,7 @@ def test_a_flipped_byte_is_served_by_dvc_and_found_removed_and_repaired(project,
         "model.bin of train",
         "data/a of data.dvc",
         "6 objects: 5 intact, 1 corrupt, 0 missing",
-        "`dvc pull`",
+        "`dvc pull data.dvc train`",
     ):
         assert line in said
     assert not path.exists() and not os.path.lexists("model.bin") and not os.path.lexists("data/a")
@@ -173,7 +173,7 @@ def test_an_intact_copy_is_named_and_restores_the_object_without_a_remote(projec
     path, right = object_path("model.bin"), md5("model.bin")
     damage(path)
     code, said = run_verify()
-    assert code == 1 and "model.bin is intact: without a remote, `dvc commit` brings the object back" in said
+    assert code == 1 and "model.bin is intact: without a remote, `dvc commit train` brings the object back" in said
     assert not path.exists() and md5("model.bin") == right
     dvc("commit")
     assert md5(path) == right
@@ -204,7 +204,7 @@ def test_a_listing_that_is_no_json_any_more(project):
 def test_missing_objects_are_no_corruption(project):
     member_path("model", "notes").unlink()
     code, said = run_verify()
-    assert code == 0 and "missing: model/notes of train" in said and "`dvc pull`" in said
+    assert code == 0 and "missing: model/notes of train" in said and "`dvc pull train`" in said
     assert "6 objects: 5 intact, 0 corrupt, 1 missing" in said
     object_path("model").unlink()  # whose files are then not known
     assert "4 objects: 3 intact, 0 corrupt, 1 missing" in run_verify()[1]

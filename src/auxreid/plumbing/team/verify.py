@@ -73,7 +73,7 @@ def verify(root: Path = Path("."), *, everything: bool = False, heal: bool = Tru
     Args:
         root: the repository.
         everything: also all others of the local cache: former results, which an edit back would restore.
-        heal: take corrupt objects and their copies out, so that `dvc pull` brings them again; otherwise only report.
+        heal: take corrupt objects and their copies out, so that a pull brings them again; otherwise only report.
 
     Raises:
         DataError: DVC cannot read the repository, an object cannot be read, or another DVC process is at work.
@@ -185,8 +185,18 @@ def format_report(report: VerifyReport, root: Path = Path(".")) -> str:
     if any(entry.is_listing for entry in corrupt):
         lines.append("The files of a folder whose listing is corrupt were not checked: verify again after the pull.")
     if missing or (corrupt and report.aside):
-        lines.append("Now, before any `dvc repro`: `dvc pull`.")
+        lines.append(_remedy(missing + corrupt))
     return "\n".join(lines)
+
+
+def _remedy(lacking: list[CachedObject]) -> str:
+    """A pull of the stages that lack something: without targets it also deletes what it takes for left over."""
+    names = sorted({place.stage for entry in lacking for place in entry.places})
+    if not names:
+        return "Only former results: after an edit back to one, `dvc repro --pull` brings it, or runs it again."
+    if len(names) > NAMES_SHOWN:  # each of dvc.yaml's foreach stages as a whole
+        names = sorted({name.partition("@")[0] for name in names})
+    return f"Now, before any `dvc repro`: `dvc pull {' '.join(names)}`."
 
 
 def _corrupt_lines(entry: CachedObject, aside: Path | None, root: Path) -> list[str]:
@@ -195,8 +205,9 @@ def _corrupt_lines(entry: CachedObject, aside: Path | None, root: Path) -> list[
     removed = " and was removed" if aside else ""
     lines += [f"  {_shown(path, root)} has the same wrong bytes{removed}" for path in entry.corrupt_copies]
     lines += [
-        f"  {_shown(path, root)} is intact: without a remote, `dvc commit` brings the object back"
-        for path in entry.intact_copies
+        f"  {_shown(place.path, root)} is intact: without a remote, `dvc commit {place.stage}` brings the object back"
+        for place in entry.places
+        if place.path in entry.intact_copies
     ]
     if aside:
         lines.append(f"  put aside as {_shown(aside / entry.oid, root)}")
