@@ -78,7 +78,9 @@ def _bring_home(commit: str, lock: Mapping[str, dict], missing: list[str]) -> No
         with opened_repo() as repo, locked(repo):
             present = _document()
             write_text(LOCK, lock_text(present | {"stages": {**present["stages"], **lock}}))
-        _dvc("pull", "--run-cache", "--force", *lock, *missing)
+        _dvc("pull", "--run-cache", "--force", *lock)
+        if missing:
+            _dvc("pull", *missing)  # not by force: what was `dvc add`ed is the user's
 
 
 def _compare(brought: Iterable[str]) -> int:

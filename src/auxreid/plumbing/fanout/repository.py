@@ -1,6 +1,7 @@
 """What the nodes get of the user's repository: its commit and its remotes; and the check that they need no more."""
 
 import io
+import os
 import subprocess
 import tempfile
 from collections.abc import Iterable
@@ -104,10 +105,24 @@ def check_sources(stages: Iterable[str]) -> list[str]:
         stale = repo.status(targets=added) if added else {}
         shared = [stage for stage in repo.index.stages if PurePosixPath(stage.path_in_repo) in tracked]
         made = {inside(out) for stage in shared for out in stage.outs}
-        needed = {inside(dep) for name in stages for dep in repo.stage.get_target(name).deps if dep.def_path}
+        needed = {inside(dep): name for name in stages for dep in repo.stage.get_target(name).deps if dep.def_path}
     if changed := [name for name, state in stale.items() if "modified" in str(state)]:
-        raise ConfigError(f"changed since `dvc add`: what {', '.join(changed)} names; run `dvc commit` and commit it")
+        command = f"`dvc commit {' '.join(changed)}`"
+        raise ConfigError(f"changed since `dvc add`: what {', '.join(changed)} names; run {command} and commit it")
     whole = made | tracked | {folder for path in (*made, *tracked) for folder in path.parents}
-    if lacking := [path.as_posix() for path in sorted(needed - whole) if not made.intersection(path.parents)]:
-        raise ConfigError(f"neither in Git nor in DVC, so that no node has it: {', '.join(lacking)}; `dvc add` it")
+    lacking = [path for path in sorted(needed.keys() - whole) if not made.intersection(path.parents)]
+    if lacking:
+        what = ", and ".join(f"{_shown(path)}; {_remedy(path, needed[path])}" for path in lacking)
+        raise ConfigError(f"neither in Git nor in DVC, so that no node has it: {what}")
     return list(stale)
+
+
+def _shown(path: PurePosixPath) -> str:
+    """A path outside the repository as params.yaml has it."""
+    return os.path.abspath(path) if path.parts[0] == ".." else path.as_posix()
+
+
+def _remedy(path: PurePosixPath, stage: str) -> str:
+    if stage.startswith("ingest@"):  # raw data are a user's own, and may lie anywhere
+        return f"run `dvc repro {stage}` here first: nodes get what it packs"
+    return "copy it into weights/ and `dvc add` that" if path.parts[0] == ".." else "`dvc add` it"

@@ -34,6 +34,8 @@ def opened_repo(root: Path = Path(".")) -> Iterator["Repo"]:
             yield repo
     except DvcException as error:
         raise ConfigError(f"{root.resolve()}: DVC says: {one_line(error)}") from None
+    except FileNotFoundError as error:  # of a link to nothing in a folder that DVC hashes
+        raise ConfigError(f"{error.filename}: DVC cannot read it: {error.strerror}") from None
 
 
 def check_files(root: Path) -> None:
