@@ -44,7 +44,7 @@ class Outcome:
 def prepare(folder: Path, people: int, epochs: int) -> None:
     """The small study's params.yaml and data in a folder, and all that comes before stage 2."""
     params = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
-    params["study"] = {"people": [DATASET], "dogs": [], "seeds": [int(SEED)], "rows": [ABLATION]}
+    params["study"] = {"datasets": [DATASET], "seeds": [int(SEED)], "rows": [ABLATION]}
     params["datasets"][DATASET] |= {"shared_identities": people, "min_frames": FRAMES}
     recipe = params["recipes"][DATASET]
     recipe["pretrain"] |= {"epochs": 4, "warmup_epochs": 1}
@@ -52,22 +52,22 @@ def prepare(folder: Path, people: int, epochs: int) -> None:
     recipe["finetune"] |= {"epochs": epochs, "identities": 8, "milestones": [epochs], "erasing": 0.5}
     recipe["evaluate"] = {"pictures": 0, "reranking": None}
     (folder / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
-    (folder / "pipeline").mkdir()
     write_graph(load_config(folder / "params.yaml"), folder / "pipeline/graph.yaml")
-    render_people(folder / "data", shared=people, only_a=0, only_b=people, frames=FRAMES)
-    run(folder, "ingest", DATASET)
-    run(folder, "pretrain", DATASET, "0")
-    run(folder, "prompts", DATASET, "learned", SEED)
+    render_people(folder / "data/sample", shared=people, only_a=0, only_b=people, frames=FRAMES)
+    run(folder, "sources")
+    for stage, key in {"ingest": DATASET, "protocol": DATASET, "pretrain": f"{DATASET}-0"}.items():
+        run(folder, stage, key)
+    run(folder, "prompts", f"{DATASET}-learned-{SEED}")
 
 
-def run(folder: Path, stage: str, *keys: str, processes: int = 1) -> float:
+def run(folder: Path, stage: str, *key: str, processes: int = 1) -> float:
     """A stage's script; returns its seconds.
 
     Raises:
         RuntimeError: it failed; holds the end of what it printed.
     """
     variables = {"PYTHONPATH": str(ROOT / "src"), "AUXREID_PROCESSES": str(processes), "AUXREID_LIVE": "off"}
-    command = [sys.executable, str(ROOT / f"pipeline/{stage}.py"), *keys]
+    command = [sys.executable, str(ROOT / f"pipeline/{stage}.py"), *key]
     started = time.perf_counter()
     done = subprocess.run(command, cwd=folder, env=os.environ | variables, capture_output=True, text=True)
     if done.returncode:
@@ -77,8 +77,8 @@ def run(folder: Path, stage: str, *keys: str, processes: int = 1) -> float:
 
 def outcome(folder: Path, processes: int) -> Outcome:
     """Stage 2 and its evaluation; the folder is as before afterwards."""
-    seconds = run(folder, "finetune", DATASET, ABLATION, SEED, processes=processes)
-    run(folder, "evaluate", DATASET, ABLATION, SEED)
+    seconds = run(folder, "finetune", KEY, processes=processes)
+    run(folder, "evaluate", KEY)
     with (folder / f"results/finetune/{KEY}/history.csv").open(encoding="utf-8") as file:
         losses = [float(row["loss"]) for row in csv.DictReader(file)]
     metrics = json.loads((folder / f"results/evaluate/{KEY}/metrics.json").read_text(encoding="utf-8"))

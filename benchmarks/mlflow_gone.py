@@ -111,7 +111,7 @@ class Bench:
         outs = {
             key: {"path": f"results/{STAGE}/{key}/record", "md5": folder_md5(self._record(key))} for key in self.keys
         }
-        stages = {f"{STAGE}@{key}": {"outs": [out]} for key, out in outs.items()}
+        stages = {f"{STAGE}@{key}": {"cmd": str(SCRIPT), "outs": [out]} for key, out in outs.items()}
         (self.root / "dvc.lock").write_text(yaml.safe_dump({"schema": "2.0", "stages": stages}))
         publish(self.root, self.server.uri)
         wanted = {key: [(point.step, point.value, point.time_ms) for point in self.points(key)] for key in self.keys}

@@ -31,8 +31,8 @@ def rows() -> list[Row]:
     """A row for each stage's script."""
     reference = seconds(f"import {', '.join(EVERYTHING)}")
     found = []
-    for script in sorted(SCRIPTS.glob("*.py")):
-        own = seconds(f"import runpy; runpy.run_path({str(script)!r}, run_name='imported')")
+    for script in sorted(set(SCRIPTS.glob("*.py")) - {SCRIPTS / "checkout.py"}):
+        own = seconds(f"import sys; sys.path.insert(0, {str(SCRIPTS)!r}); import {script.stem}")
         figures = f"{reference:.2f} s", f"{own:.2f} s", times(reference, own)
         found.append(Row(f"start-up of {script.stem}", "importing everything", *figures))
     return found

@@ -10,11 +10,9 @@ from collections import Counter
 
 import pytest
 import yaml
-from clones import copy_project, git_clone, people_only, shrink
+from clones import copy_project, git_clone, people_only, render_small_people, shrink
 from ray_cluster import FanOut, two_nodes, wait_for
 from small_study import SmallStudy
-
-from auxreid.sample.people_set import render_people
 
 pytestmark = pytest.mark.slow
 FAN_OUT = """
@@ -104,8 +102,8 @@ def miniature(tmp_path_factory):
     """The same miniature study, run by one `dvc repro` and by a fan-out of which a worker is killed in mid-training."""
     folder = tmp_path_factory.mktemp("miniature")
     origin = copy_project(folder / "origin")
-    render_people(origin.root / "data", workers=1, shared=16, only_a=2, only_b=4, frames=3)
-    origin.dvc("add", "-q", "data")
+    render_small_people(origin)
+    origin.dvc("commit", "-q", "-f", "data.dvc")
     origin.dvc("remote", "add", "-q", "--default", "team", str(folder / "remote"))
     origin.edit(lambda params: (shrink(params), people_only(params, ROWS)))
     origin.run(sys.executable, "-m", "auxreid.cli", "plan")

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,20 +13,18 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from params import ROOT, raw_params
 from safetensors.torch import load_file, save_file
 from small_frames import noise, small_frames
-from test_rows import DATASET, IDENTITIES, tiny_params, write_inputs
+from tiny_study import DATASET, IDENTITIES, tiny_params, write_inputs, write_study
 from waiting import wait_until
 
 from auxreid.clip.checkpoints import load_ranked_encoder
 from auxreid.clip.embed import encode_frames
 from auxreid.data.frames import FramesMeta, open_frames, write_frames
 from auxreid.plumbing.base.errors import ConfigError
-from auxreid.plumbing.graph.table import write_graph
-from auxreid.plumbing.settings.load import load_config
 from auxreid.training.environment import asked_processes, rank, world_size
 
-ROOT = Path(__file__).parent.parent
 ROW = "keypoints_mean_norm_corrected"
 DOGS = "sample_dogs"
 TOLERANCE = 1e-3  # of float32 after some steps; test_parallel.py has float64
@@ -83,20 +82,16 @@ def test_ranks_of_others_than_torchrun_mean_nothing(monkeypatch):
 def study(tmp_path_factory) -> Path:
     """What the stages before leave, of a few people and dogs, in a folder with its params.yaml."""
     folder, before = tmp_path_factory.mktemp("study"), Path.cwd()
-    params, raw = tiny_params(), yaml.safe_load((ROOT / "params.yaml").read_text())
+    params, raw = tiny_params(), raw_params()
     finetune = params["recipes"][DATASET]["finetune"]
     finetune |= {"epochs": 2, "erasing": 0.5, "identities": 3, "instances": 3, "lr": 2e-4, "max_epoch_factor": 1}
-    params["study"]["dogs"], params["study"]["rows"] = [DOGS], [ROW]
+    params["study"] |= {"datasets": [DATASET, DOGS], "rows": [ROW]}
     params["datasets"][DOGS], params["recipes"][DOGS] = raw["datasets"][DOGS], raw["recipes"][DOGS]
     changes = {"backbone": "test_resnet", "height": 32, "width": 32, "epochs": 2, "batch_size": 9, "dropout": 0.3}
     params["recipes"][DOGS]["attributes"] |= changes
     os.chdir(folder)
     try:
-        Path("params.yaml").write_text(yaml.safe_dump(params))
-        Path("pipeline").mkdir()
-        config = load_config()
-        write_graph(config)
-        write_inputs(config)
+        write_inputs(write_study(params))
         write_texts(Path(f"results/prompts/{DATASET}-learned-0/prompts.safetensors"))
         write_dogs(Path(f"results/ingest/{DOGS}/frames.arrow"))
     finally:
@@ -125,15 +120,15 @@ def write_dogs(path: Path) -> None:
     write_frames(path, rows, FramesMeta(DOGS, "dogs", "dogs", "dog", attributes=COAT))
 
 
-def alone_and_in_two(study: Path, stage: str, *keys: str) -> tuple[Path, Path, str]:
+def alone_and_in_two(study: Path, stage: str, key: str) -> tuple[Path, Path, str]:
     """The outputs of a stage in one process and in two, and what the latter printed."""
-    out = study / "results" / stage / "-".join(keys)
+    out = study / "results" / stage / key
     script = str(ROOT / "pipeline" / f"{stage}.py")
     kept = out.with_name(out.name + ".alone")
-    done = run(study, script, *keys)
+    done = run(study, script, key)
     assert done.returncode == 0, done.stderr[-3000:]
     out.rename(kept)
-    done = run(study, script, *keys, AUXREID_PROCESSES="2")
+    done = run(study, script, key, AUXREID_PROCESSES="2")
     assert done.returncode == 0, done.stderr[-3000:]
     return kept, out, done.stdout + done.stderr
 
@@ -160,7 +155,7 @@ def assert_one_record_of_the_same_settings(alone: Path, pair: Path, printed: str
 
 @pytest.mark.slow
 def test_finetune_in_two_processes(study):
-    alone, pair, printed = alone_and_in_two(study, "finetune", DATASET, ROW, "0")
+    alone, pair, printed = alone_and_in_two(study, "finetune", f"{DATASET}-{ROW}-0")
     assert_one_record_of_the_same_settings(alone, pair, printed)
     frames, embeddings = open_frames(study / f"results/ingest/{DATASET}/frames.arrow"), []
     for folder in (alone, pair):
@@ -184,28 +179,43 @@ def test_attributes_in_two_processes(study):
 
 # the launcher
 
-FAILING = """
-import os, sys, time
+WAITS_OR_FAILS = """
+import os, time
 from pathlib import Path
 from auxreid.plumbing.base.errors import DataError
 from auxreid.training.environment import rank
 from auxreid.plumbing.stage.launch import run_stage
-from auxreid.plumbing.stage.run import stage_run
 
-def main(kind):
+def main(stage):
     Path(f"pid{rank()}").write_text(str(os.getpid()))
     if rank() > 0:
-        while not Path("results/some/key/record/record.json").is_file():
+        while not (stage.out / "record/record.json").is_file():
             time.sleep(0.1)
-        if kind == "fails":
+        if "FAILS" in os.environ:
             raise DataError("frames.arrow: broken")
         time.sleep(600)
-    with stage_run("some", "key", dataset="none", params={}):
+    with stage.run():
         time.sleep(600)
 
 if __name__ == "__main__":
     run_stage(main)
 """
+SCRIPT, RECORD = "pipeline/attributes.py", f"results/attributes/{DOGS}/record/record.json"
+
+
+@pytest.fixture
+def checkout(tmp_path, monkeypatch) -> Path:
+    """A checkout that has `attributes` alone, whose script does nothing but wait, or fail."""
+    monkeypatch.chdir(tmp_path)
+    stages = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
+    Path("dvc.yaml").write_text(yaml.safe_dump({"stages": {"attributes": stages["attributes"]}}))
+    shutil.copy2(ROOT / "requirements.lock", "requirements.lock")
+    params = raw_params()
+    params["study"]["datasets"] = [DOGS]
+    Path("pipeline").mkdir()
+    Path(SCRIPT).write_text(WAITS_OR_FAILS)
+    write_study(params, tmp_path)
+    return tmp_path
 
 
 def is_running(pid: int) -> bool:
@@ -217,7 +227,7 @@ def is_running(pid: int) -> bool:
 
 
 def pids(folder: Path) -> list[int]:
-    started = (folder / "results/some/key/record/record.json", folder / "pid1")
+    started = (folder / RECORD, folder / "pid1")
     wait_until(lambda: all(path.is_file() and path.read_text() for path in started), seconds=200, pause=0.2)
     return [int((folder / f"pid{number}").read_text()) for number in range(2)]
 
@@ -227,29 +237,27 @@ def wait_for_end(processes: list[int]) -> None:
 
 
 @pytest.mark.slow
-def test_if_one_process_fails_all_end_and_the_record_says_so(tmp_path):
-    (tmp_path / "failing.py").write_text(FAILING)
-    done = run(tmp_path, "failing.py", "fails", AUXREID_PROCESSES="2")
+def test_if_one_process_fails_all_end_and_the_record_says_so(checkout):
+    done = run(checkout, SCRIPT, DOGS, AUXREID_PROCESSES="2", FAILS="")
     assert done.returncode == 1
     assert "-- process 1 of 2 failed:" in done.stderr
     assert "error: frames.arrow: broken" in done.stderr
-    assert re.search(r"^error: failing\.py: of 2 processes, these failed.*: 1 \(code 1\)$", done.stderr, re.MULTILINE)
-    assert json.loads((tmp_path / "results/some/key/record/record.json").read_text())["status"] == "failed"
-    wait_for_end(pids(tmp_path))
+    assert re.search(rf"^error: {SCRIPT}: of 2 processes, these failed.*: 1 \(code 1\)$", done.stderr, re.MULTILINE)
+    assert json.loads((checkout / RECORD).read_text())["status"] == "failed"
+    wait_for_end(pids(checkout))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
-def test_the_processes_end_with_their_launcher(tmp_path, number):
-    (tmp_path / "failing.py").write_text(FAILING)
-    command = [sys.executable, "failing.py", "waits"]
+def test_the_processes_end_with_their_launcher(checkout, number):
+    command = [sys.executable, SCRIPT, DOGS]
     with subprocess.Popen(
-        command, cwd=tmp_path, env=variables(AUXREID_PROCESSES="2"), stderr=subprocess.PIPE, text=True
+        command, cwd=checkout, env=variables(AUXREID_PROCESSES="2"), stderr=subprocess.PIPE, text=True
     ) as launcher:
-        started = pids(tmp_path)
+        started = pids(checkout)
         launcher.send_signal(number)
         _, told = launcher.communicate(timeout=100)
     wait_for_end(started)
     if number == signal.SIGTERM:
         assert launcher.returncode == 128 + signal.SIGTERM
-        assert "error: failing.py: its 2 processes were stopped by SIGTERM" in told
+        assert f"error: {SCRIPT}: its 2 processes were stopped by SIGTERM" in told

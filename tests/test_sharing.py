@@ -9,12 +9,22 @@ import sys
 
 import pytest
 import yaml
-from clones import PARTS, ROOT, TO_MAKE, Clone, copy_project, executed, git_clone, people_only, shrink
+from clones import (
+    PARTS,
+    ROOT,
+    TO_MAKE,
+    Clone,
+    copy_project,
+    executed,
+    git_clone,
+    people_only,
+    render_small_people,
+    shrink,
+)
 from compare_stores import differences
 from s3_server import BUCKET, s3_server, without_credentials
 
 from auxreid.plumbing.mirror.store import create_database
-from auxreid.sample.people_set import render_people
 
 pytestmark = pytest.mark.slow
 
@@ -64,8 +74,8 @@ def prepare(tmp_path_factory):
 def trained(tmp_path_factory, prepare) -> Clone:
     """The clone that trained, and pushed to a folder and to a bare repository beside it."""
     clone = prepare(copy_project(tmp_path_factory.mktemp("team") / "trained", PARTS + TO_MAKE))
-    render_people(clone.root / "data", workers=1, shared=16, only_a=2, only_b=4, frames=3)
-    clone.dvc("add", "-q", "data")
+    render_small_people(clone)
+    clone.dvc("commit", "-q", "-f", "data.dvc")
     clone.edit(shrink)
     clone.edit(lambda params: people_only(params, ROWS))
     clone.run(sys.executable, "-m", "auxreid.cli", "plan")

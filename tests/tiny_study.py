@@ -32,12 +32,12 @@ def run(name: str, key: str) -> None:
     importlib.import_module(name).main(open_stage(name, key, ROOT))
 
 
-def write_study(params: dict) -> Config:
-    """Make the current folder one that the scripts of pipeline/ run in: params.yaml and what is made of it."""
+def write_study(params: dict, checkout: Path = ROOT) -> Config:
+    """Make the current folder one that the scripts of a checkout run in: params.yaml and what is made of it."""
     Path("params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
     config = load_config()
     write_graph(config)
-    write_sources(ROOT)
+    write_sources(checkout)
     return config
 
 
