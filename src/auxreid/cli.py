@@ -203,11 +203,21 @@ def demo(jobs: Annotated[int, typer.Option(min=1, help="stages at a time")] = mi
 
 def main() -> None:
     """Entry point: the errors that a user can act on are shown without a traceback."""
+    run_sources_of_this_checkout()
     try:
         app()
     except (ConfigError, DataError) as error:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(1) from None
+
+
+def run_sources_of_this_checkout() -> None:
+    """In a worktree or a clone, the command starts anew with its sources, if another checkout is the installed one."""
+    here = ROOT / "src/auxreid/cli.py"
+    if here.is_file() and not here.samefile(__file__):
+        search = os.pathsep.join(filter(None, [str(here.parents[1].resolve()), os.environ.get("PYTHONPATH")]))
+        command = [sys.executable, "-m", "auxreid.cli", *sys.argv[1:]]
+        os.execve(sys.executable, command, os.environ | {"PYTHONPATH": search})
 
 
 if __name__ == "__main__":
