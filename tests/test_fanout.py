@@ -205,7 +205,7 @@ def test_a_file_that_no_clone_gets_is_named(small):
     weights.write_bytes(b"weights")
     path = small.root / "dvc.yaml"
     path.write_text(path.read_text().replace("- out/ingest/set.txt", "- weights/start.bin\n      - out/ingest/set.txt"))
-    with pytest.raises(ConfigError, match=r"neither in Git nor in DVC.*:\n  weights/start.bin; `dvc add` it$"):
+    with pytest.raises(ConfigError, match=r"neither in Git nor in DVC.*:\s+weights/start.bin; `dvc add` it$"):
         repository.check_sources(stages)
     small.dvc("add", "-q", "weights/start.bin")
     with pytest.raises(ConfigError, match=r"weights/start\.bin"):  # its .dvc file is not in Git yet
