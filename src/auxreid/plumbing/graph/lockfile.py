@@ -35,9 +35,9 @@ class LockedStage:
         return {dep["path"]: dep["md5"] for dep in deps if "md5" in dep and not dep["path"].startswith(SOURCES)}
 
     @property
-    def written(self) -> set[str]:
-        """The paths of what it wrote."""
-        return {out["path"] for out in self.content["outs"]}
+    def written(self) -> dict[str, str | None]:
+        """DVC's MD5 of what it wrote, by path."""
+        return {out["path"]: out.get("md5") for out in self.content["outs"]}
 
 
 def read_lock(path: Path, wait: bool = True) -> dict[tuple[str, str], LockedStage]:

@@ -35,13 +35,14 @@ def overview(root: Path = Path("."), uri: str | None = None) -> list[Line]:
     Raises DataError if dvc.lock cannot be read, or MLflow does not answer.
     """
     root = Path(root)
-    results, skipped = gather(root)
+    locked = read_lock(root / "dvc.lock")  # once: a stage may end meanwhile
+    results, skipped = gather(root, locked)
     runs = find_runs(root, uri)
     shown = [(result, run_of(result, runs.get(result.main.record.dataset, ()))) for result in results]
     lines = [result_line(result, run) for result, run in shown]
     lines += [Line("", "", "", f"left out: {reason}", (stage,)) for stage, reason in skipped]
     taken = {run.info.run_id for _, run in shown if run is not None}
-    unread = set(read_lock(root / "dvc.lock")) - {part_place for result in results for part_place in places(result)}
+    unread = set(locked) - {part_place for result in results for part_place in places(result)}
     for dataset, found in runs.items():
         lines += [leftover_line(dataset, run, unread) for run in found if run.info.run_id not in taken]
     return lines

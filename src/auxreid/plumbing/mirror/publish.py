@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 
 from filelock import FileLock, Timeout
 
+from auxreid.plumbing.base.errors import DataError
 from auxreid.plumbing.mirror import view
 from auxreid.plumbing.mirror.registry import register_best
-from auxreid.plumbing.mirror.result import Result, gather
+from auxreid.plumbing.mirror.result import AGAIN, Content, Result, gather
 from auxreid.plumbing.mirror.store import Store, open_store, tracking_uri
 from auxreid.plumbing.settings.study import RegistryConfig
 
@@ -80,26 +81,34 @@ def only_publisher(root: Path) -> Iterator[None]:
 
 
 def publish_dataset(store: Store, dataset: str, results: Sequence[Result], report: PublishReport) -> Published:
-    """Makes the runs, then marks those whose place they took. Returns the results with their runs."""
+    """Makes the runs, then marks those whose place they took. Returns the results with their runs.
+
+    A result that a stage or DVC rewrites meanwhile is left out; what MLflow has of it is completed another time.
+    """
     experiment = store.experiment(dataset)
-    runs = store.runs(experiment)
+    runs, shown = store.runs(experiment), []
     for result in results:
-        outcome = ensure_run(store, experiment, runs, result)
+        try:
+            outcome = ensure_run(store, experiment, runs, result)
+        except DataError as error:
+            report.skipped.append((result.name, str(error)))
+            continue
         getattr(report, outcome).append(result.label)
+        shown.append(result)
     runs = store.runs(experiment)  # again: another machine may have published to the same server meanwhile
-    published = [(result, first_of_result(runs, result.digest())) for result in results]
+    published = [(result, first_of_result(runs, result.digest())) for result in shown]
     for result, run in published:
         report.superseded += supersede(store, runs, result, run.info.run_id)
     return published
 
 
 def ensure_run(store: Store, experiment: str, runs: Sequence["MlflowRun"], result: Result) -> str:
-    """Sees to it that a result has a complete run; returns what had to be done."""
+    """Sees to it that a result has a complete run; returns what had to be done. Raises DataError if it changes."""
     digest = result.digest()
     run = first_of_result(runs, digest)
     if run is not None and run.data.tags.get(view.STATE) == "complete":
         return "restored" if unmark(store, run) else "unchanged"
-    outcome = "completed"
+    content, outcome = result.content(), "completed"
     if run is None:
         outcome = "adopted"
         run = live_run(runs, result.main.record.attempt)
@@ -111,7 +120,7 @@ def ensure_run(store: Store, experiment: str, runs: Sequence["MlflowRun"], resul
     else:
         store.set_tags(run.info.run_id, tags)
         unmark(store, run)
-    fill(store, run, result)
+    fill(store, run, result, content)
     return outcome
 
 
@@ -146,20 +155,34 @@ def unmark(store: Store, run: "MlflowRun") -> bool:
     return True
 
 
-def fill(store: Store, run: "MlflowRun", result: Result) -> None:
-    """Everything that a run shows. Each step can be repeated: it adds what is missing and nothing twice."""
+def fill(store: Store, run: "MlflowRun", result: Result, content: Content) -> None:
+    """Everything that a run shows. Each step can be repeated: it adds what is missing and nothing twice.
+
+    Files are sent one after the other, for as long as that takes: whether they are those of the result is looked at
+    again before the run is called complete.
+    """
     run_id = run.info.run_id
-    params, cut = view.param_texts(result.params())
-    points, missing = result.points()
+    params, cut = view.param_texts(content.params)
     store.log_params(run_id, {name: text for name, text in params.items() if name not in run.data.params})
-    store.log_points(run_id, points)
-    store.log_inputs(run_id, result.inputs())
-    for path, folder in result.files():
-        store.client.log_artifact(run_id, str(path), folder)
-    remarks = {view.CUT_PARAMS: cut, view.MISSING_POINTS: missing}
+    store.log_points(run_id, content.points)
+    store.log_inputs(run_id, content.inputs)
+    for path, folder in content.files:
+        send(store, run_id, path, folder)
+    result.check()
+    remarks = {view.CUT_PARAMS: cut, view.MISSING_POINTS: content.missing}
     store.set_tags(run_id, {tag: view.listing(names) for tag, names in remarks.items() if names})
     store.client.set_terminated(run_id, "FINISHED", end_time=result.main.record.finished)
     store.set_tags(run_id, {view.STATE: "complete"})
+
+
+def send(store: Store, run_id: str, path: Path, folder: str) -> None:
+    """A file as an artifact. Raises DataError if it vanishes; what goes wrong with MLflow is as it is."""
+    try:
+        store.client.log_artifact(run_id, str(path), folder)
+    except OSError:
+        if path.is_file():
+            raise
+        raise DataError(f"{path} was removed while it was sent to MLflow; {AGAIN}") from None
 
 
 def supersede(store: Store, runs: Sequence["MlflowRun"], result: Result, run_id: str) -> list[str]:

@@ -1,11 +1,13 @@
 """From records to results: which records together are one MLflow run, and what that run contains."""
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from auxreid.plumbing.base.errors import DataError
-from auxreid.plumbing.graph.lockfile import LockedStage, digest, folder_md5, read_lock
+from auxreid.plumbing.graph.lockfile import LockedStage, digest, file_md5, folder_md5, read_lock
 from auxreid.plumbing.mirror import view
 from auxreid.plumbing.stage.record import (
     Point,
@@ -18,6 +20,7 @@ from auxreid.plumbing.stage.record import (
 )
 
 Place = tuple[str, str]  # stage, key
+AGAIN = "publish again when the stage has ended"
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,26 @@ class Part:
             for path in figure_paths(self.folder)
         ]
         return artifacts + figures
+
+    def check(self) -> None:
+        """Makes sure that nobody has changed it since. Raises DataError otherwise: a stage or DVC is writing there."""
+        with naming_changes(self.folder):
+            changed = [self.folder] if folder_md5(self.folder) != self.locked.record_md5 else []
+            for name in self.record.artifacts:
+                md5 = self.locked.written.get(f"results/{self.locked.stage}/{self.locked.key}/{name}")
+                if md5 is not None and file_md5(self.folder.parent / name) != md5:
+                    changed.append(self.folder.parent / name)
+        if changed:
+            raise DataError(f"{changed[0]} is not what dvc.lock names any more; {AGAIN}")
+
+
+@contextmanager
+def naming_changes(folder: Path) -> Iterator[None]:
+    """Turns the error of a file that vanishes while a folder is read into one that says so."""
+    try:
+        yield
+    except OSError as error:
+        raise DataError(f"{folder} changes while it is read ({error.strerror}: {error.filename}); {AGAIN}") from None
 
 
 @dataclass(frozen=True)
@@ -60,6 +83,11 @@ class Result:
     @property
     def label(self) -> str:
         return f"{self.main.record.dataset}/{view.run_name(self.main.record)}"
+
+    @property
+    def name(self) -> str:
+        """DVC's name of its last stage."""
+        return (self.evaluation or self.main).locked.name
 
     def parts(self) -> list[Part]:
         return [part for part in (self.main, self.evaluation, self.prompts) if part is not None]
@@ -88,7 +116,7 @@ class Result:
 
     def inputs(self) -> list[Input]:
         """The data that the result was made from, each with the stages that read it; not what its own parts wrote."""
-        written = set().union(*(part.locked.written for part in self.parts()))
+        written = {path for part in self.parts() for path in part.locked.written}
         found: dict[tuple[str, str], list[str]] = {}
         for part in self.parts():
             for path, md5 in part.locked.data.items():
@@ -100,22 +128,48 @@ class Result:
         """Files to show and their folders. The prompts' own are left to the run of that stage."""
         return [entry for part in (self.evaluation, self.main) if part is not None for entry in part.files()]
 
+    def check(self) -> None:
+        """Raises DataError if what is shown of it was changed since it was gathered."""
+        for part in self.parts():
+            part.check()
+
+    def content(self) -> "Content":
+        """All that a run shows, read as a whole. Raises DataError if somebody is writing there."""
+        with naming_changes(self.main.folder.parent):
+            points, missing = self.points()
+            content = Content(self.params(), points, missing, self.inputs(), self.files())
+        self.check()
+        return content
+
+
+@dataclass(frozen=True)
+class Content:
+    """See the methods of Result that bear these names."""
+
+    params: dict[str, object]
+    points: list[Point]
+    missing: list[str]
+    inputs: list[Input]
+    files: list[tuple[Path, str]]
+
 
 def final_points(record: Record, prefix: str = "") -> list[Point]:
     return [Point(f"{prefix}{name}", 0, value, record.finished) for name, value in record.summary.items()]
 
 
-def gather(root: Path) -> tuple[list[Result], list[tuple[str, str]]]:
-    """All results that can be shown; and, by stage, why others cannot.
+def gather(root: Path, locked: Mapping[Place, LockedStage] | None = None) -> tuple[list[Result], list[tuple[str, str]]]:
+    """All results that can be shown; and, by stage, why others cannot. locked is what dvc.lock says, if it was read.
 
     Raises DataError if dvc.lock is missing or cannot be read.
     """
-    locked = read_lock(root / "dvc.lock")
+    if locked is None:
+        locked = read_lock(root / "dvc.lock")
     loaded: dict[Place, Part] = {}
 
     def load(place: Place) -> Part:
         if place not in loaded:
-            loaded[place] = load_part(root, locked, place)
+            with naming_changes(record_folder(root / "results", *place)):
+                loaded[place] = load_part(root, locked, place)
         return loaded[place]
 
     results, skipped = [], []
@@ -130,7 +184,7 @@ def gather(root: Path) -> tuple[list[Result], list[tuple[str, str]]]:
     return results, skipped + unlocked(root, locked)
 
 
-def load_part(root: Path, locked: dict[Place, LockedStage], place: Place) -> Part:
+def load_part(root: Path, locked: Mapping[Place, LockedStage], place: Place) -> Part:
     """Reads a record and makes sure that it, its folder and its artifacts are what dvc.lock speaks of."""
     stage, key = place
     if place not in locked:
@@ -140,6 +194,8 @@ def load_part(root: Path, locked: dict[Place, LockedStage], place: Place) -> Par
     if not folder.is_dir():
         raise DataError(f"{folder} is not here; {bring}")
     if folder_md5(folder) != locked[place].record_md5:
+        if says_running(folder):
+            raise DataError(f"{folder}: the stage is running, or was killed; {AGAIN}")
         raise DataError(f"{folder} is not the record that dvc.lock names; run `dvc repro` or `dvc checkout {name}`")
     record = read_record(folder)
     if record.status != "finished":
@@ -150,7 +206,14 @@ def load_part(root: Path, locked: dict[Place, LockedStage], place: Place) -> Par
     return Part(locked[place], record, folder)
 
 
-def assemble(place: Place, locked: dict[Place, LockedStage], load: Callable[[Place], Part]) -> Result | None:
+def says_running(folder: Path) -> bool:
+    try:
+        return read_record(folder).status == "running"
+    except DataError:
+        return False
+
+
+def assemble(place: Place, locked: Mapping[Place, LockedStage], load: Callable[[Place], Part]) -> Result | None:
     """The result whose last stage this is, or None where it is a part of another stage's result."""
     stage, key = place
     if stage == "finetune":
@@ -164,8 +227,17 @@ def assemble(place: Place, locked: dict[Place, LockedStage], load: Callable[[Pla
     return Result(load(place))
 
 
-def unlocked(root: Path, locked: dict[Place, LockedStage]) -> list[tuple[str, str]]:
-    folders = sorted((root / "results").glob("*/*/record"))
-    places = [(folder.parts[-3], folder.parts[-2]) for folder in folders]
+def unlocked(root: Path, locked: Mapping[Place, LockedStage]) -> list[tuple[str, str]]:
+    results = root / "results"
+    places = [(stage, key) for stage in names_in(results) for key in names_in(results / stage)]
+    places = [place for place in places if record_folder(results, *place).is_dir()]
     reason = "has a record but is not in dvc.lock: it is running, has failed or was started by hand"
     return [(f"{stage} {key}", reason) for stage, key in places if (stage, key) not in locked]
+
+
+def names_in(folder: Path) -> list[str]:
+    """Sorted; none of a folder that is not there any more."""
+    try:
+        return sorted(os.listdir(folder))
+    except OSError:
+        return []

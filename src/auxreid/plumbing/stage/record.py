@@ -122,6 +122,8 @@ def read_record(folder: Path) -> Record:
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise DataError(f"{path}: there is no such file") from None
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror})") from None
     except ValueError as error:
         raise DataError(f"{path}: not JSON ({error})") from None
     known = {f.name for f in fields(Record)}
