@@ -8,7 +8,7 @@ from typing import Annotated
 import click
 import typer
 
-from auxreid.plumbing.base.errors import ConfigError, DataError
+from auxreid.plumbing.base.errors import ConfigError, DataError, FullDiskError
 
 app = typer.Typer(add_completion=False, no_args_is_help=True)
 ROOT = Path(".")
@@ -182,7 +182,11 @@ def table() -> None:
     from auxreid.plumbing.graph.table import build_graph, load_study
 
     for dataset in build_graph(load_study())["compare"]:
-        text = Path(f"results/compare/{dataset}/table.md").read_text(encoding="utf-8")
+        path = Path(f"results/compare/{dataset}/table.md")
+        try:
+            text = path.read_text(encoding="utf-8")
+        except OSError as error:  # DVC takes it away while its stage runs
+            raise DataError(f"{path}: {error.strerror}; make it with: dvc repro compare@{dataset}") from None
         Console(width=None if sys.stdout.isatty() else 160).print(Markdown(text))
 
 
@@ -206,7 +210,7 @@ def main() -> None:
     run_sources_of_this_checkout()
     try:
         app()
-    except (ConfigError, DataError) as error:
+    except (ConfigError, DataError, FullDiskError) as error:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(1) from None
 

@@ -115,7 +115,7 @@ def read_scores(root: Path, dataset: str, ablation: str, seed: int) -> Scores:
     _require(path, dataset, ablation, seed)
     try:
         scores = Scores(**json.loads((pq.read_schema(path).metadata or {})[METADATA]))
-    except (KeyError, TypeError, ValueError) as error:  # pyarrow's own for a broken file is a ValueError
+    except (KeyError, TypeError, ValueError, OSError) as error:  # pyarrow's own for a broken file is a ValueError
         raise DataError(f"{path}: not a score file ({error})") from error
     if (scores.dataset, scores.ablation, scores.seed) != (dataset, ablation, seed):
         raise DataError(
@@ -154,10 +154,13 @@ def read_places(root: Path, dataset: str, ablation: str, seed: int, queries: np.
 def _read_table(root: Path, dataset: str, ablation: str, seed: int, columns: Sequence[str]) -> pa.Table:
     path = score_file(root, dataset, ablation, seed)
     _require(path, dataset, ablation, seed)
-    found = pq.read_schema(path).names
-    if found != PER_QUERY.names:
-        raise DataError(f"{path}: columns {found}, expected {PER_QUERY.names}")
-    return pq.read_table(path, columns=list(columns))
+    try:
+        found = pq.read_schema(path).names
+        if found != PER_QUERY.names:
+            raise DataError(f"{path}: columns {found}, expected {PER_QUERY.names}")
+        return pq.read_table(path, columns=list(columns))
+    except (pa.ArrowInvalid, OSError) as error:
+        raise DataError(f"{path}: not a score file ({error})") from error
 
 
 def _require(path: Path, dataset: str, ablation: str, seed: int) -> None:
