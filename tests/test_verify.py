@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import subprocess
+import threading
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,9 @@ from dvc.repo import Repo
 from typer.testing import CliRunner
 
 from auxreid.cli import app
-from auxreid.plumbing.base.errors import DataError
+from auxreid.plumbing.base.errors import ConfigError, DataError
+from auxreid.plumbing.graph import dvc_lock
+from auxreid.plumbing.graph.dvc_lock import WAITING
 from auxreid.plumbing.team.verify import verify
 
 STAGES = """
@@ -238,15 +241,21 @@ def test_a_dry_run_changes_nothing(project):
 
 def test_what_cannot_be_verified_is_a_clear_error(project, tmp_path):
     (tmp_path / "elsewhere").mkdir()
-    with pytest.raises(DataError, match="not inside of a DVC repository"):
+    with pytest.raises(ConfigError, match="not inside of a DVC repository"):
         verify(tmp_path / "elsewhere")
     path = object_path("model.bin")
     path.unlink()
     path.mkdir()
     with pytest.raises(DataError, match=f"{path}: cannot be read: Is a directory"):
         verify(project)
-    path.rmdir()
+
+
+def test_another_dvc_command_is_waited_for_with_a_line(project, capfd, monkeypatch):
+    monkeypatch.setattr(dvc_lock, "TELL_AFTER", 0.2)
     damage(member_path("data", "b"))
-    with Repo() as repo, repo.lock, pytest.raises(DataError, match="lock"):
+    with Repo() as repo:
+        repo.lock.lock()
+        threading.Timer(1, repo.lock.unlock).start()
         verify(project)
-    assert member_path("data", "b").exists()
+    assert capfd.readouterr().err.count(WAITING) == 1
+    assert not member_path("data", "b").exists()

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from auxreid.plumbing.base.errors import DataError
 from auxreid.plumbing.base.progress import track
+from auxreid.plumbing.graph.dvc_repo import locked, opened_repo
 
 if TYPE_CHECKING:
     from dvc.output import Output
@@ -76,29 +77,25 @@ def verify(root: Path = Path("."), *, everything: bool = False, heal: bool = Tru
         heal: take corrupt objects and their copies out, so that a pull brings them again; otherwise only report.
 
     Raises:
-        DataError: DVC cannot read the repository, an object cannot be read, or another DVC process is at work.
+        ConfigError: DVC cannot read the repository.
+        DataError: dvc.lock or an object cannot be read.
     """
-    from dvc.exceptions import DvcException
-    from dvc.repo import Repo, lock_repo
-
-    try:
-        with Repo(str(root)) as repo:
-            report = VerifyReport(_rehash_all(repo, everything))
-            corrupt = report.having("corrupt")
-            for entry in corrupt:
-                _look_at_copies(entry)
-            if heal and corrupt:
-                report.aside = Path(repo.root_dir) / ASIDE
-                with lock_repo(repo):
-                    _take_out(corrupt, report.aside)
-    except DvcException as error:
-        raise DataError(f"{root}: {error}") from None
+    with opened_repo(root) as repo:
+        report = VerifyReport(_rehash_all(repo, everything))
+        corrupt = report.having("corrupt")
+        for entry in corrupt:
+            _look_at_copies(entry)
+        if heal and corrupt:
+            report.aside = Path(repo.root_dir) / ASIDE
+            with locked(repo):
+                _take_out(corrupt, report.aside)
     return report
 
 
 def _rehash_all(repo: "Repo", everything: bool) -> list[CachedObject]:
     objects: dict[Path, CachedObject] = {}
-    outputs = [out for out in repo.index.outs if out.use_cache and out.is_in_repo and out.hash_info]
+    with locked(repo):
+        outputs = [out for out in repo.index.outs if out.use_cache and out.is_in_repo and out.hash_info]
     listings = []
     for out in outputs:
         place = Place(out.stage.addressing, Path(out.fs_path))
@@ -167,8 +164,11 @@ def _take_out(corrupt: list[CachedObject], aside: Path) -> None:
     """Nothing is lost: the bytes stay in `aside`, for it may be the only copy of a photograph."""
     aside.mkdir(parents=True, exist_ok=True)
     for entry in corrupt:
-        shutil.move(entry.path, aside / entry.oid)
-        for path in entry.corrupt_copies:
+        # looked at again: another DVC may have brought what was missing, or removed it
+        copies = [path for path in entry.corrupt_copies if _hash(entry, path) == entry.found]
+        if _hash(entry, entry.path) == entry.found:
+            shutil.move(entry.path, aside / entry.oid)
+        for path in copies:
             path.unlink()
 
 
