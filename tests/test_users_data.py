@@ -253,6 +253,9 @@ def test_a_merge_that_kept_the_former_file_is_an_error(former):
     for command in ("check", "plan", "repro"):
         refused = former.shell(f"auxreid {command}", check=False)
         assert refused.returncode == 1 and "data.dvc: outs: path = 'data', allowed: 'data/sample'" in refused.stderr
+    (former.root / "data.dvc").write_text("<<<<<<< HEAD\nouts:\n")
+    said = former.shell("auxreid check", check=False).stderr
+    assert "data.dvc, line 1: a merge conflict; take the side" in said and "`path: data/sample`" in said
 
 
 def test_plan_removes_score_files_alone(tmp_path):

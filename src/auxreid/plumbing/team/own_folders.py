@@ -60,7 +60,8 @@ def _describes_all(root: Path) -> bool:
     path = root / SAMPLE_FILE
     if not path.is_file():
         return False
-    text = read_yaml(path, ConfigError, f"take the project's own file again (`git log {SAMPLE_FILE}`)")
+    remedy = f"take the side, or the former file, that says `path: {DATA}/sample`"
+    text = read_yaml(path, ConfigError, remedy, resolve=remedy)
     return any(out["path"] == DATA for out in text["outs"])
 
 
