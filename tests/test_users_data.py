@@ -128,12 +128,12 @@ def test_nothing_was_taken_in_and_the_results_are_there(brought):
 def test_where_to_move_what_lies_in_data_is_said_once(brought):
     clone, _ = brought
     said = clone.shell("auxreid check").stderr
-    assert said.count("data/market1501") == 2 and "`mkdir -p raw && mv data/market1501 raw/`\n" in said
+    assert said.count("data/market1501") == 2 and "`mkdir -p raw && mv -n data/market1501 raw/`\n" in said
     clone.edit(lambda params: params["datasets"]["market1501"].update(folder="data/market1501"))
     put(clone.root / "data/sample_dogs/frames.csv", b"path")
     said = clone.shell("auxreid plan").stderr
     assert said.splitlines() == [
-        "data/market1501: yours, in the sample's place; `mkdir -p raw && mv data/market1501 raw/`, then in params.yaml "
+        "data/market1501: yours, in the sample's place; `mkdir -p raw && mv -n data/market1501 raw/`, then in params.yaml "
         "datasets.market1501.folder: raw/market1501",
         "data/sample_dogs: the sample's former place; may be deleted by hand",
     ]
@@ -243,7 +243,7 @@ def test_a_file_that_git_brings_into_the_folder_keeps_it(former):
 def test_any_command_of_ours_makes_dvc_forget_the_folder(former, command):
     before = snapshot(former.root / "data")
     said = former.shell(f"auxreid {command}", check=False).stderr
-    assert "mv data/market1501 raw/" in said and "data/sample_people: the sample's former place" in said
+    assert "mv -n data/market1501 raw/" in said and "data/sample_people: the sample's former place" in said
     former.shell("dvc checkout", check=False)
     assert snapshot(former.root / "data") == before
 

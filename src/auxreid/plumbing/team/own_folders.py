@@ -62,7 +62,8 @@ def _describes_all(root: Path) -> bool:
         return False
     remedy = f"take the side, or the former file, that says `path: {DATA}/sample`"
     text = read_yaml(path, ConfigError, remedy, resolve=remedy)
-    return any(out["path"] == DATA for out in text["outs"])
+    outs = text.get("outs", []) if isinstance(text, dict) else []
+    return any(out.get("path") == DATA for out in outs)
 
 
 def _names(folder: Path) -> set[str]:
@@ -77,7 +78,7 @@ def _forget_links(root: Path) -> None:
 
     try:
         with Repo(str(root)) as repo, repo.state.links as links:
-            for path in [path for path in links if Path(path).parts[0] != RESULTS]:
+            for path in [path for path in links if Path(path).parts[:1] != (RESULTS,)]:
                 del links[path]
     except DvcException as error:
         raise ConfigError(f"{root.resolve()}: DVC cannot open it: {error}") from None
@@ -97,7 +98,7 @@ def _advice(root: Path, names: list[str]) -> str:
     ]
     moved = " ".join(f"{DATA}/{name}" for name in names[:NAMES_SHOWN])
     then = f", then in params.yaml {', '.join(keys)}" if keys else ""
-    return f"{_in_data(names)}: yours, in the sample's place; `mkdir -p {RAW} && mv {moved} {RAW}/`{then}"
+    return f"{_in_data(names)}: yours, in the sample's place; `mkdir -p {RAW} && mv -n {moved} {RAW}/`{then}"
 
 
 def _in_data(names: list[str]) -> str:
