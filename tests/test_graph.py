@@ -202,7 +202,9 @@ def test_a_script_gets_the_files_and_blocks_that_dvc_knows_of_and_no_others(stud
         deps = {dep.def_path for dep in theirs.deps if not isinstance(dep, ParamsDependency)}
         assert {path.as_posix() for path in ours.inputs} == {path for path in deps if "/nothing/" not in path}
         params = {dep.def_path: dep.params for dep in theirs.deps if isinstance(dep, ParamsDependency)}
-        assert set(ours.blocks) == set(params.pop("params.yaml", ()))
+        told_to_dvc_alone = {"ablations", "study.datasets", "study.rows"} if name == "compare" else set()
+        assert set(ours.blocks) == set(params.pop("params.yaml", ())) - told_to_dvc_alone
+        assert len(vars(ours.settings)) == len(ours.blocks)  # no short name stands for two
         assert params.pop(f"results/sources/{name}.json") == ["code"]
         assert set(params) <= {"pipeline/graph.yaml"}
         assert all_outputs_belong_to(ours, [out.def_path for out in theirs.outs]), theirs.name
@@ -226,6 +228,8 @@ def test_files_and_blocks_have_short_names(study):
         "pose": Path("results/keypoints/sample_people/keypoints.parquet"),
     }
     assert open_stage("finetune", "sample_people-visual_only_corrected-0", ROOT).reads["prompts"] is None
+    compare = open_stage("compare", "sample_people", ROOT).settings
+    assert (compare.seeds, compare.row_seeds, compare.compare) == (CONFIG.study.seeds, {}, CONFIG.compare)
     assert open_stage("ingest", "sample_dogs", ROOT).settings.dataset == CONFIG.datasets["sample_dogs"]
     assert open_stage("prompts", "sample_people-learned-0", ROOT).settings.variant == CONFIG.prompts["learned"]
 

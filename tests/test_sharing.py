@@ -85,7 +85,7 @@ def trained(tmp_path_factory, prepare) -> Clone:
     clone.run("git", "remote", "add", "origin", str(hub))
     clone.run("git", "push", "-qu", "origin", "main")
     clone.shell(ADD.format(url=folder))
-    assert set(clone.repro()) == stages(clone) and len(stages(clone)) == 10
+    assert set(clone.repro()) == stages(clone) and len(stages(clone)) == 12
     clone.run("git", "add", "dvc.lock")
     clone.shell(SHARE)
     clone.shell("make publish")

@@ -135,8 +135,8 @@ def _find(config: Config, name: str) -> Any:
 
 
 def _short_name(block: str) -> str:
-    section, *path = block.split(".")
-    return ONE_OF.get(section, section) if len(path) == 1 else block.rpartition(".")[2]
+    section, _, name = block.partition(".")
+    return ONE_OF[section] if section in ONE_OF and "." not in name else block.rpartition(".")[2]
 
 
 def _plain(block: Any) -> Any:
