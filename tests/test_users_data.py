@@ -133,8 +133,8 @@ def test_where_to_move_what_lies_in_data_is_said_once(brought):
     put(clone.root / "data/sample_dogs/frames.csv", b"path")
     said = clone.shell("auxreid plan").stderr
     assert said.splitlines() == [
-        "data/market1501: yours, in the sample's place; `mkdir -p raw && mv -n data/market1501 raw/`, then in params.yaml "
-        "datasets.market1501.folder: raw/market1501",
+        "data/market1501: yours, in the sample's place; `mkdir -p raw && mv -n data/market1501 raw/`, then in "
+        "params.yaml datasets.market1501.folder: raw/market1501",
         "data/sample_dogs: the sample's former place; may be deleted by hand",
     ]
     shutil.rmtree(clone.root / "data/sample_dogs")
