@@ -22,7 +22,6 @@ ROW, EPOCHS, KILLS = "keypoints_mean_norm_corrected", 40, 30
 KEY = f"{DATASET}-{ROW}-0"
 SCRIPT = ("python", "pipeline/finetune.py", KEY)
 OUT = Path("results/finetune") / KEY
-SOURCES = f"results/ingest/{DATASET}/frames.arrow results/pretrain/{DATASET}-0/image.safetensors"
 pytestmark = pytest.mark.slow
 
 
@@ -145,19 +144,17 @@ def is_running(process: psutil.Process) -> bool:
 
 @pytest.fixture
 def repository(workspace, environment) -> Path:
-    """The workspace with DVC and the one stage."""
-    described = {
-        "cmd": " ".join(SCRIPT),
-        "deps": SOURCES.split(),
-        "outs": [str(OUT / "encoder.safetensors"), str(OUT / "record"), str(OUT / "history.csv")],
-    }
-    (workspace / "dvc.yaml").write_text(yaml.safe_dump({"stages": {"finetune": described}}))
+    """The workspace with DVC, which knows of this stage alone: the others' results are files like any."""
+    described = yaml.safe_load((workspace / "dvc.yaml").read_text())
+    described["stages"] = {"finetune": described["stages"]["finetune"]}
+    (workspace / "dvc.yaml").write_text(yaml.safe_dump(described))
     for command in (["git", "init", "-q"], [sys.executable, "-m", "dvc", "init", "-q"]):
         subprocess.run(command, cwd=workspace, env=environment, check=True)
     return workspace
 
 
-REPRO = (sys.executable, "-m", "dvc", "repro")
+DVC = (sys.executable, "-m", "dvc")
+REPRO = (*DVC, "repro", f"finetune@{KEY}")
 
 
 def stage_process(dvc: psutil.Popen | subprocess.Popen) -> psutil.Process:
@@ -210,7 +207,9 @@ def test_a_killed_dvc_takes_its_stage_with_it_and_the_next_repro_goes_on(killed_
     assert again.returncode == 0, again.stdout + again.stderr
     assert f"{reached} epochs are done, from .checkpoints/finetune-" in again.stdout
     assert result(repository) == result(killed_and_not[0])
-    status = subprocess.run([*REPRO[:3], "status"], cwd=repository, env=environment, capture_output=True, text=True)
+    status = subprocess.run(
+        [*DVC, "status", REPRO[-1]], cwd=repository, env=environment, capture_output=True, text=True
+    )
     assert "up to date" in status.stdout
 
 
@@ -229,7 +228,7 @@ def test_a_stage_that_outlives_its_dvc_is_the_only_writer_until_it_is_gone(kille
     assert refused.returncode != 0 and f"is being written by process {old.pid}" in refused.stderr
     wait_until(lambda: not is_running(old))
     output, _ = first.communicate()
-    assert "error: DVC is gone, and finetune ends with it" in output
+    assert f"error: DVC is gone, and {REPRO[-1]} ends with it" in output
     again = subprocess.run(REPRO, cwd=repository, env=environment, capture_output=True, text=True)
     assert again.returncode == 0, again.stdout + again.stderr
     assert result(repository) == result(killed_and_not[0])
