@@ -32,7 +32,7 @@ SUMMARY = ("mAP", "CMC_1")
 
 def main(stage: Stage) -> None:
     forms, settings = stage.entry["rows"], stage.settings
-    seeds = {row: list(settings.row_seeds.get(row, settings.seeds)) for row in forms}
+    seeds = {row: settings.study.seeds_of(row) for row in forms}
     with stage.run(rows=list(forms)) as run:
         comparison = read_comparison(
             RESULTS,

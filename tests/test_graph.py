@@ -202,8 +202,7 @@ def test_a_script_gets_the_files_and_blocks_that_dvc_knows_of_and_no_others(stud
         deps = {dep.def_path for dep in theirs.deps if not isinstance(dep, ParamsDependency)}
         assert {path.as_posix() for path in ours.inputs} == {path for path in deps if "/nothing/" not in path}
         params = {dep.def_path: dep.params for dep in theirs.deps if isinstance(dep, ParamsDependency)}
-        told_to_dvc_alone = {"ablations", "study.datasets", "study.rows"} if name == "compare" else set()
-        assert set(ours.blocks) == set(params.pop("params.yaml", ())) - told_to_dvc_alone
+        assert set(ours.blocks) == set(params.pop("params.yaml", ()))
         assert len(vars(ours.settings)) == len(ours.blocks)  # no short name stands for two
         assert params.pop(f"results/sources/{name}.json") == ["code"]
         assert set(params) <= {"pipeline/graph.yaml"}

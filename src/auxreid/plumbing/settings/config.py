@@ -39,4 +39,4 @@ class Config(Section):
 
     def seeds(self, row: str) -> tuple[int, ...]:
         """The seeds that a row runs with."""
-        return self.study.row_seeds.get(row, self.study.seeds)
+        return self.study.seeds_of(row)

@@ -20,6 +20,10 @@ class Study(Section):
     rows: tuple[Name, ...] | None = None  # ablations to run; null: all of them
     row_seeds: dict[Name, Seeds] = Field(default_factory=dict)  # rows that run with other seeds than `seeds`
 
+    def seeds_of(self, row: str) -> tuple[int, ...]:
+        """The seeds that a row runs with."""
+        return self.row_seeds.get(row, self.seeds)
+
 
 class CompareConfig(Section):
     """How the rows of the study are told apart."""
