@@ -18,6 +18,7 @@ def note(what):
 note("start")
 if "broken" in name:
     sys.exit("this row is broken")
+exec(WORK)
 while name in WAITS and not (control / "go").exists():
     time.sleep(0.1)
 out.parent.mkdir(parents=True, exist_ok=True)
@@ -35,15 +36,16 @@ NOTHING = "pipeline/nothing.txt"
 
 
 class SmallStudy:
-    """ingest -> finetune -> evaluate -> compare. Rows are given with the row that each starts from, or None."""
+    """ingest -> finetune -> evaluate -> compare. Rows are given with the row that each starts from, or None; work is
+    the source of what else each stage does."""
 
-    def __init__(self, root: Path, rows: dict[str, str | None], waits: tuple[str, ...] = ()) -> None:
+    def __init__(self, root: Path, rows: dict[str, str | None], waits: tuple[str, ...] = (), work: str = "") -> None:
         self.root, self.control, self.remote = root, root.parent / "control", root.parent / "remote"
         for folder in (root / "pipeline", root / "data", self.control):
             folder.mkdir(parents=True)
         python = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
         self.env = {**os.environ, "PATH": python, "SMALL_STUDY": str(self.control.resolve())}
-        (root / "pipeline/step.py").write_text(f"WAITS = {waits!r}{STEP}")
+        (root / "pipeline/step.py").write_text(f"WAITS, WORK = {waits!r}, {work!r}{STEP}")
         (root / NOTHING).write_text("nothing")
         (root / "data/raw.txt").write_text("raw")
         (root / "params.yaml").write_text("{}")

@@ -115,12 +115,12 @@ def _fault(entry: object) -> str | None:
 
 
 def _check_last(path: Path, name: str, entry: dict) -> None:
-    """Its outputs come last in an entry, so that a file cut at the end of a line may lack some of them."""
-    asked, found = outputs_asked(path.parent, name), len(entry.get("outs", []))
-    if asked is not None and found < asked:
+    """Its outputs come last in an entry, so that a file cut at the end of a line may lack some of them, or a size."""
+    asked, outs = outputs_asked(path.parent, name), entry.get("outs", [])
+    if asked and (len(outs) < asked or "size" not in outs[-1]):
         raise DataError(
-            f"{path}, stage {name}: ends with {found} outputs, dvc.yaml has {asked}: cut off, or dvc.yaml was changed; "
-            "`dvc repro` writes it again"
+            f"{path}, stage {name}: ends with {len(outs)} outputs, dvc.yaml has {asked}: cut off, or dvc.yaml was "
+            "changed; `dvc repro` writes it again"
         )
 
 

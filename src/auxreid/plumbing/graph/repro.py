@@ -45,7 +45,7 @@ def run_repro(targets: list[str], jobs: int = 1) -> int:
 
 def _count_stages(targets: list[str]) -> int:
     with opened_repo() as repo, locked(repo):
-        names = [stage.addressing for stage in repo.index.stages if not stage.addressing.endswith(".dvc")]
+        names = [stage.addressing for stage in repo.index.graph if not stage.addressing.endswith(".dvc")]
     if targets:
         names = [name for name in names if any(_names(t, name) for t in targets)] or targets
     return len(names)
