@@ -163,6 +163,9 @@ def test_an_out_of_date_table_stops_every_stage(raw, tmp_path, monkeypatch):
     load_study()
     raw["ablations"]["another"] = new_row()
     Path("params.yaml").write_text(yaml.safe_dump(raw))
+    load_study()  # the study does not name it
+    raw["study"]["rows"].append("another")
+    Path("params.yaml").write_text(yaml.safe_dump(raw))
     with pytest.raises(ConfigError, match=r"finetune@sample_people-another-0 is not there.*auxreid plan"):
         load_study()
 
@@ -228,7 +231,7 @@ def test_files_and_blocks_have_short_names(study):
     }
     assert open_stage("finetune", "sample_people-visual_only_corrected-0", ROOT).reads["prompts"] is None
     compare = open_stage("compare", "sample_people", ROOT).settings
-    assert (compare.seeds, compare.row_seeds, compare.compare) == (CONFIG.study.seeds, {}, CONFIG.compare)
+    assert (compare.study, compare.compare) == (CONFIG.study, CONFIG.compare)
     assert open_stage("ingest", "sample_dogs", ROOT).settings.dataset == CONFIG.datasets["sample_dogs"]
     assert open_stage("prompts", "sample_people-learned-0", ROOT).settings.variant == CONFIG.prompts["learned"]
 
