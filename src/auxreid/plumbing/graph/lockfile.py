@@ -71,8 +71,7 @@ def read_entries(path: Path, wait: bool = True) -> dict[str, dict]:
     Raises:
         DataError: the file is missing, cut off, in conflict, or no dvc.lock of schema 2.0; DvcBusyError.
     """
-    with dvc_is_quiet(path.parent, wait):
-        content = _bytes(path)
+    content = read_bytes(path, wait)
     remedy = REMEDY.format(path=path)
     text = parse_yaml(path, content, DataError, remedy, f"{RESOLVE}; {MISSING}")
     if not content.endswith(b"\n"):
@@ -85,9 +84,11 @@ def read_entries(path: Path, wait: bool = True) -> dict[str, dict]:
     return text["stages"]
 
 
-def _bytes(path: Path) -> bytes:
+def read_bytes(path: Path, wait: bool = True) -> bytes:
+    """The file as it is while no DVC writes it."""
     try:
-        return path.read_bytes()
+        with dvc_is_quiet(path.parent, wait):
+            return path.read_bytes()
     except FileNotFoundError:
         raise DataError(f"{path}: there is no such file; run `dvc repro` first") from None
     except OSError as error:
