@@ -4,7 +4,9 @@ The first run is one with stages side by side; those after it, by `dvc repro` it
 """
 
 import json
+import re
 import sys
+from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
@@ -12,6 +14,7 @@ import yaml
 from clones import ROOT, SAMPLE, Clone, copy_project, executed, render_small_people, shrink
 from dvc.repo import Repo
 from networkx import ancestors, relabel_nodes
+from params import new_row
 
 from auxreid.plumbing.graph.applicability import applicable_rows
 from auxreid.plumbing.settings.load import load_config
@@ -44,7 +47,9 @@ def test_every_stage_of_the_table_ran_once(clone):
 
 def test_every_stage_left_a_finished_record(clone):
     records = [json.loads(path.read_text()) for path in clone.root.glob("results/*/*/record/record.json")]
-    assert {f"{record['stage']}@{record['key']}" for record in records} == set(clone.executed) - {"sources"}
+    assert {f"{record['stage']}@{record['key']}" for record in records} == {
+        name for name in clone.executed if name != "sources" and not name.startswith("protocol@")
+    }
     assert {record["status"] for record in records} == {"finished"}
 
 
@@ -93,6 +98,81 @@ def test_an_edit_of_a_prompts_variant_reruns_the_rows_that_share_it(clone):
     assert clone.repro() == []
 
 
+LOSSES, RECORDS = "src/auxreid/clipreid/losses.py", "src/auxreid/plumbing/stage/record.py"
+ANY_CODE = "\n\nLIMIT = 3\n"
+NEW_SETTINGS = "\n\nclass MarginSchedule(Section):\n    first: float\n    last: float\n"
+OTHER_VERSION = re.compile(r"^(mlflow|pydantic|dvc)==.*$", re.MULTILINE)  # of packages that no stage's own code imports
+WITHOUT_RESULT = {
+    LOSSES: lambda text: text.replace('"""', '"""Of stages 1 and 2. ', 1).replace("\n\n\n", "\n\n# A note.\n\n\n"),
+    RECORDS: lambda text: f"# A note.\n{text}{ANY_CODE}",
+    "src/auxreid/plumbing/settings/rows.py": lambda text: text + NEW_SETTINGS,
+    "src/auxreid/plumbing/mirror/view.py": lambda text: text + ANY_CODE,
+    "src/auxreid/cli.py": lambda text: text + ANY_CODE,
+    "requirements.lock": lambda text: OTHER_VERSION.sub(r"\1==99", text),
+}
+
+
+@pytest.fixture
+def edited(clone):
+    """Edits files of the clone for one test. The results that stood before come back without a stage being run."""
+    before: dict[Path, str] = {}
+
+    def edit(changes: dict) -> list[str]:
+        for name, change in changes.items():
+            path = clone.root / name
+            before[path] = path.read_text(encoding="utf-8")
+            text = change(before[path])
+            assert text != before[path]
+            path.write_text(text, encoding="utf-8")
+        return clone.repro()
+
+    yield edit
+    for path, text in before.items():
+        path.write_text(text, encoding="utf-8")
+    assert clone.repro() == []
+
+
+def test_docstrings_comments_plumbing_settings_and_other_packages_run_sources_alone(edited):
+    assert edited(WITHOUT_RESULT) == ["sources"]
+
+
+def test_an_edit_of_a_loss_reruns_what_imports_it_and_what_follows(clone, edited):
+    executed = edited({LOSSES: lambda text: text + ANY_CODE})
+    graph = yaml.safe_load((clone.root / "pipeline/graph.yaml").read_text())["graph"]
+    of_losses = {f"{stage}@{key}" for stage in ("prompts", "finetune") for key in graph[stage]}
+    assert of_losses <= set(executed)
+    # Equal bytes come out, for the edit changes no figure: so nothing that reads them is run.
+    assert set(executed) == of_losses | {"sources"}
+
+
+def test_another_version_of_a_package_outdates_what_imports_it(clone):
+    path = clone.root / "requirements.lock"
+    before = path.read_text(encoding="utf-8")
+    path.write_text(re.sub(r"^timm==.*$", "timm==99", before, flags=re.MULTILINE), encoding="utf-8")
+    assert executed(clone.dvc("repro", "sources")) == ["sources"]
+    status = json.loads(clone.dvc("status", "--json"))
+    refused = clone.run(sys.executable, "-m", "dvc", "repro", "-s", "-f", "compare@sample_people", check=False)
+    path.write_text(before, encoding="utf-8")
+    assert refused.returncode == 0, refused.stderr  # it imports none of timm
+    assert clone.repro() == []
+    graph = yaml.safe_load((clone.root / "pipeline/graph.yaml").read_text())["graph"]
+    importing = ("attributes", "evaluate", "finetune", "pretrain", "prompts")
+    assert set(status) == {f"{stage}@{key}" for stage in importing for key in graph[stage]}
+
+
+def test_a_single_stage_on_stale_sources_is_refused_with_the_remedy(clone):
+    path = clone.root / LOSSES
+    before = path.read_text(encoding="utf-8")
+    path.write_text(before + ANY_CODE, encoding="utf-8")
+    target = "finetune@sample_people-clip_reid-0"
+    refused = clone.run(sys.executable, "-m", "dvc", "repro", "-s", "-f", target, check=False)
+    path.write_text(before, encoding="utf-8")
+    assert refused.returncode != 0
+    said = refused.stdout + refused.stderr
+    assert f"finetune.json was written before these changed: {LOSSES}" in said and "dvc repro sources" in said
+    assert clone.repro() == []
+
+
 @pytest.fixture(scope="module")
 def full_graph(tmp_path_factory):
     """DVC's reading of the project with all rows: the stages that read each block of params.yaml, and the edges."""
@@ -137,7 +217,7 @@ def test_an_edit_of_any_prompts_variant_reaches_the_rows_that_share_it(full_grap
 def test_a_new_ablation_without_plan_is_a_clear_error(clone):
     before = (clone.root / "params.yaml").read_text()
     clone.edit(lambda params: params["study"]["rows"].append("another"))
-    clone.edit(lambda params: params["ablations"].update(another={"form": "thesis", "prompts": "learned"}))
+    clone.edit(lambda params: params["ablations"].update(another=new_row()))
     failed = clone.run(sys.executable, "-m", "dvc", "repro", check=False)
     (clone.root / "params.yaml").write_text(before)
     assert failed.returncode != 0
