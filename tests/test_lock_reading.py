@@ -25,9 +25,9 @@ from waiting import wait_until
 
 from auxreid import cli
 from auxreid.plumbing.base.errors import DataError
+from auxreid.plumbing.dvc.lock import WAITING, DvcBusyError, dvc_is_quiet
+from auxreid.plumbing.dvc.lockfile import digest, folder_md5, read_bytes, read_entries, read_lock
 from auxreid.plumbing.graph import dvc_lock, study_folders
-from auxreid.plumbing.graph.dvc_lock import WAITING, DvcBusyError, dvc_is_quiet
-from auxreid.plumbing.graph.lockfile import digest, folder_md5, read_bytes, read_entries, read_lock
 from auxreid.plumbing.graph.repro import run_repro
 from auxreid.plumbing.stage import live, old_checkpoints, system_metrics
 from auxreid.plumbing.stage import run as stage_module
@@ -354,7 +354,7 @@ def test_publish_and_runs_in_the_middle_of_dvc_repro(work, monkeypatch):
 
 
 READS = """
-from auxreid.plumbing.graph.lockfile import read_lock
+from auxreid.plumbing.dvc.lockfile import read_lock
 from auxreid.plumbing.stage.old_checkpoints import remove_old
 for _ in range(5):
     remove_old(pathlib.Path())
@@ -578,7 +578,7 @@ def test_an_artifact_that_is_half_there_is_not_published(work):
 
     out = work.stage("ingest", "sample", artifacts=["report.json"])
     whole = (out / "report.json").read_bytes()
-    from auxreid.plumbing.graph.lockfile import file_md5
+    from auxreid.plumbing.dvc.lockfile import file_md5
 
     md5 = file_md5(out / "report.json")
     work.lock["ingest@sample"]["outs"].append({"path": "results/ingest/sample/report.json", "hash": "md5", "md5": md5})

@@ -22,8 +22,8 @@ from typer.testing import CliRunner
 
 from auxreid.cli import app
 from auxreid.plumbing.base.errors import DataError
-from auxreid.plumbing.graph.lock_text import lock_text, parse_lock
-from auxreid.plumbing.graph.prune import prune_lock
+from auxreid.plumbing.dvc.lock_text import lock_text, parse_lock
+from auxreid.plumbing.dvc.prune import prune_lock
 from auxreid.plumbing.graph.table import graph_text
 from auxreid.plumbing.team.merge_lock import merge_files, merge_nested, merge_stages
 

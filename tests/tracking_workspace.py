@@ -10,7 +10,7 @@ from urllib.parse import urlparse
 
 import yaml
 
-from auxreid.plumbing.graph.lockfile import folder_md5
+from auxreid.plumbing.dvc.lockfile import folder_md5
 from auxreid.plumbing.mirror.store import open_store
 from auxreid.plumbing.stage.record import HISTORY, SYSTEM
 

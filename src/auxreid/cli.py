@@ -61,8 +61,8 @@ def check() -> None:
 @app.command()
 def plan() -> None:
     """Write pipeline/graph.yaml, the table of runs that follows from params.yaml; prune dvc.lock of what it lacks."""
+    from auxreid.plumbing.dvc.prune import prune_lock
     from auxreid.plumbing.graph.applicability import exclusions
-    from auxreid.plumbing.graph.prune import prune_lock
     from auxreid.plumbing.graph.table import remove_stale_scores, write_graph
     from auxreid.plumbing.settings.load import load_config
     from auxreid.plumbing.team.own_folders import check_sample_file

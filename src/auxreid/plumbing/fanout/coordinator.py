@@ -7,14 +7,14 @@ from pathlib import Path
 
 from auxreid.plumbing.base.errors import ConfigError
 from auxreid.plumbing.base.files import write_text
+from auxreid.plumbing.dvc.lock import dvc_is_quiet
+from auxreid.plumbing.dvc.lock_text import lock_text, parse_lock
+from auxreid.plumbing.dvc.repo import locked, opened_repo
 from auxreid.plumbing.fanout import repository
 from auxreid.plumbing.fanout.cluster import Dispatcher, Resources, Supply, connected
 from auxreid.plumbing.fanout.display import Display
 from auxreid.plumbing.fanout.ledger import DONE, Ledger
 from auxreid.plumbing.fanout.plan import AT_HOME, group
-from auxreid.plumbing.graph.dvc_lock import dvc_is_quiet
-from auxreid.plumbing.graph.dvc_repo import locked, opened_repo
-from auxreid.plumbing.graph.lock_text import lock_text, parse_lock
 from auxreid.plumbing.graph.repro import stages_to_do
 
 LOCK = Path("dvc.lock")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from auxreid.plumbing.base.errors import ConfigError
-from auxreid.plumbing.graph.dvc_repo import locked, opened_repo
+from auxreid.plumbing.dvc.repo import locked, opened_repo
 
 if TYPE_CHECKING:
     from dvc.output import Output

@@ -10,7 +10,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from threading import Lock
 
 from auxreid.plumbing.base.errors import ConfigError
-from auxreid.plumbing.graph.dvc_repo import locked, opened_repo
+from auxreid.plumbing.dvc.repo import locked, opened_repo
 
 STAGE_LINE = re.compile(r"^(Running stage|Stage) '(?P<name>[^']+)'")
 HINTS = ("Updating lock file", "To track the changes", "To enable auto", "Use `dvc push`", "\tgit add", "\tdvc config")

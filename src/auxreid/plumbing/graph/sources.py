@@ -17,7 +17,7 @@ from pathlib import Path
 
 from auxreid.plumbing.base.errors import ConfigError
 from auxreid.plumbing.base.files import write_text
-from auxreid.plumbing.graph.dvc_yaml import read_stages
+from auxreid.plumbing.dvc.stages import read_stages
 
 FOLDER = Path("results/sources")
 PLUMBING = "src/auxreid/plumbing/"

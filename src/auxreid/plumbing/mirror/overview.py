@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from auxreid.plumbing.graph.lockfile import read_lock
+from auxreid.plumbing.dvc.lockfile import read_lock
 from auxreid.plumbing.mirror import view
 from auxreid.plumbing.mirror.publish import first_of_result, live_run
 from auxreid.plumbing.mirror.result import Place, Result, gather

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from auxreid.plumbing.base.errors import DataError
-from auxreid.plumbing.graph.lockfile import LockedStage, digest, file_md5, folder_md5, read_lock
+from auxreid.plumbing.dvc.lockfile import LockedStage, digest, file_md5, folder_md5, read_lock
 from auxreid.plumbing.mirror import view
 from auxreid.plumbing.stage.record import (
     Point,

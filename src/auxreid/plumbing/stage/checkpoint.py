@@ -15,7 +15,7 @@ from dataclasses import astuple
 from pathlib import Path
 
 from auxreid.plumbing.base.files import write_text
-from auxreid.plumbing.graph.lockfile import folder_md5
+from auxreid.plumbing.dvc.lockfile import folder_md5
 from auxreid.plumbing.stage.checkpoint_folder import CheckpointFolder
 from auxreid.plumbing.stage.curves import Curves
 from auxreid.plumbing.stage.dvc_watch import STAGE_VARIABLE

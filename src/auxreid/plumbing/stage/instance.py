@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from auxreid.plumbing.base.errors import ConfigError
-from auxreid.plumbing.graph.dvc_yaml import STAGES_FILE, read_stages
+from auxreid.plumbing.dvc.stages import STAGES_FILE, read_stages
 from auxreid.plumbing.graph.sources import check_sources
 from auxreid.plumbing.graph.table import GRAPH_FILE, NOTHING, build_graph, load_study
 from auxreid.plumbing.settings.config import Config

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from auxreid.plumbing.graph.lockfile import LOCK_FILE, LockedStage, read_lock
+from auxreid.plumbing.dvc.lockfile import LOCK_FILE, LockedStage, read_lock
 from auxreid.plumbing.stage.passed_over import passed_over
 
 FOLDER = ".checkpoints"

@@ -15,7 +15,7 @@ from typing import Any
 from auxreid.plumbing.base.errors import DataError
 from auxreid.plumbing.base.files import write_text
 from auxreid.plumbing.base.yaml_file import parse_yaml
-from auxreid.plumbing.graph.lock_text import lock_text, parse_lock
+from auxreid.plumbing.dvc.lock_text import lock_text, parse_lock
 from auxreid.plumbing.graph.table import GRAPH_FILE, TOP_KEY, graph_text
 
 NAMES_SHOWN = 20  # of what is dropped: where an early stage changed on both sides, it is nearly everything

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from auxreid.plumbing.base.errors import DataError
 from auxreid.plumbing.base.progress import track
-from auxreid.plumbing.graph.dvc_repo import locked, opened_repo
+from auxreid.plumbing.dvc.repo import locked, opened_repo
 
 if TYPE_CHECKING:
     from dvc.output import Output

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 from auxreid.plumbing.base.errors import ConfigError
 from auxreid.plumbing.base.yaml_file import one_line
-from auxreid.plumbing.graph.dvc_lock import TELL_AFTER, WAITING
-from auxreid.plumbing.graph.dvc_yaml import STAGES_FILE, read_stages
-from auxreid.plumbing.graph.lockfile import LOCK_FILE, read_entries
+from auxreid.plumbing.dvc.lock import TELL_AFTER, WAITING
+from auxreid.plumbing.dvc.lockfile import LOCK_FILE, read_entries
+from auxreid.plumbing.dvc.stages import STAGES_FILE, read_stages
 
 if TYPE_CHECKING:
     from dvc.repo import Repo

@@ -4,10 +4,10 @@ stay there as a present result, and in every merge of two branches as something 
 from pathlib import Path
 
 from auxreid.plumbing.base.files import write_text
-from auxreid.plumbing.graph.dvc_repo import locked, opened_repo
-from auxreid.plumbing.graph.dvc_yaml import STAGES_FILE
-from auxreid.plumbing.graph.lock_text import lock_text, parse_lock
-from auxreid.plumbing.graph.lockfile import LOCK_FILE
+from auxreid.plumbing.dvc.lock_text import lock_text, parse_lock
+from auxreid.plumbing.dvc.lockfile import LOCK_FILE
+from auxreid.plumbing.dvc.repo import locked, opened_repo
+from auxreid.plumbing.dvc.stages import STAGES_FILE
 
 
 def prune_lock(root: Path) -> list[str]:

@@ -8,8 +8,8 @@ from pathlib import Path, PurePosixPath
 
 from auxreid.plumbing.base.errors import DataError
 from auxreid.plumbing.base.yaml_file import RESOLVE, parse_yaml
-from auxreid.plumbing.graph.dvc_lock import dvc_is_quiet
-from auxreid.plumbing.graph.dvc_yaml import outputs_asked
+from auxreid.plumbing.dvc.lock import dvc_is_quiet
+from auxreid.plumbing.dvc.stages import outputs_asked
 
 LOCK_FILE = "dvc.lock"
 MISSING = "`dvc repro` makes what is missing from the cache"
