@@ -25,9 +25,10 @@ from waiting import wait_until
 
 from auxreid import cli
 from auxreid.plumbing.base.errors import DataError
+from auxreid.plumbing.dvc import lock as dvc_lock
 from auxreid.plumbing.dvc.lock import WAITING, DvcBusyError, dvc_is_quiet
 from auxreid.plumbing.dvc.lockfile import digest, folder_md5, read_bytes, read_entries, read_lock
-from auxreid.plumbing.graph import dvc_lock, study_folders
+from auxreid.plumbing.graph import study_folders
 from auxreid.plumbing.graph.repro import run_repro
 from auxreid.plumbing.stage import live, old_checkpoints, system_metrics
 from auxreid.plumbing.stage import run as stage_module

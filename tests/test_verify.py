@@ -15,8 +15,8 @@ from typer.testing import CliRunner
 
 from auxreid.cli import app
 from auxreid.plumbing.base.errors import ConfigError, DataError
+from auxreid.plumbing.dvc import lock as dvc_lock
 from auxreid.plumbing.dvc.lock import WAITING
-from auxreid.plumbing.graph import dvc_lock
 from auxreid.plumbing.team.verify import verify
 
 STAGES = """
