@@ -136,6 +136,16 @@ def test_docstrings_comments_plumbing_settings_and_other_packages_run_sources_al
     assert edited(WITHOUT_RESULT) == ["sources"]
 
 
+def test_side_by_side_too_the_sources_are_hashed_before_the_others_are_counted(clone):
+    path = clone.root / LOSSES
+    before = path.read_text(encoding="utf-8")
+    path.write_text(f"# A note.\n{before}", encoding="utf-8")
+    done = clone.run(sys.executable, "-m", "auxreid.cli", "repro", "--jobs", "2")
+    path.write_text(before, encoding="utf-8")
+    assert executed(done.stdout) == ["sources"] and "0 stages to run" in done.stdout
+    assert clone.repro() == []
+
+
 def test_an_edit_of_a_loss_reruns_what_imports_it_and_what_follows(clone, edited):
     executed = edited({LOSSES: lambda text: text + ANY_CODE})
     graph = yaml.safe_load((clone.root / "pipeline/graph.yaml").read_text())["graph"]

@@ -8,10 +8,15 @@ import time
 from collections.abc import Iterable, Mapping, Set
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from threading import Lock
+from typing import TYPE_CHECKING
 
 from auxreid.plumbing.base.errors import ConfigError
 from auxreid.plumbing.dvc.repo import locked, opened_repo
 
+if TYPE_CHECKING:
+    from networkx import DiGraph
+
+SOURCES = "sources"  # the stage on which all others depend
 STAGE_LINE = re.compile(r"^(Running stage|Stage) '(?P<name>[^']+)'")
 HINTS = ("Updating lock file", "To track the changes", "To enable auto", "Use `dvc push`", "\tgit add", "\tdvc config")
 
@@ -66,12 +71,21 @@ def _pass_on(lines: Iterable[str], total: int) -> None:
 
 
 def stages_to_do(targets: list[str]) -> tuple[Stages, int]:
-    """Of the targets and what they need: the stages that are stale or follow a stale one, and the number of others."""
-    from networkx import descendants, lexicographical_topological_sort, relabel_nodes
+    """Of the targets and what they need: the stages that are stale or follow a stale one, and the number of others.
 
-    with opened_repo() as repo, locked(repo):
-        graph = relabel_nodes(repo.index.graph, lambda stage: stage.addressing)  # edges lead to what a stage depends on
-        stale = set(repo.status())
+    The sources are hashed first if they changed: after most edits no stage follows from that, which DVC cannot know.
+
+    Raises:
+        ConfigError: the sources cannot be hashed, or a target is no stage.
+    """
+    graph, stale = _graph_and_stale()
+    if SOURCES in stale:
+        command = [sys.executable, "-m", "dvc", "--wait-for-lock", "repro", "--single-item", SOURCES]
+        if subprocess.run(command, check=False).returncode:
+            raise ConfigError(f"stage {SOURCES!r} failed, see above")
+        graph, stale = _graph_and_stale()
+    from networkx import descendants, lexicographical_topological_sort
+
     wanted = set() if targets else set(graph)
     for target in targets:
         named = {name for name in graph if _names(target, name)}
@@ -84,6 +98,14 @@ def stages_to_do(targets: list[str]) -> tuple[Stages, int]:
         if name in wanted and (name in stale or behind):
             to_do[name] = behind
     return to_do, len(wanted) - len(to_do)
+
+
+def _graph_and_stale() -> tuple["DiGraph", set[str]]:
+    """The stages by name, with edges that lead to what a stage depends on; and which of them are not up to date."""
+    from networkx import relabel_nodes
+
+    with opened_repo() as repo, locked(repo):
+        return relabel_nodes(repo.index.graph, lambda stage: stage.addressing), set(repo.status())
 
 
 def next_chain(waiting: Stages, done: Set[str]) -> list[str]:
