@@ -6,6 +6,7 @@ import textwrap
 from pathlib import Path
 
 import pytest
+from params import ROOT
 from waiting import wait_until
 
 from auxreid.plumbing.mirror import live_writer, view
@@ -101,7 +102,7 @@ def test_a_killed_stage_is_a_killed_run_and_leaves_no_process(repository):
             print(run._live._process.pid, flush=True)
             time.sleep(600)
     """
-    source = {**os.environ, "PYTHONPATH": str(Path(stage.__file__).parents[2])}
+    source = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
     command = [sys.executable, "-c", textwrap.dedent(script)]
     process = subprocess.Popen(command, env=source, stdout=subprocess.PIPE, text=True)
     process.stdout.readline()  # the banner
@@ -191,5 +192,5 @@ def test_a_stage_without_curves_starts_nothing(repository):
 
 def test_the_training_process_does_not_import_mlflow():
     script = "import sys, auxreid.plumbing.stage.run; print('mlflow' in sys.modules)"
-    source = {**os.environ, "PYTHONPATH": str(Path(stage.__file__).parents[2])}
+    source = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
     assert subprocess.check_output([sys.executable, "-c", script], env=source, text=True).strip() == "False"

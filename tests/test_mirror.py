@@ -5,7 +5,6 @@ import signal
 import sys
 import textwrap
 import time
-from pathlib import Path
 from urllib.parse import parse_qs
 
 import pytest
@@ -13,6 +12,7 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 from mlflow.store.model_registry.dbmodels.models import SqlRegisteredModel, SqlRegisteredModelAlias
 from mlflow.store.tracking.dbmodels.models import SqlDataset, SqlInput, SqlMetric, SqlParam, SqlTag
+from params import ROOT
 from sqlalchemy import event
 from sqlalchemy.orm import Session
 from tracking_workspace import START, all_runs, artifact_folder, artifacts, dump, forked, history, only
@@ -497,7 +497,7 @@ def test_a_real_dvc_lock_is_understood(work, monkeypatch):
               outs: ["results/pose/${{key}}/hrnet.safetensors", "results/pose/${{key}}/record"]
     """
     (work.root / "dvc.yaml").write_text(textwrap.dedent(dvc_yaml))
-    monkeypatch.setenv("PYTHONPATH", str(Path(mirror.__file__).parents[2]))
+    monkeypatch.setenv("PYTHONPATH", str(ROOT / "src"))
     with Repo.init(no_scm=True) as repo:
         repo.reproduce()
         report = publish(work.root)

@@ -12,6 +12,7 @@ from pathlib import Path
 import mlflow.artifacts
 import pytest
 from mlflow_server import Server
+from params import ROOT
 from tracking_workspace import Workspace, all_runs, dump, forked, history, only
 from waiting import wait_until
 
@@ -151,7 +152,7 @@ STAGE = """
 
 
 def start_stage(work, uri, moment):
-    source = str(Path(mirror.__file__).parents[2])
+    source = str(ROOT / "src")
     environment = os.environ | {"PYTHONPATH": source, "MLFLOW_TRACKING_URI": uri, "AUXREID_LIVE": "on"}
     command = [sys.executable, "-c", textwrap.dedent(STAGE), str(work.root), moment]
     return subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
@@ -205,7 +206,7 @@ def test_a_server_stopped_after_during_and_before_a_stage_costs_it_nothing_and_p
 
 
 def publish_command(work, uri):
-    (work.root / "params.yaml").write_bytes((Path(mirror.__file__).parents[3] / "params.yaml").read_bytes())
-    environment = os.environ | {"PYTHONPATH": str(Path(mirror.__file__).parents[2]), "MLFLOW_TRACKING_URI": uri}
+    (work.root / "params.yaml").write_bytes((ROOT / "params.yaml").read_bytes())
+    environment = os.environ | {"PYTHONPATH": str(ROOT / "src"), "MLFLOW_TRACKING_URI": uri}
     line = [sys.executable, "-m", "auxreid.cli", "publish"]
     return subprocess.run(line, cwd=work.root, env=environment, capture_output=True, text=True, check=False)

@@ -1,13 +1,12 @@
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
+from params import ROOT
 from tracking_workspace import START, all_runs, only
 
 from auxreid.plumbing.base.errors import DataError
-from auxreid.plumbing.mirror import overview as module
 from auxreid.plumbing.mirror import view
 from auxreid.plumbing.mirror.overview import overview
 from auxreid.plumbing.mirror.publish import publish
@@ -101,7 +100,7 @@ def test_a_store_that_does_not_answer_is_named(work):
 
 
 def command(work, *arguments, **environment):
-    source = {**os.environ, "PYTHONPATH": str(Path(module.__file__).parents[2]), **environment}
+    source = {**os.environ, "PYTHONPATH": str(ROOT / "src"), **environment}
     line = [sys.executable, *arguments]
     return subprocess.run(line, cwd=work.root, env=source, capture_output=True, text=True, check=False)
 

@@ -60,7 +60,7 @@ def text() -> TextTower:
 def test_rows_name_the_variants_of_the_thesis():
     kinds = {row: None if body.prompts is None else VARIANTS[body.prompts].kind for row, body in ROWS.items()}
     assert kinds["visual_only"] == "random" and kinds["visual_only_corrected"] is None
-    assert kinds["clip_reid"] == "learned" and VARIANTS[ROWS["clip_reid"].prompts].targets == "identity"
+    assert kinds["clip_reid"] == "learned" and VARIANTS[ROWS["clip_reid"].prompts].targets is None
     assert kinds["attribute_prompts"] == kinds["attribute_prompts_corrected"] == "attributes"
     for row in ("attribute_prompts", "attribute_prompts_corrected"):
         assert VARIANTS[ROWS[row].prompts].form == ROWS[row].form

@@ -347,6 +347,7 @@ def test_the_rows_run_through_the_pipeline(study):
     frames_of([1, 2, 3, 1, 3, 2, 1, 2], study / "results/ingest/market1501/frames.arrow", splits)
     run("pretrain", "market1501-0")
     run("prompts", "market1501-learned-0")
+    run("protocol", "market1501")
     graph = yaml.safe_load(Path("pipeline/graph.yaml").read_text())["graph"]
     assert list(graph["prompts"]) == ["market1501-learned-0"]  # one for all of them
     for row, stride, cameras in (
