@@ -22,7 +22,7 @@ from result import Asked, Row, finish
 from sizes import read_sizes
 from stage2 import IDENTITIES, IMAGES, synthetic_frames
 
-from auxreid.plumbing.graph.lockfile import folder_md5
+from auxreid.plumbing.dvc.lockfile import folder_md5
 from auxreid.plumbing.mirror.publish import publish
 from auxreid.plumbing.mirror.store import open_store
 from auxreid.plumbing.mirror.view import KEY, curve_name
