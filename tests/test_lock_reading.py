@@ -5,11 +5,13 @@ import multiprocessing
 import os
 import random
 import shutil
+import sqlite3
 import subprocess
 import sys
 import textwrap
 import threading
 import time
+from contextlib import closing
 from hashlib import sha256
 from pathlib import Path
 from types import SimpleNamespace
@@ -27,9 +29,13 @@ from auxreid import cli
 from auxreid.plumbing.base.errors import DataError
 from auxreid.plumbing.dvc import lock as dvc_lock
 from auxreid.plumbing.dvc.lock import WAITING, DvcBusyError, dvc_is_quiet
-from auxreid.plumbing.dvc.lockfile import digest, folder_md5, read_bytes, read_entries, read_lock
+from auxreid.plumbing.dvc.lockfile import digest, file_md5, folder_md5, read_bytes, read_entries, read_lock
 from auxreid.plumbing.graph import study_folders
 from auxreid.plumbing.graph.repro import run_repro
+from auxreid.plumbing.mirror import result
+from auxreid.plumbing.mirror.overview import overview
+from auxreid.plumbing.mirror.publish import publish
+from auxreid.plumbing.mirror.store import Store, open_store
 from auxreid.plumbing.stage import live, old_checkpoints, system_metrics
 from auxreid.plumbing.stage import run as stage_module
 from auxreid.plumbing.stage.old_checkpoints import remove_old
@@ -526,8 +532,6 @@ def test_a_standard_error_that_is_closed_ends_no_stage(old_checkpoint, tmp_path,
 
 
 def test_a_result_that_changes_while_it_is_published_is_left_out_and_completed_later(work, monkeypatch):
-    from auxreid.plumbing.mirror.publish import publish
-    from auxreid.plumbing.mirror.store import Store, open_store
 
     work.row()
     folder = work.root / "results/finetune/sample-clip_reid-0"
@@ -552,9 +556,6 @@ def test_a_result_that_changes_while_it_is_published_is_left_out_and_completed_l
 
 
 def test_a_record_that_vanishes_while_it_is_read_is_left_out(work, monkeypatch):
-    from auxreid.plumbing.mirror import result
-    from auxreid.plumbing.mirror.overview import overview
-    from auxreid.plumbing.mirror.publish import publish
 
     work.stage("pose", "sample")
     work.stage("ingest", "sample")
@@ -575,11 +576,9 @@ def test_a_record_that_vanishes_while_it_is_read_is_left_out(work, monkeypatch):
 
 
 def test_an_artifact_that_is_half_there_is_not_published(work):
-    from auxreid.plumbing.mirror.publish import publish
 
     out = work.stage("ingest", "sample", artifacts=["report.json"])
     whole = (out / "report.json").read_bytes()
-    from auxreid.plumbing.dvc.lockfile import file_md5
 
     md5 = file_md5(out / "report.json")
     work.lock["ingest@sample"]["outs"].append({"path": "results/ingest/sample/report.json", "hash": "md5", "md5": md5})
@@ -589,3 +588,17 @@ def test_an_artifact_that_is_half_there_is_not_published(work):
     assert name == "ingest@sample" and "is not what dvc.lock names any more" in reason
     (out / "report.json").write_bytes(whole)
     assert publish(work.root).created == ["sample/ingest sample"]
+
+
+@pytest.mark.slow
+def test_a_database_that_another_writes_for_long_is_one_line(work):
+
+    work.stage("pose", "sample")
+    with closing(sqlite3.connect(work.root / "mlruns/mlflow.db", isolation_level=None)) as held:
+        held.execute("BEGIN IMMEDIATE")
+        with pytest.raises(
+            DataError, match=r"MLflow does not answer \(database is locked\); nothing is lost"
+        ) as raised:
+            publish(work.root)
+    assert "\n" not in str(raised.value)
+    assert publish(work.root).created == ["sample/pose sample"]

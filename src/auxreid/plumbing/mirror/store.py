@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 SQLITE = "sqlite:///"
 POINTS_AT_ONCE = 1000  # MLflow's limits for one batch
 NAMES_AT_ONCE = 100
+LOCKED = "database is locked"  # SQLite's words
 ATTEMPTS = 5  # at a write that other machines make at the same moment
 PATIENCE = {  # MLflow's defaults keep a caller waiting for many minutes when the server is gone
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
@@ -54,8 +55,10 @@ class Store:
 
         try:
             yield
-        except (MlflowException, RequestException):
+        except (MlflowException, RequestException) as error:
             self.ping()
+            if LOCKED in innermost(error):  # by another writer, for longer than SQLite waits; it can still be read
+                raise outage(self.uri, error) from error
             raise
 
     def experiment(self, name: str) -> str:
