@@ -14,7 +14,7 @@ from auxreid.plumbing.dvc.stages import outputs_asked
 LOCK_FILE = "dvc.lock"
 MISSING = "`dvc repro` makes what is missing from the cache"
 REMEDY = f"take the committed one with `git checkout HEAD -- {{path}}`, or delete it; {MISSING}"
-SOURCES = ("pipeline/", "src/")  # dependencies below these are code, or say that there is nothing to depend on
+NO_DATA = ("pipeline/", "src/", "results/protocol/")  # dependencies below these are code, settings or say "nothing"
 NOT_CONTENT = {"size", "nfiles", "isexec"}  # follow from the content or say nothing about it
 
 
@@ -32,7 +32,7 @@ class LockedStage:
     def data(self) -> dict[str, str]:
         """The data that the stage read: DVC's MD5 by path."""
         deps = self.content["deps"]
-        return {dep["path"]: dep["md5"] for dep in deps if "md5" in dep and not dep["path"].startswith(SOURCES)}
+        return {dep["path"]: dep["md5"] for dep in deps if "md5" in dep and not dep["path"].startswith(NO_DATA)}
 
     @property
     def written(self) -> dict[str, str | None]:

@@ -19,7 +19,6 @@ from auxreid.plumbing.settings.config import Config
 from auxreid.plumbing.stage.run import Run, stage_run
 
 RESULTS = Path("results")
-PARAMS_FILE = "params.yaml"
 ONE_OF = {"datasets": "dataset", "ablations": "ablation", "prompts": "variant"}  # sections whose blocks have names
 
 
