@@ -1,14 +1,16 @@
 """Lightning Fabric as the environment wants it: one process, or DDP under torchrun."""
 
 import logging
-
-from lightning_fabric import Fabric
+from typing import TYPE_CHECKING
 
 from auxreid.training.environment import world_size
 from auxreid.training.share import ALONE, Share
 
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
 
-def open_fabric() -> tuple[Fabric, Share]:
+
+def open_fabric() -> tuple["Fabric", Share]:
     """Fabric on the GPU where there is one, else on the CPU, and this process's share of every batch.
 
     Under torchrun it connects the processes (NCCL on GPUs, gloo on CPUs), one GPU for each.
@@ -16,6 +18,8 @@ def open_fabric() -> tuple[Fabric, Share]:
     DDP is told that every step uses the same parameters (static_graph), so that a backbone with an unused one trains as
     it does in one process. Buffers are not sent around: each process computes them from the whole batch, alike.
     """
+    from lightning_fabric import Fabric  # more than a second
+
     count = world_size()
     if count == 1:
         return Fabric(devices=1), ALONE
