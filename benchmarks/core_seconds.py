@@ -2,9 +2,9 @@
 
     python benchmarks/core_seconds.py [--miniature] [--times 2]
 
-Runs the demo from nothing in a fresh clone of the committed state, as often as asked, and fails if one of them does. The
-sample is rendered before, as it is no part of the study. A stage's own work is what its record counts, from its start to
-its end: not the interpreter, its imports, DVC, dvc.lock and MLflow. A whole demo takes a quarter of an hour;
+Runs the demo from nothing in a fresh clone of the committed state, as often as asked, and fails if one of them does.
+The sample is rendered before, as it is no part of the study. A stage's own work is what its record counts, from its
+start to its end: not the interpreter, its imports, DVC, dvc.lock and MLflow. A whole demo takes a quarter of an hour;
 `--miniature` has the same graph on a few images, for which nothing is asked of the share.
 """
 
@@ -43,18 +43,11 @@ def demo_row(number: int, miniature: bool) -> Row:
         else:
             run(root, "sample")
         before, started = used(), time.perf_counter()
-        demo = subprocess.run(
-            [sys.executable, "-m", "auxreid.cli", "demo"],
-            cwd=root,
-            env=environment(root),
-            capture_output=True,
-            text=True,
-        )
+        demo = run(root, "demo")
         total, seconds = used() - before, time.perf_counter() - started
         if demo.returncode:
-            raise RuntimeError(
-                f"demo {number} ended with {demo.returncode}:\n{demo.stdout[-4000:]}{demo.stderr[-4000:]}"
-            )
+            said = demo.stdout[-4000:] + demo.stderr[-4000:]
+            raise RuntimeError(f"demo {number} ended with {demo.returncode}:\n{said}")
         records = [json.loads(path.read_text()) for path in root.glob("results/*/*/record/record.json")]
         failed = [record["key"] for record in records if record["status"] != "finished"]
         own = sum(record["core_seconds"] for record in records)
