@@ -1,5 +1,6 @@
 """`auxreid repro --jobs`: what is started when, and the real DVC on a small project."""
 
+import shutil
 import subprocess
 import sys
 
@@ -85,3 +86,13 @@ def test_a_failure_lets_the_running_ones_finish_and_starts_no_others(project, ca
     out = capsys.readouterr().out
     assert "left | failed with code" in out and "not run: joined" in out
     assert (project / "right").exists() and not (project / "joined").exists()
+
+
+def test_data_that_no_stage_reads_need_not_be_there(project, capsys):
+    """The sample, in a clone whose study is of own data."""
+    (project / "raw").mkdir()
+    (project / "raw/image").write_text("1")
+    subprocess.run([sys.executable, "-m", "dvc", "add", "-q", "raw"], check=True)
+    shutil.rmtree(project / "raw")
+    assert run_repro([], jobs=2) == 0
+    assert "4 stages to run, 0 up to date" in capsys.readouterr().out

@@ -86,18 +86,25 @@ def stages_to_do(targets: list[str]) -> tuple[Stages, int]:
         graph, stale = _graph_and_stale()
     from networkx import descendants, lexicographical_topological_sort
 
-    wanted = set() if targets else set(graph)
-    for target in targets:
-        named = {name for name in graph if _names(target, name)}
-        if not named:
-            raise ConfigError(f"{target!r} is no stage; `dvc stage list` names them")
-        wanted |= named.union(*(descendants(graph, name) for name in named))
+    named = {
+        name for name in graph if not name.endswith(".dvc")
+    }  # as DVC has it: of .dvc files, those that stages read
+    if targets:
+        named = set().union(*(_named(target, graph) for target in targets))
+    wanted = named.union(*(descendants(graph, name) for name in named))
     to_do: dict[str, set[str]] = {}
     for name in reversed(list(lexicographical_topological_sort(graph))):
         behind = to_do.keys() & set(graph.successors(name))
         if name in wanted and (name in stale or behind):
             to_do[name] = behind
     return to_do, len(wanted) - len(to_do)
+
+
+def _named(target: str, graph: "DiGraph") -> set[str]:
+    found = {name for name in graph if _names(target, name)}
+    if not found:
+        raise ConfigError(f"{target!r} is no stage; `dvc stage list` names them")
+    return found
 
 
 def _graph_and_stale() -> tuple["DiGraph", set[str]]:
