@@ -142,7 +142,8 @@ def test_a_fan_out_gives_what_one_repro_gives(miniature):
 
 def test_each_stage_ran_once_and_the_killed_one_was_broken_off_once(miniature):
     fanned, serial = miniature
-    once = {name: (1, 0, 0, 0) for name in serial.stages if not name.startswith("compare@")}
+    at_home = ("compare@", "sources")
+    once = {name: (1, 0, 0, 0) for name in serial.stages if not name.startswith(at_home)}
     row = fanned.killed.removeprefix("finetune@sample_people-").removesuffix("-0")
     variant = yaml.safe_load((fanned.root / "params.yaml").read_text())["ablations"][row]["prompts"]
     before = f"prompts@sample_people-{variant}-0"  # a stage of the same task where no other row shares it
