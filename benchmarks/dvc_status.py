@@ -8,11 +8,11 @@ itself, so that no training is needed. Beside them: with libyaml, as requirement
 Python alone.
 """
 
+import resource
 import shutil
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -81,7 +81,7 @@ def list_sources(stages: dict) -> None:
         finder.run_script(str(ROOT / f"pipeline/{name}.py"))
         files = {Path(module.__file__) for module in finder.modules.values() if module.__file__}
         inside = {path.relative_to(ROOT) for path in files if path.is_relative_to(ROOT / "src")}
-        stage["deps"] += sorted(path.as_posix() for path in inside if path.name != "__init__.py")
+        stage["deps"] = stage.get("deps", []) + sorted(path.as_posix() for path in inside if path.name != "__init__.py")
 
 
 def write_placeholders(root: Path) -> int:
@@ -104,13 +104,14 @@ def write_placeholders(root: Path) -> int:
 
 
 def seconds(root: Path, arguments: list[str], before: str = "") -> float:
-    """The best of some runs of a DVC command that has nothing to do."""
+    """Core-seconds of a DVC command that has nothing to do, the best of some runs: other work does not count."""
     taken = []
     for _ in range(REPEATS):
-        started = time.perf_counter()
+        then = resource.getrusage(resource.RUSAGE_CHILDREN)
         program = before + DVC.format(arguments=arguments)
         done = subprocess.run([sys.executable, "-c", program], cwd=root, capture_output=True, text=True)
-        taken.append(time.perf_counter() - started)
+        now = resource.getrusage(resource.RUSAGE_CHILDREN)
+        taken.append(now.ru_utime + now.ru_stime - then.ru_utime - then.ru_stime)
         if done.returncode or done.stderr:
             raise RuntimeError(f"dvc {arguments[0]} had something to do: {done.stdout[-1000:]}{done.stderr[-2000:]}")
     return min(taken)
