@@ -11,14 +11,13 @@ start to its end: not the interpreter, its imports, DVC, dvc.lock and MLflow. A 
 import argparse
 import json
 import os
-import resource
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 
-from result import Asked, Row, finish
+from result import Asked, Row, finish, used
 
 ROOT = Path(__file__).parents[1]
 LEAST_SHARE = 0.75
@@ -79,12 +78,6 @@ def make_small(root: Path) -> None:
     clone.dvc("commit", "-q", "-f", "data.dvc")
     clone.edit(shrink)
     clone.run(sys.executable, "-m", "auxreid.cli", "plan")
-
-
-def used() -> float:
-    """Core-seconds of all processes that were started here and have ended."""
-    spent = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return spent.ru_utime + spent.ru_stime
 
 
 if __name__ == "__main__":

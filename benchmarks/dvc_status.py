@@ -8,7 +8,6 @@ stages read and write, committed by DVC itself, so that no training is needed. B
 requirements.lock installs it, against YAML read by Python alone.
 """
 
-import resource
 import shutil
 import subprocess
 import sys
@@ -17,7 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import yaml
-from result import Asked, Row, finish, times
+from result import Asked, Row, finish, times, used
 
 ROOT = Path(__file__).parents[1]
 PARTS = ("dvc.yaml", "params.yaml", "requirements.lock", "pipeline", "src", ".dvc/config", ".dvcignore")
@@ -117,11 +116,10 @@ def seconds(root: Path, arguments: list[str], before: str = "") -> float:
     """Core-seconds of a DVC command that has nothing to do, the best of some runs: other work does not count."""
     taken = []
     for _ in range(REPEATS):
-        then = resource.getrusage(resource.RUSAGE_CHILDREN)
+        spent = used()
         program = before + DVC.format(arguments=arguments)
         done = subprocess.run([sys.executable, "-c", program], cwd=root, capture_output=True, text=True)
-        now = resource.getrusage(resource.RUSAGE_CHILDREN)
-        taken.append(now.ru_utime + now.ru_stime - then.ru_utime - then.ru_stime)
+        taken.append(used() - spent)
         if done.returncode or done.stderr:
             raise RuntimeError(f"dvc {arguments[0]} had something to do: {done.stdout[-1000:]}{done.stderr[-2000:]}")
     return min(taken)

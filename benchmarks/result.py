@@ -1,6 +1,7 @@
 """The rows of the one table that the benchmarks print, and whether what is asked of them is reached."""
 
 import math
+import resource
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -59,6 +60,12 @@ class Row:
 def times(slow: float, fast: float) -> str:
     """The ratio of two durations as the table shows it."""
     return f"{slow / fast:.1f} x"
+
+
+def used() -> float:
+    """Core-seconds of all processes that were started here and have ended."""
+    spent = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return spent.ru_utime + spent.ru_stime
 
 
 def faults(rows: Iterable[Row]) -> list[str]:
