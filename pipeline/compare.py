@@ -87,7 +87,9 @@ def summary(comparison: Comparison) -> dict[str, float]:
         if difference is not None:
             low, high = difference.interval.low, difference.interval.high
             found |= {"difference": difference.value, "difference_low": low, "difference_high": high}
-            metrics |= {f"{row.name}.p": difference.p, f"{row.name}.p_holm": difference.p_holm}
+            if difference.test:
+                metrics |= {f"{row.name}.p": difference.test.p, f"{row.name}.p_holm": difference.test.p_holm}
+                found["difference_detectable"] = difference.test.detectable
         metrics |= {f"{row.name}.{name}": value / 100 for name, value in found.items()}
     return metrics
 
@@ -104,9 +106,9 @@ def show(comparison: Comparison) -> None:
 def show_table(console: Console, one: DisplayTable) -> None:
     """Print a table at its full width: a figure cut short is worse than a long line."""
     table = Table(title=one.title, box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    for number, heading in enumerate(one.headings):
+    for number, heading in enumerate(one.cells.columns):
         table.add_column(heading, justify="left" if number < one.texts else "right", no_wrap=True)
-    for line in one.lines:
+    for line in one.cells.itertuples(index=False):
         table.add_row(*map(escape, line))
     needed = console.measure(table, options=console.options.update(width=UNBOUNDED)).maximum
     console.width = max(console.width, needed)

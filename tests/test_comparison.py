@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -28,6 +29,7 @@ from auxreid.evaluation.scores import (
     score_file,
     write_scores,
 )
+from auxreid.evaluation.statistics import estimate, holm
 from auxreid.evaluation.thesis import TABLE_2
 from auxreid.plumbing.base.errors import DataError
 from auxreid.plumbing.stage.record import check_name
@@ -35,7 +37,8 @@ from auxreid.plumbing.stage.record import check_name
 ROOT = Path(__file__).parent.parent
 FORMS = {"untrained": "", "pretrained": "", "visual_only": "thesis", "clip_reid": "thesis", "keypoints": "corrected"}
 SEEDS = {name: (0, 1) for name in FORMS}
-SETTINGS = CONFIG.compare.model_copy(update={"resamples": 500, "flips": 199})
+SETTINGS = CONFIG.compare
+OVER_BOTH, OVER_QUERIES = "95 % interval over seeds and queries", "95 % interval over queries"
 RERANKED_GAIN = 0.05
 
 
@@ -69,8 +72,10 @@ def put(root, ablation, seed, precision, dataset="d", reranked=True, first_query
 @pytest.fixture
 def root(tmp_path):
     for number, name in enumerate(FORMS):
+        training = 0.002 if name == "visual_only" else 0  # what varies beside the seed's own level, which rows share
         for seed in (0, 1):
-            put(tmp_path, name, seed, precisions(0.1 * (number + 1) + 0.02 * seed, seed=10 * number + seed))
+            mean = 0.1 * (number + 1) + 0.02 * seed + (training if seed else -training)
+            put(tmp_path, name, seed, precisions(mean, seed=10 * number + seed))
     return tmp_path
 
 
@@ -85,6 +90,10 @@ def compare(root, layout="market1501", seeds=SEEDS, forms=FORMS, not_applicable=
         settings=SETTINGS,
         not_applicable=dict(not_applicable),
     )
+
+
+def lines(table):
+    return table.cells.to_numpy().tolist()
 
 
 def test_score_files_come_back_as_they_were_written(tmp_path):
@@ -121,26 +130,24 @@ def test_equal_scores_give_equal_bytes(tmp_path):
 
 def test_figures_in_the_given_order_with_mean_and_deviation(root):
     table, _ = display_tables(compare(root))
-    assert [line[0] for line in table.lines] == list(FORMS)
-    assert table.headings == [
-        *("row", "form", "seeds", "mAP", "95 % interval", "CMC@1", "CMC@5", "CMC@10", "mINP"),
+    assert list(table.cells["row"]) == list(FORMS)
+    assert list(table.cells) == [
+        *("row", "form", "seeds", "mAP", OVER_BOTH, "CMC@1", "CMC@5", "CMC@10", "mINP"),
         *("re-ranked mAP", "re-ranked CMC@1"),
     ]
-    untrained, *_ = table.lines
+    untrained, *_ = lines(table)
     assert untrained[:4] == ["untrained", "-", "2", "11.0 ± 1.4"]  # 10 and 12: deviation sqrt(2)
     assert untrained[-2] == "16.0" and "±" in untrained[5]  # after re-ranking; CMC@1
-    assert all(len(line) == len(table.headings) for line in table.lines)
 
 
 def test_differences_with_the_thesis_s_beside_them(root):
     _, table = display_tables(compare(root))
-    assert table.headings == [
-        *("row", "mAP − clip_reid", "95 % interval", "p (Holm)"),
+    assert list(table.cells) == [
+        *("row", "mAP − clip_reid", OVER_BOTH, "p (Holm)"),
         *("thesis's mAP", "thesis's CMC@1", "thesis's difference", "inside"),
     ]
-    untrained, _, visual_only, clip_reid, corrected = table.lines
-    assert untrained[1] == "-30.0" and untrained[3] == "0.020"  # 4 x (1 + 0) / (1 + 199)
-    assert untrained[4:] == ["-"] * 4
+    untrained, _, visual_only, clip_reid, corrected = lines(table)
+    assert untrained[1] == "-30.0" and untrained[4:] == ["-"] * 4
     assert visual_only[1] == "-10.0" and visual_only[4:] == ["88.1", "94.7", "-1.7", "no"]
     assert clip_reid[1:] == ["-", "-", "-", "89.8", "95.7", "-", "-"]
     assert corrected[1] == "+10.0" and corrected[4:] == ["-"] * 4
@@ -150,31 +157,60 @@ def test_the_thesis_s_difference_inside_our_interval(root):
     for seed in (0, 1):
         put(root, "visual_only", seed, precisions(0.40 - 0.017 + 0.02 * seed, seed=seed))
     _, table = display_tables(compare(root))
-    assert table.lines[2][4:] == ["88.1", "94.7", "-1.7", "yes"]
+    assert lines(table)[2][4:] == ["88.1", "94.7", "-1.7", "yes"]
 
 
-def literal_difference(root, name, seeds):
-    """Mean of the paired AP differences over seeds, and the bootstrap interval by the normal approximation."""
-    differences = np.mean(
+def difference_values(root, name, seeds):
+    """The paired AP differences of each seed, float [s, n] in points."""
+    return 100 * np.stack(
         [
             read_queries(root, "d", name, seed).ranked.average_precision
             - read_queries(root, "d", "clip_reid", seed).ranked.average_precision
             for seed in seeds
-        ],
-        axis=0,
+        ]
     )
-    kept = 100 * differences[~np.isnan(differences)]
-    half = 1.96 * kept.std() / np.sqrt(len(kept))
-    return kept.mean(), kept.mean() - half, kept.mean() + half
 
 
-def test_differences_are_paired_by_query(root):
-    found = compare(root).differences["visual_only"]
-    value, low, high = literal_difference(root, "visual_only", (0, 1))
-    assert found.value == pytest.approx(value)
-    assert (found.interval.low, found.interval.high) == pytest.approx((low, high), abs=0.3)
-    unpaired = compare(root).intervals["visual_only"]["mAP"]
-    assert low - 0.3 < -10 < high + 0.3 and unpaired.low < 31.0 < unpaired.high
+def test_differences_are_paired_by_query_and_tested_over_seeds_and_queries(root):
+    found = compare(root).differences
+    expected = estimate(difference_values(root, "visual_only", (0, 1)))
+    one = found["visual_only"]
+    assert one.value == pytest.approx(expected.mean)
+    assert (one.interval.low, one.interval.high) == pytest.approx(expected.interval(0.95))
+    assert one.test.p == pytest.approx(expected.p_value())
+    assert one.test.detectable == pytest.approx(expected.detectable(0.05 / 4, 0.8))  # the first step of four rows
+    names = list(found)
+    assert [found[name].test.p_holm for name in names] == pytest.approx(holm([found[name].test.p for name in names]))
+
+
+def test_one_seed_claims_nothing_and_says_so(root):
+    comparison = compare(root, seeds=dict.fromkeys(FORMS, (1,)))
+    figures, differences = display_tables(comparison)
+    assert OVER_QUERIES in figures.cells and list(differences.cells)[2] == OVER_QUERIES
+    assert not {"p (Holm)", "inside"} & set(differences.cells)
+    assert "nothing is claimed" in differences.note and "Holm" not in differences.note
+    assert "finds a difference" not in differences.note
+    assert all(one.test is None and one.inside is None for one in comparison.differences.values())
+    assert {(record["p"], record["p_holm"], record["thesis_inside"]) for record in records(comparison).values()} == {
+        ("", "", "")
+    }
+    assert not any(name.endswith((".p", ".p_holm")) for name in compare_stage.summary(comparison))
+
+
+def test_rows_of_one_seed_beside_rows_of_several_have_dashes(root):
+    comparison = compare(root, seeds=SEEDS | {"visual_only": (1,)})
+    figures, differences = display_tables(comparison)
+    visual_only = lines(differences)[2]
+    assert visual_only[1] == "-9.8" and visual_only[3] == visual_only[-1] == "-"
+    assert lines(differences)[0][3] != "-" and "over 3 rows" in differences.note
+    assert "Of a single seed" in figures.note and "nothing is claimed" in differences.note
+
+
+def test_the_note_says_what_difference_could_have_been_found(root):
+    comparison = compare(root)
+    sizes = sorted(one.test.detectable for one in comparison.differences.values())
+    stated = f"finds a difference of {sizes[2]:.1f} points (by row {sizes[0]:.1f} to {sizes[-1]:.1f}) with a probability"
+    assert stated + " of 80 %." in display_tables(comparison)[1].note
 
 
 def test_rows_with_fewer_seeds_are_paired_on_the_common_ones(root):
@@ -182,16 +218,16 @@ def test_rows_with_fewer_seeds_are_paired_on_the_common_ones(root):
     comparison = compare(root, seeds=SEEDS | {"visual_only": (1,), "keypoints": (1, 7)})
     one, two = comparison.differences["visual_only"], comparison.differences["keypoints"]
     assert one.seeds == two.seeds == (1,)
-    assert one.value == pytest.approx(32.0 - 42.0) and two.value == pytest.approx(52.0 - 42.0)
+    assert one.value == pytest.approx(32.2 - 42.0) and two.value == pytest.approx(52.0 - 42.0)
     figures, _ = display_tables(comparison)
-    assert figures.lines[2][2:4] == ["1", "32.0"] and figures.lines[4][2:4] == ["2", "71.0 ± 26.9"]
+    assert lines(figures)[2][2:4] == ["1", "32.2"] and lines(figures)[4][2:4] == ["2", "71.0 ± 26.9"]
 
 
 def test_without_a_common_seed_there_is_no_difference_and_it_is_said(root):
     put(root, "keypoints", 7, precisions(0.9))
     comparison = compare(root, seeds=SEEDS | {"keypoints": (7,)})
     assert "keypoints" not in comparison.differences
-    assert display_tables(comparison)[1].lines[4] == ["keypoints", *["-"] * 7]
+    assert lines(display_tables(comparison)[1])[4] == ["keypoints", *["-"] * 7]
     assert remark_lines(comparison) == ["keypoints: no seed in common with clip_reid, hence no difference"]
 
 
@@ -200,8 +236,10 @@ def test_queries_without_a_match_are_left_out_on_both_sides(root):
     values[5] = np.nan  # without a match in this row alone
     for seed in (0, 1):
         put(root, "visual_only", seed, values)
-    value, *_ = literal_difference(root, "visual_only", (0, 1))
-    assert compare(root).differences["visual_only"].value == pytest.approx(value)
+    literal = np.nanmean(difference_values(root, "visual_only", (0, 1)))
+    comparison = compare(root)
+    assert comparison.differences["visual_only"].value == pytest.approx(literal)
+    assert "38 to 39 queries scored" not in display_tables(comparison)[0].note
 
 
 def test_seeds_that_ask_different_queries_are_compared_within_each_seed(tmp_path):
@@ -219,13 +257,13 @@ def test_seeds_that_ask_different_queries_are_compared_within_each_seed(tmp_path
 
 def test_one_seed_has_no_deviation_and_other_layouts_no_thesis(root):
     figures, differences = display_tables(compare(root, layout="prid2011", seeds=dict.fromkeys(FORMS, (1,))))
-    assert not any("thesis" in heading for heading in figures.headings + differences.headings)
-    assert figures.lines[0][3] == "12.0"
+    assert not any("thesis" in heading for heading in [*figures.cells, *differences.cells])
+    assert lines(figures)[0][3] == "12.0"
 
 
 def test_a_corrected_row_never_gets_the_thesis_s_figure(root):
     comparison = compare(root, forms=FORMS | {"visual_only": "corrected"})
-    assert display_tables(comparison)[1].lines[2][4:] == ["-"] * 4
+    assert lines(display_tables(comparison)[1])[2][4:] == ["-"] * 4
 
 
 def test_no_reference_row_no_differences(root):
@@ -241,7 +279,7 @@ def test_without_reranking_there_are_no_such_columns(root):
         for seed in (0, 1):
             put(root, name, seed, precisions(0.4), reranked=False)
     comparison = compare(root)
-    assert not any("re-ranked" in heading for heading in display_tables(comparison)[0].headings)
+    assert not any("re-ranked" in heading for heading in display_tables(comparison)[0].cells)
     assert next(csv.DictReader(io.StringIO(csv_table(comparison))))["reranked_mAP"] == ""
 
 
@@ -259,8 +297,11 @@ def test_csv_holds_numbers(root):
     assert clip_reid["mAP_minus_clip_reid"] == clip_reid["p"] == ""
     assert float(visual_only["mAP_minus_clip_reid"]) == -10.0
     assert float(visual_only["mAP_minus_clip_reid_low"]) < -10.0 < float(visual_only["mAP_minus_clip_reid_high"])
-    assert (visual_only["p"], visual_only["p_holm"], visual_only["thesis_inside"]) == ("0.005000", "0.020000", "no")
-    assert visual_only["thesis_mAP_minus_clip_reid"] == "-1.7"
+    one = comparison.differences["visual_only"]
+    assert float(visual_only["p"]) == pytest.approx(one.test.p, abs=1e-6) and visual_only["thesis_inside"] == "no"
+    assert float(visual_only["p_holm"]) == pytest.approx(one.test.p_holm, abs=1e-6)
+    assert float(visual_only["mAP_minus_clip_reid_detectable"]) == pytest.approx(one.test.detectable, abs=0.006)
+    assert visual_only["mAP_minus_clip_reid_seeds"] == "2" and visual_only["thesis_mAP_minus_clip_reid"] == "-1.7"
     assert (clip_reid["thesis_mAP"], found["untrained"]["thesis_mAP"]) == ("89.8", "")
     for metric in ("mAP", "CMC_1"):
         interval = comparison.intervals["visual_only"][metric]
@@ -279,7 +320,7 @@ def test_rows_that_are_not_applicable_are_listed_with_the_reason(root):
     assert (found["hrnet"]["form"], found["hrnet"]["seeds"]) == ("thesis", "0")
     assert found["visual_only"]["remark"] == "epoch factor 4 run at 1" and found["clip_reid"]["remark"] == ""
     text = markdown_tables(comparison)
-    assert "| hrnet | thesis | - | - |" in text
+    assert re.search(r"\| hrnet +\| thesis +\| +- \| +- \|", text)
     assert "- hrnet: not applicable: the data set has no keypoints" in text
     assert "- visual_only: epoch factor 4 run at 1" in text
 
@@ -296,8 +337,8 @@ def test_markdown_is_two_tables_with_their_notes(root):
     table = [line for line in text.splitlines() if line.startswith("|")]
     assert len(table) == 2 * (2 + len(FORMS))
     assert [line.count("|") for line in table] == [12] * 7 + [9] * 7
-    assert "40 queries against 10 gallery entries" in text and "whole of Market-1501" in text
-    assert "500 resamples" in text and "199 flips" in text and "Holm's correction over the 4 rows" in text
+    assert "39 queries scored against 10 gallery entries" in text  # 40 are asked, one has no true match
+    assert "whole of Market-1501" in text and "Holm's correction over 4 rows" in text
 
 
 def test_equal_scores_give_equal_tables(root):
@@ -380,7 +421,7 @@ STAGE = """
 import sys
 sys.path.insert(0, {pipeline!r})
 import compare
-print(*sorted({{"torch", "timm", "mmpose", "mlflow", "pandas"}} & set(sys.modules)))
+print(*sorted({{"torch", "timm", "mmpose", "mlflow"}} & set(sys.modules)))
 """
 
 
@@ -394,6 +435,7 @@ def test_the_record_gets_differences_and_p_values_under_names_that_mlflow_takes(
     found = compare_stage.summary(compare(root))
     assert all(check_name(name, "metric") for name in found)
     assert found["visual_only.mAP"] == pytest.approx(0.31) and found["visual_only.reranked_mAP"] == pytest.approx(0.36)
-    assert found["visual_only.difference"] == pytest.approx(-0.10) and found["visual_only.p"] == 0.005
-    assert found["visual_only.p_holm"] == pytest.approx(0.02)
+    assert found["visual_only.difference"] == pytest.approx(-0.10)
+    assert 0 < found["visual_only.p"] <= found["visual_only.p_holm"] <= 1
+    assert 0 < found["visual_only.difference_detectable"] < 1
     assert not any(name.startswith("clip_reid.difference") for name in found)

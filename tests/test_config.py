@@ -62,7 +62,7 @@ def test_the_repository_is_valid():
         ("ablations.untrained", new_row(), r"ablations.untrained: the name is taken"),
         ("ablations.Clip-Reid", new_row(), r"should match pattern"),
         ("compare.level", 1.0, "compare.level = 1.0: Input should be less than 1"),
-        ("compare.flips", 0, "compare.flips = 0: Input should be greater than 0"),
+        ("compare.power", 0, "compare.power = 0: Input should be greater than 0"),
         ("registry", {"metric": "map"}, r"registry.metric = 'map': Input should be 'mAP', 'mINP'"),
         ("registry", {"rows": ["nothing"]}, r"registry.rows: 'nothing' is not in ablations"),
         ("registry", {"name": "encoder"}, r"registry.name = 'encoder': String should match pattern"),

@@ -1,187 +1,150 @@
-"""Intervals and tests, against literal loops, full enumeration, worked numbers and simulations with a known truth."""
-
-import itertools
+"""Spread over seeds and queries, against literal sums, textbook cases worked by hand, and simulations of known truth."""
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import stats
 
-from auxreid.evaluation import statistics
-from auxreid.evaluation.statistics import (
-    holm,
-    percentile_intervals,
-    query_terms,
-    resampled_means,
-    sign_flip_p_values,
-)
+from auxreid.evaluation.statistics import estimate, holm
 
 
-def literal_mean(values):
-    """Mean over seeds of each seed's mean over its queries; values: one list of numbers per seed, None is no value."""
-    means = []
-    for per_query in values:
-        known = [value for value in per_query if value is not None]
-        if known:
-            means.append(sum(known) / len(known))
-    return sum(means) / len(means)
+def literal_estimate(values):
+    """Mean, variance and degrees of freedom by one loop per symbol; values: a list per seed, None is no value."""
+    known = [{q: v for q, v in enumerate(seed) if v is not None} for seed in values]
+    known = [seed for seed in known if seed]
+    means = [sum(seed.values()) / len(seed) for seed in known]
+    seeds = len(means)
+    mean = sum(means) / seeds
+    between = sum((one - mean) ** 2 for one in means) / (seeds - 1) / seeds
+    pairs = []
+    for s in range(seeds):
+        for t in range(s + 1, seeds):
+            both = known[s].keys() & known[t].keys()
+            covariance = 0.0
+            if len(both) > 1:
+                products = [(known[s][q] - means[s]) * (known[t][q] - means[t]) for q in both]
+                covariance = sum(products) / (len(both) - 1) * len(both) / (len(known[s]) * len(known[t]))
+            pairs.append(covariance)
+    variance = between + max(sum(pairs) / len(pairs), 0.0)
+    shared = (variance - between) * (seeds - 1) / (seeds + 3)
+    return mean, variance, (seeds - 1) * (1 + shared / between) ** 2
 
 
-def literal_resampled_means(values, resamples, seed):
-    """One figure at a time, one draw at a time."""
-    rng = np.random.default_rng(seed)
-    queries = len(values[0])
-    found = []
-    for _ in range(resamples):
-        drawn = rng.integers(0, queries, queries)
-        found.append(literal_mean([[per_query[q] for q in drawn] for per_query in values]))
-    return found
-
-
-def listed(values):
-    return [[None if np.isnan(value) else float(value) for value in per_query] for per_query in values]
-
-
-def ragged(figures=3, seeds=4, queries=25, missing=0.4):
-    rng = np.random.default_rng(7)
-    values = rng.random((figures, seeds, queries))
+@given(st.integers(0, 10**6), st.integers(2, 5), st.integers(4, 30), st.sampled_from([0.0, 0.4]))
+def test_the_estimate_is_the_literal_sum(draw, seeds, queries, missing):
+    rng = np.random.default_rng(draw)
+    values = rng.random((seeds, queries)) + rng.random(queries)
     values[rng.random(values.shape) < missing] = np.nan
+    listed = [[None if np.isnan(v) else float(v) for v in seed] for seed in values]
+    if sum(any(v is not None for v in seed) for seed in listed) < 2:
+        return
+    found = estimate(values)
+    assert (found.mean, found.variance, found.freedom) == pytest.approx(literal_estimate(listed), rel=1e-9)
+
+
+def test_the_balanced_case_is_the_analysis_of_variance():
+    """Every seed asks every query: V = (MS_seeds + max(MS_queries - MS_rest, 0)) / (S n), and at most Hillis's df."""
+    rng = np.random.default_rng(1)
+    seeds, queries = 4, 30
+    values = rng.normal(0, 0.1, (seeds, 1)) + rng.normal(0, 1, queries) + rng.normal(0, 0.5, (seeds, queries))
+    of_seeds = queries * values.mean(axis=1).var(ddof=1)
+    of_queries = seeds * values.mean(axis=0).var(ddof=1)
+    rest = values - values.mean(axis=1, keepdims=True) - values.mean(axis=0) + values.mean()
+    of_rest = (rest**2).sum() / ((seeds - 1) * (queries - 1))
+    total = of_seeds + max(of_queries - of_rest, 0)
+    found = estimate(values)
+    assert found.variance == pytest.approx(total / (seeds * queries))
+    assert seeds - 1 < found.freedom < total**2 / (of_seeds**2 / (seeds - 1))
+
+
+def test_one_seed_is_students_t_over_its_queries_and_claims_nothing():
+    values = np.array([[1.0, 2.0, 3.0, 4.0, np.nan]])
+    found = estimate(values)
+    # mean 2.5, sample variance 5/3, of the mean 5/12; t with 3 degrees of freedom is 3.1824 at 97.5 %
+    assert (found.mean, found.variance, found.freedom, found.seeds) == (2.5, pytest.approx(5 / 12), 3, 1)
+    half = 3.18245 * np.sqrt(5 / 12)
+    assert found.interval(0.95) == pytest.approx((2.5 - half, 2.5 + half), rel=1e-5)
+    assert found.interval(0.95) == pytest.approx(stats.t.interval(0.95, 3, 2.5, np.sqrt(5 / 12)))
+    with pytest.raises(ValueError, match="one seed"):
+        found.p_value()
+
+
+def test_seeds_that_share_no_query_are_students_t_over_the_seeds():
+    values = np.full((3, 9), np.nan)
+    for seed, mean in enumerate((0.1, 0.4, 0.7)):
+        values[seed, 3 * seed : 3 * seed + 3] = mean + np.array([-0.1, 0.0, 0.1])
+    found = estimate(values)
+    assert found.freedom == pytest.approx(2) and found.variance == pytest.approx(0.09 / 3)
+    assert found.p_value() == pytest.approx(stats.ttest_1samp([0.1, 0.4, 0.7], 0).pvalue)
+
+
+def test_seeds_that_agree_leave_the_queries_alone():
+    values = np.tile(np.random.default_rng(0).normal(0.1, 1, 200), (3, 1))
+    found = estimate(values)
+    assert found.error == pytest.approx(values[0].std(ddof=1) / np.sqrt(200))
+    assert found.p_value() == pytest.approx(2 * stats.norm.sf(abs(found.mean) / found.error))
+    assert estimate(np.zeros((3, 4))).p_value() == 1.0 and estimate(np.ones((3, 4))).p_value() == 0.0
+
+
+def test_the_detectable_difference_has_its_power_by_the_noncentral_t():
+    found = estimate(np.random.default_rng(3).normal(0, 1, (4, 12)))
+    c4 = stats.chi(found.freedom).mean() / np.sqrt(found.freedom)
+    shift = c4 * found.detectable(0.05, 0.8) / found.error
+    edge = stats.t.ppf(0.975, found.freedom)
+    assert stats.nct.sf(edge, found.freedom, shift) == pytest.approx(0.8, abs=1e-6)
+
+
+# Points of mAP: how much trainings vary, how much queries do under all of them, and how much both together do. Paired
+# differences of rows of the sample's study are of the first kind, collapsed ones of the second.
+STUDIES = [(0.015, 0.15, 0.2), (0.03, 0.25, 0.1), (0.0, 0.2, 0.2), (0.01, 0.0, 0.3)]
+
+
+def drawn_study(rng, seeds, spread, shift=0.0, queries=300, halves=False):
+    """Differences [s, n] of a study whose true difference is `shift`; halves: each seed asks a half of the people."""
+    trainings, hard, rest = spread
+    values = shift + rng.normal(0, trainings, (seeds, 1)) + rng.normal(0, hard, queries)
+    values += rest * rng.standard_t(4, (seeds, queries)) / np.sqrt(2)  # heavy tails, of variance 1
+    for one in values if halves else ():
+        one[rng.permutation(queries)[queries // 2 :]] = np.nan
     return values
 
 
-def test_bootstrap_is_the_literal_loop_on_equal_draws():
-    values = ragged()
-    found = resampled_means(values, resamples=40, seed=5)
-    for figure in range(3):
-        expected = literal_resampled_means(listed(values[figure]), 40, seed=5)
-        np.testing.assert_allclose(found[:, figure], expected, rtol=1e-12)
+def rejections(seeds, spread, repetitions=1000, **how):
+    rng = np.random.default_rng(17)
+    found = [estimate(drawn_study(rng, seeds, spread, **how)).p_value() for _ in range(repetitions)]
+    return np.mean(np.array(found) < 0.05)
 
 
-def test_bootstrap_does_not_depend_on_the_size_of_its_parts(monkeypatch):
-    values = ragged()
-    whole = resampled_means(values, resamples=101, seed=1)
-    monkeypatch.setattr(statistics, "CHUNK_BYTES", 8 * 25 * 7)
-    np.testing.assert_allclose(resampled_means(values, resamples=101, seed=1), whole, rtol=1e-12)
+@pytest.mark.parametrize("halves", [False, True])
+@pytest.mark.parametrize("spread", STUDIES)
+@pytest.mark.parametrize("seeds", [2, 3, 5])
+def test_equal_rows_are_told_apart_in_5_per_cent_of_studies(seeds, spread, halves):
+    assert 0.03 <= rejections(seeds, spread, halves=halves) <= 0.07  # of 1,000: the standard error is 0.7 %
 
 
-def test_seeds_on_the_same_queries_are_averaged_first():
-    values = np.random.default_rng(0).random((1, 3, 50))
-    averaged = values.mean(axis=1, keepdims=True)
-    np.testing.assert_allclose(resampled_means(values, 30, 2), resampled_means(averaged, 30, 2), rtol=1e-12)
+@pytest.mark.parametrize("spread", STUDIES)
+@pytest.mark.parametrize("seeds", [3, 5])
+def test_a_difference_of_the_stated_size_is_found_with_the_stated_power(seeds, spread):
+    """The size is what studies of this kind state on average; each one alone states its own guess of it."""
+    rng = np.random.default_rng(5)
+    stated = np.mean([estimate(drawn_study(rng, seeds, spread)).detectable(0.05, 0.8) for _ in range(300)])
+    assert 0.75 <= rejections(seeds, spread, shift=stated) <= 0.85
 
 
-def test_big_samples_have_the_normal_interval():
-    values = np.random.default_rng(3).beta(2, 1, 4000)
-    low, high = percentile_intervals(resampled_means(values[None, None], 4000, 0), 0.95)[0]
-    half = 1.96 * values.std(ddof=1) / np.sqrt(len(values))
-    assert low == pytest.approx(values.mean() - half, abs=0.08 * half)
-    assert high == pytest.approx(values.mean() + half, abs=0.08 * half)
+def test_queries_alone_would_take_noise_of_training_for_a_difference():
+    """Why one seed makes no claim: its interval over queries misses the truth far more often than it says."""
+    rng = np.random.default_rng(2)
+    ends = [estimate(drawn_study(rng, 1, (0.03, 0.15, 0.2))).interval(0.95) for _ in range(1000)]
+    assert np.mean([low > 0 or high < 0 for low, high in ends]) > 0.25
 
 
-def test_a_resample_without_any_query_of_a_figure_says_nothing_about_it():
-    values = np.array([[[1.0, 3.0]], [[np.nan, 5.0]]])  # the second figure lacks the first query
-    found = resampled_means(values, 200, seed=0)
-    assert set(found[:, 0]) == {1.0, 2.0, 3.0}
-    assert np.isnan(found[found[:, 0] == 1.0, 1]).all() and (found[found[:, 0] > 1.0, 1] == 5.0).all()
-    assert percentile_intervals(found, 0.95)[1].tolist() == [5.0, 5.0]
-
-
-def test_percentiles_by_hand():
-    distribution = np.arange(101.0)[:, None]
-    assert percentile_intervals(distribution, 0.9).tolist() == [pytest.approx([5.0, 95.0])]
-
-
-def coverage(truth, sample, repetitions, level):
-    """Share of random samples whose interval holds the truth; sample: rng -> values [s, n]."""
+@pytest.mark.parametrize(("seeds", "halves"), [(1, False), (3, False), (5, True)])
+def test_intervals_hold_the_truth_as_often_as_they_say(seeds, halves):
     rng = np.random.default_rng(11)
-    held = 0
-    for repetition in range(repetitions):
-        low, high = percentile_intervals(resampled_means(sample(rng)[None], 400, repetition), level)[0]
-        held += low <= truth <= high
-    return held / repetitions
-
-
-def test_intervals_hold_the_truth_as_often_as_they_say():
-    # 600 repetitions at 90 %: standard error 1.2 %; percentile intervals of 80 queries fall short by some 1 %.
-    assert 0.86 < coverage(2 / 3, lambda rng: rng.beta(2, 1, (1, 80)), 600, 0.9) < 0.935
-
-
-def test_intervals_hold_the_truth_where_random_splits_ask_the_same_people():
-    """Ten splits, each asking a half of 60 people, who differ in how hard they are: no person counts as five."""
-
-    def sample(rng):
-        people = rng.normal(0.5, 0.2, 60)
-        values = np.full((10, 60), np.nan)
-        for split in values:
-            asked = rng.permutation(60)[:30]
-            split[asked] = people[asked] + rng.normal(0, 0.1, 30)
-        return values
-
-    assert 0.85 < coverage(0.5, sample, 400, 0.9) < 0.94
-
-
-def test_terms_sum_to_the_figure():
-    for values in ragged():
-        assert query_terms(values).sum() == pytest.approx(literal_mean(listed(values)), rel=1e-12)
-
-
-def test_terms_by_hand():
-    values = np.array([[0.2, np.nan, 0.4], [0.6, 0.3, np.nan], [np.nan, np.nan, np.nan]])
-    np.testing.assert_allclose(query_terms(values), [0.2 / 4 + 0.6 / 4, 0.3 / 4, 0.4 / 4])
-
-
-def enumerated_p(terms):
-    """Two-sided, over all 2^n choices of signs."""
-    sums = [
-        abs(sum(s * t for s, t in zip(signs, terms, strict=True)))
-        for signs in itertools.product((1, -1), repeat=len(terms))
-    ]
-    return sum(one >= abs(sum(terms)) - 1e-12 for one in sums) / len(sums)
-
-
-def test_sign_flips_come_to_the_full_enumeration():
-    terms = np.random.default_rng(2).normal(0.4, 1, (9, 5))
-    found = sign_flip_p_values(terms, flips=40_000, seed=0)
-    expected = [enumerated_p(column) for column in terms.T]
-    assert max(expected) > 0.3 and min(expected) < 0.1  # the comparison spans small and large p-values
-    np.testing.assert_allclose(found, expected, atol=4 * 0.5 / np.sqrt(40_000))
-
-
-def test_sign_flips_worked_by_hand():
-    # 1, 2, 3, 4 all positive: of 16 choices only all + and all - reach 10, p = 2/16; 1, 2, 3, -4: 14 of 16 reach 2, as
-    # only two reach none (1 + 4 = 2 + 3, either way round), p = 14/16; no difference at all: every flip reaches it.
-    terms = np.array([[1.0, 1.0, 0.0], [2.0, 2.0, 0.0], [3.0, 3.0, 0.0], [4.0, -4.0, 0.0]])
-    assert [enumerated_p(column) for column in terms.T] == [2 / 16, 14 / 16, 1.0]
-    found = sign_flip_p_values(terms, flips=20_000, seed=1)
-    np.testing.assert_allclose(found, [2 / 16, 14 / 16, 1.0], atol=0.01)
-    assert found[2] == 1.0
-
-
-def test_a_p_value_is_never_zero_and_counts_the_figure_itself():
-    terms = np.full((60, 1), 1.0)  # no random choice of 60 signs reaches 60
-    assert sign_flip_p_values(terms, flips=99, seed=0).tolist() == [0.01]
-
-
-def test_sums_that_are_equal_but_for_rounding_count_as_reached():
-    terms = np.array([[0.1], [0.2], [0.3]])  # 0.1 + 0.2 + 0.3 is not 0.3 + 0.2 + 0.1 in binary
-    assert sign_flip_p_values(terms, 20_000, 0)[0] == pytest.approx(2 / 8, abs=0.012)
-
-
-def test_the_sign_of_the_difference_does_not_matter():
-    terms = np.random.default_rng(4).normal(0.1, 1, (50, 2))
-    np.testing.assert_array_equal(sign_flip_p_values(terms, 500, 3), sign_flip_p_values(-terms, 500, 3))
-
-
-def test_equal_rows_are_told_apart_as_rarely_as_the_level_says():
-    rng = np.random.default_rng(6)
-    terms = rng.standard_t(3, (40, 1000)) * rng.random((40, 1))  # symmetric around 0, heavy tails, unequal queries
-    rejected = (sign_flip_p_values(terms, 999, 0) <= 0.05).mean()
-    assert 0.03 < rejected < 0.07  # the standard error is 0.7 %
-
-
-def test_a_real_difference_is_found():
-    terms = np.random.default_rng(8).normal(0.03, 0.1, (400, 1))
-    assert sign_flip_p_values(terms, 999, 0)[0] == 0.001
+    spread = STUDIES[0] if seeds > 1 else (0.0, 0.15, 0.2)  # of one seed, the model is taken as trained
+    ends = [estimate(drawn_study(rng, seeds, spread, shift=0.4, halves=halves)).interval(0.9) for _ in range(1000)]
+    assert 0.87 < np.mean([low <= 0.4 <= high for low, high in ends]) < 0.93
 
 
 def test_holm_worked_by_hand():
@@ -203,17 +166,7 @@ def test_holm_rejects_what_its_step_down_rule_rejects(p_values, level):
     assert {place for place in range(len(p_values)) if adjusted[place] <= level} == rejected
 
 
-@pytest.mark.parametrize(
-    ("call", "message"),
-    [
-        (lambda: resampled_means(np.zeros((2, 3)), 10, 0), r"shape \(2, 3\), expected \[k, s, n\]"),
-        (lambda: resampled_means(np.zeros((1, 1, 0)), 10, 0), "n above 0"),
-        (lambda: resampled_means(np.zeros((1, 1, 2)), 0, 0), "0 random repetitions"),
-        (lambda: query_terms(np.full((2, 3), np.nan)), "a value that is not NaN"),
-        (lambda: sign_flip_p_values(np.array([[np.nan]]), 10, 0), "finite numbers"),
-        (lambda: sign_flip_p_values(np.zeros((3, 1)), 0, 0), "0 random repetitions"),
-    ],
-)
-def test_what_cannot_be_computed_is_refused(call, message):
-    with pytest.raises(ValueError, match=message):
-        call()
+@pytest.mark.parametrize("values", [np.zeros(3), np.full((2, 3), np.nan)])
+def test_what_cannot_be_computed_is_refused(values):
+    with pytest.raises(ValueError, match="a value that is not NaN"):
+        estimate(values)

@@ -9,13 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from auxreid.evaluation.scores import QueryScores, Scores, read_queries, read_scores, score_file
-from auxreid.evaluation.statistics import (
-    holm,
-    percentile_intervals,
-    query_terms,
-    resampled_means,
-    sign_flip_p_values,
-)
+from auxreid.evaluation.statistics import Estimate, estimate, holm
 from auxreid.evaluation.thesis import ThesisRow, thesis_row
 from auxreid.plumbing.base.errors import DataError
 from auxreid.plumbing.settings.study import CompareConfig
@@ -56,7 +50,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Interval:
-    """A bootstrap interval, in per cent or in points of per cent."""
+    """In per cent or in points of per cent: over seeds and queries, of a single seed over queries alone."""
 
     low: float
     high: float
@@ -66,20 +60,28 @@ class Interval:
 
 
 @dataclass(frozen=True)
+class Significance:
+    """Whether a row differs from the reference row, other trainings and other queries considered."""
+
+    p: float  # two-sided
+    p_holm: float  # corrected over all rows that are tested
+    detectable: float  # points of per cent that the corrected test finds with the settings' power
+
+
+@dataclass(frozen=True)
 class Difference:
     """A row's mAP minus the reference row's, on the same queries and seeds, in points of per cent."""
 
     seeds: tuple[int, ...]  # those that both rows have
     value: float
     interval: Interval
-    p: float  # two-sided, paired sign-flip test
-    p_holm: float  # corrected over all rows that are compared with the reference
+    test: Significance | None  # None with a single seed, of which nothing is claimed
     thesis: float | None  # the thesis's own difference; None where it has no figures for the row or the data set
 
     @property
     def inside(self) -> bool | None:
-        """Whether the thesis's difference lies in our interval."""
-        return None if self.thesis is None else self.thesis in self.interval
+        """Whether the thesis's difference lies in our interval; None where either is not to be had."""
+        return None if self.thesis is None or self.test is None else self.thesis in self.interval
 
 
 @dataclass(frozen=True)
@@ -221,10 +223,14 @@ def common_seeds(row: Row, other: Row) -> tuple[int, ...]:
 def _intervals(
     rows: Sequence[Row], values: tuple[np.ndarray, np.ndarray], settings: CompareConfig
 ) -> dict[str, dict[str, Interval]]:
-    """Intervals of every row; values: [rows, s, n] for each of INTERVAL_METRICS."""
-    ends = _bootstrap(np.concatenate(values), settings)
-    per_row = zip(ends[: len(rows)], ends[len(rows) :], strict=True)
-    return {row.name: dict(zip(INTERVAL_METRICS, pair, strict=True)) for row, pair in zip(rows, per_row, strict=True)}
+    """Intervals of every row, within 0 and 100 per cent; values: [rows, s, n] for each of INTERVAL_METRICS."""
+    return {
+        row.name: {
+            metric: Interval(*np.clip(_per_cent(estimate(one[place]), settings.level), 0, 100).tolist())
+            for metric, one in zip(INTERVAL_METRICS, values, strict=True)
+        }
+        for place, row in enumerate(rows)
+    }
 
 
 def _differences(
@@ -235,32 +241,37 @@ def _differences(
     settings: CompareConfig,
 ) -> dict[str, Difference]:
     """What sets the rows apart from the reference; precision: [rows, s, n]."""
-    number = {row.name: place for place, row in enumerate(rows)}
-    paired = [row for row in rows if reference and row is not reference and common_seeds(row, reference)]
-    if not paired:
+    if reference is None:
         return {}
-    values = precision[[number[row.name] for row in paired]] - precision[number[reference.name]]  # NaN if either is
-    intervals = _bootstrap(values, settings)
-    terms = np.stack([query_terms(one) for one in values], axis=1)  # [n, rows]
-    p_values = sign_flip_p_values(terms, flips=settings.flips, seed=settings.seed)
-    corrected = holm(p_values)
+    values = {row.name: one for row, one in zip(rows, precision, strict=True)}
+    paired = [row for row in rows if row is not reference and common_seeds(row, reference)]
+    found = {row.name: estimate(values[row.name] - values[reference.name]) for row in paired}  # NaN if either is
+    tests = _tests({name: one for name, one in found.items() if one.seeds > 1}, settings)
     return {
         row.name: Difference(
             seeds=common_seeds(row, reference),
-            value=100 * float(terms[:, place].sum()),
-            interval=intervals[place],
-            p=float(p_values[place]),
-            p_holm=float(corrected[place]),
+            value=100 * found[row.name].mean,
+            interval=Interval(*_per_cent(found[row.name], settings.level)),
+            test=tests.get(row.name),
             thesis=_thesis_difference(row, reference, thesis),
         )
-        for place, row in enumerate(paired)
+        for row in paired
     }
 
 
-def _bootstrap(values: np.ndarray, settings: CompareConfig) -> list[Interval]:
-    """Intervals in per cent of k figures, from values [k, s, n] as fractions."""
-    distribution = resampled_means(values, resamples=settings.resamples, seed=settings.seed)
-    return [Interval(*ends) for ends in (100 * percentile_intervals(distribution, settings.level)).tolist()]
+def _tests(found: Mapping[str, Estimate], settings: CompareConfig) -> dict[str, Significance]:
+    """The tests of all rows that can be tested. Holm's first step, which a row has to pass alone, sets the power."""
+    p_values = [one.p_value() for one in found.values()]
+    level = (1 - settings.level) / max(1, len(found))
+    return {
+        name: Significance(p, float(corrected), 100 * one.detectable(level, settings.power))
+        for (name, one), p, corrected in zip(found.items(), p_values, holm(np.array(p_values)), strict=True)
+    }
+
+
+def _per_cent(found: Estimate, level: float) -> tuple[float, float]:
+    low, high = found.interval(level)
+    return 100 * low, 100 * high
 
 
 def _thesis_difference(row: Row, reference: Row, thesis: Mapping[str, ThesisRow]) -> float | None:

@@ -4,6 +4,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from auxreid.evaluation.comparison import Comparison
+from auxreid.evaluation.comparison_tables import interval_heading
 
 BAR_METRICS = ("mAP", "CMC_1")
 COLOURS = {"mAP": "#3b6ea8", "CMC_1": "#d98b3a"}
@@ -77,8 +78,8 @@ def difference_figure(comparison: Comparison) -> Figure:
 
 
 def _difference_label(comparison: Comparison) -> str:
-    name, level = comparison.reference.name, comparison.settings.level
-    return f"mAP − {name}, points of per cent, {100 * level:g} % intervals\n(logarithmic beyond ±{LINEAR})"
+    over = interval_heading(comparison)
+    return f"mAP − {comparison.reference.name}, points of per cent, {over}\n(logarithmic beyond ±{LINEAR})"
 
 
 def _limits(comparison: Comparison) -> tuple[float, float]:

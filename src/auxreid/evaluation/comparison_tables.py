@@ -1,8 +1,9 @@
-"""A comparison as tables: a CSV with everything for programs, and two tables for people (figures; differences)."""
+"""A comparison as tables: one for programs (CSV), two for people, which the console and Markdown show alike."""
 
-import csv
-import io
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+
+import pandas as pd
 
 from auxreid.evaluation.comparison import INTERVAL_METRICS, Comparison, Interval, Row
 
@@ -17,59 +18,58 @@ NOT_APPLICABLE = "not applicable: "
 
 @dataclass(frozen=True)
 class DisplayTable:
-    """A table for people; all cells are text, the first `texts` columns are words and the others numbers."""
+    """A table for people."""
 
     title: str
-    headings: list[str]
-    lines: list[list[str]]
-    texts: int
+    cells: pd.DataFrame  # text; its columns are the headings
+    texts: int  # so many columns at the left are words, the others numbers
     note: str  # what the reader has to know about the figures
 
 
 def csv_table(comparison: Comparison) -> str:
     """The table for programs: per cent and points of per cent (p-values as they are), empty where unknown."""
-    lines = [_csv_record(comparison, row) for row in comparison.rows]
-    text = io.StringIO()
-    writer = csv.DictWriter(text, fieldnames=list(lines[0]), restval="", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(lines)
-    for name in comparison.not_applicable:
-        writer.writerow({"row": name, "form": comparison.forms[name], "seeds": 0, "remark": remark(comparison, name)})
-    return text.getvalue()
+    records = [_record(comparison, row) for row in comparison.rows]
+    for name, form in comparison.forms.items():
+        if name in comparison.not_applicable:
+            records.append({"row": name, "form": form, "seeds": 0, "remark": remark(comparison, name)})
+    table = pd.DataFrame.from_records(records, columns=list(records[0]))
+    numbers = table.select_dtypes("number").columns
+    digits = {column: 6 if column in ("p", "p_holm") else 2 for column in numbers}
+    return (table.round(digits).replace({-0.0: 0.0})).to_csv(index=False, lineterminator="\n")
 
 
-def _csv_record(comparison: Comparison, row: Row) -> dict[str, object]:
+def _record(comparison: Comparison, row: Row) -> dict[str, object]:
     record: dict[str, object] = {"row": row.name, "form": row.form, "seeds": len(row.seeds)}
-    for metric in METRICS:
-        record[metric] = f"{row.mean(metric):.2f}"
-        record[f"{metric}_std"] = _number(row.deviation(metric), ".2f", missing="")
-    for metric in INTERVAL_METRICS:
-        interval = comparison.intervals[row.name][metric]
-        record |= {f"{metric}_low": f"{interval.low:z.2f}", f"{metric}_high": f"{interval.high:z.2f}"}
-    for metric in METRICS:
-        mean, deviation = (row.mean(metric, True), row.deviation(metric, True)) if row.is_reranked else (None, None)
-        record[f"reranked_{metric}"] = _number(mean, ".2f", missing="")
-        record[f"reranked_{metric}_std"] = _number(deviation, ".2f", missing="")
-    return record | _csv_difference(comparison, row) | {"remark": remark(comparison, row.name)}
+    for reranked in (False, True):
+        known = row.is_reranked or not reranked
+        for metric in METRICS:
+            name = f"reranked_{metric}" if reranked else metric
+            record[name] = row.mean(metric, reranked) if known else None
+            record[f"{name}_std"] = row.deviation(metric, reranked) if known else None
+            if metric in INTERVAL_METRICS and not reranked:
+                interval = comparison.intervals[row.name][metric]
+                record |= {f"{name}_low": interval.low, f"{name}_high": interval.high}
+    return record | _difference_record(comparison, row) | {"remark": remark(comparison, row.name)}
 
 
-def _csv_difference(comparison: Comparison, row: Row) -> dict[str, object]:
+def _difference_record(comparison: Comparison, row: Row) -> dict[str, object]:
     if comparison.reference is None:
         return {}
     name = f"mAP_minus_{comparison.reference.name}"
     found, thesis = comparison.differences.get(row.name), comparison.thesis.get(row.name)
+    test = found and found.test
     record: dict[str, object] = {
-        name: _number(found and found.value, "z.2f", missing=""),
-        f"{name}_low": _number(found and found.interval.low, "z.2f", missing=""),
-        f"{name}_high": _number(found and found.interval.high, "z.2f", missing=""),
-        f"{name}_seeds": len(found.seeds) if found else "",
-        "p": _number(found and found.p, ".6f", missing=""),
-        "p_holm": _number(found and found.p_holm, ".6f", missing=""),
+        name: found and found.value,
+        f"{name}_low": found and found.interval.low,
+        f"{name}_high": found and found.interval.high,
+        f"{name}_seeds": str(len(found.seeds)) if found else "",
+        "p": test and test.p,
+        "p_holm": test and test.p_holm,
+        f"{name}_detectable": test and test.detectable,
     }
     if comparison.thesis:
-        for metric in THESIS_METRICS:
-            record[f"thesis_{metric}"] = _number(thesis and getattr(thesis, metric), ".1f", missing="")
-        record[f"thesis_{name}"] = _number(found and found.thesis, "z.1f", missing="")
+        record |= {f"thesis_{metric}": thesis and getattr(thesis, metric) for metric in THESIS_METRICS}
+        record[f"thesis_{name}"] = found and found.thesis
         record["thesis_inside"] = _yes_or_no(found and found.inside, missing="")
     return record
 
@@ -82,53 +82,63 @@ def display_tables(comparison: Comparison) -> list[DisplayTable]:
 
 def _figures_table(comparison: Comparison) -> DisplayTable:
     """Per cent with one decimal, mean and for some ± standard deviation; rows that are not applicable have dashes."""
-    reranked = any(row.is_reranked for row in comparison.rows)
-    headings = ["row", "form", "seeds", "mAP", _interval_heading(comparison), *map(_heading, SHOWN_METRICS)]
-    headings += [f"re-ranked {_heading(metric)}" for metric in RERANKED_SHOWN if reranked]
-    lines = [_figures_line(comparison, row, reranked) for row in comparison.rows]
-    for name in comparison.not_applicable:
-        lines.append([name, comparison.forms[name] or NO_VALUE, *[NO_VALUE] * (len(headings) - 2)])
-    return DisplayTable(comparison.dataset, headings, lines, texts=2, note=_figures_note(comparison, reranked))
-
-
-def _figures_line(comparison: Comparison, row: Row, reranked: bool) -> list[str]:
-    line = [row.name, row.form or NO_VALUE, str(len(row.seeds)), _mean_and_deviation(row, "mAP")]
-    line.append(_interval(comparison.intervals[row.name]["mAP"], ".1f"))
-    line += [_mean_and_deviation(row, metric) for metric in SHOWN_METRICS]
-    if reranked:
-        line += [f"{row.mean(metric, True):.1f}" if row.is_reranked else NO_VALUE for metric in RERANKED_SHOWN]
-    return line
+    rows = comparison.rows
+    columns = {
+        "row": [row.name for row in rows],
+        "form": [row.form or NO_VALUE for row in rows],
+        "seeds": [str(len(row.seeds)) for row in rows],
+        "mAP": [_mean_and_deviation(row, "mAP") for row in rows],
+        interval_heading(comparison): [_interval(comparison.intervals[row.name]["mAP"], ".1f") for row in rows],
+    }
+    columns |= {_heading(metric): [_mean_and_deviation(row, metric) for row in rows] for metric in SHOWN_METRICS}
+    reranked = any(row.is_reranked for row in rows)
+    for metric in RERANKED_SHOWN if reranked else ():
+        known = [f"{row.mean(metric, True):.1f}" if row.is_reranked else NO_VALUE for row in rows]
+        columns[f"re-ranked {_heading(metric)}"] = known
+    others = [
+        {"row": name, "form": form or NO_VALUE}
+        for name, form in comparison.forms.items()
+        if name in comparison.not_applicable
+    ]
+    cells = pd.concat([pd.DataFrame(columns), pd.DataFrame(others)], ignore_index=True).fillna(NO_VALUE)
+    return DisplayTable(comparison.dataset, cells, texts=2, note=_figures_note(comparison, reranked))
 
 
 def _differences_table(comparison: Comparison) -> DisplayTable:
-    name = comparison.reference.name
-    headings = ["row", f"mAP − {name}", _interval_heading(comparison), "p (Holm)"]
-    if comparison.thesis:
-        headings += ["thesis's mAP", "thesis's CMC@1", "thesis's difference", "inside"]
-    lines = [_differences_line(comparison, row) for row in comparison.rows]
+    name, known, thesis = comparison.reference.name, comparison.differences, comparison.thesis
+    found = [known.get(row.name) for row in comparison.rows]
+    columns = {
+        "row": [row.name for row in comparison.rows],
+        f"mAP − {name}": _texts(found, lambda one: _signed(one.value)),
+        interval_heading(comparison): _texts(found, lambda one: _interval(one.interval, "+z.1f")),
+    }
+    if any(one.test for one in known.values()):
+        columns["p (Holm)"] = _texts(found, lambda one: one.test and _p_value(one.test.p_holm))
+    if thesis:
+        figures = [thesis.get(row.name) for row in comparison.rows]
+        columns["thesis's mAP"] = _texts(figures, lambda one: f"{one.mAP:.1f}")
+        columns["thesis's CMC@1"] = _texts(figures, lambda one: f"{one.CMC_1:.1f}")
+        columns["thesis's difference"] = _texts(
+            found, lambda one: None if one.thesis is None else _signed(one.thesis)
+        )
+        if any(one.test for one in known.values()):
+            columns["inside"] = _texts(found, lambda one: _yes_or_no(one.inside, missing=NO_VALUE))
     title = f"{comparison.dataset}, differences to {name}"
-    return DisplayTable(title, headings, lines, texts=1, note=_differences_note(comparison))
+    return DisplayTable(title, pd.DataFrame(columns), texts=1, note=_differences_note(comparison))
 
 
-def _differences_line(comparison: Comparison, row: Row) -> list[str]:
-    found, thesis = comparison.differences.get(row.name), comparison.thesis.get(row.name)
-    line = [row.name, *[NO_VALUE] * 3]
-    if found is not None:
-        line[1:] = _signed(found.value), _interval(found.interval, "+z.1f"), _p_value(found.p_holm)
-    if comparison.thesis:
-        line += [_number(thesis and getattr(thesis, metric), ".1f", missing=NO_VALUE) for metric in THESIS_METRICS]
-        line.append(NO_VALUE if found is None or found.thesis is None else _signed(found.thesis))
-        line.append(_yes_or_no(found and found.inside, missing=NO_VALUE))
-    return line
+def _texts(values: Sequence[object | None], text: Callable[[object], str | None]) -> list[str]:
+    """Each value as text, a dash where there is none."""
+    return [(value is not None and text(value)) or NO_VALUE for value in values]
 
 
 def markdown_tables(comparison: Comparison) -> str:
     """The tables for people as GitHub's Markdown, each with its note, then the remarks."""
     parts = []
     for level, table in enumerate(display_tables(comparison), start=1):
-        rule = [":--"] * table.texts + ["--:"] * (len(table.headings) - table.texts)
-        lines = "\n".join("| " + " | ".join(cells) + " |" for cells in (table.headings, rule, *table.lines))
-        parts.append(f"{'#' * level} {table.title}\n\n{lines}\n\n{table.note}\n")
+        sides = ["left"] * table.texts + ["right"] * (len(table.cells.columns) - table.texts)
+        text = table.cells.to_markdown(index=False, colalign=sides, disable_numparse=True)
+        parts.append(f"{'#' * level} {table.title}\n\n{text}\n\n{table.note}\n")
     remarks = remark_lines(comparison)
     if remarks:
         parts.append("\n".join(f"- {line}" for line in remarks) + "\n")
@@ -156,31 +166,67 @@ def remark(comparison: Comparison, name: str) -> str:
 
 
 def _figures_note(comparison: Comparison, reranked: bool) -> str:
-    first, settings = comparison.rows[0].scores[0], comparison.settings
-    text = f"Per cent; protocol {first.protocol}, {first.queries} queries against {first.gallery} gallery entries."
+    first = comparison.rows[0].scores[0]
+    text = f"Per cent; protocol {first.protocol}, {_scored(comparison)} against {first.gallery} gallery entries."
     if any(len(row.seeds) > 1 for row in comparison.rows):
         text += " Mean ± sample standard deviation over seeds."
-    text += f" Interval of mAP: percentile bootstrap over queries, {settings.resamples} resamples, models as trained."
-    return text + (" Re-ranked: k-reciprocal re-ranking." if reranked else "")
+    return text + _spread(comparison) + (" Re-ranked: k-reciprocal re-ranking." if reranked else "")
+
+
+def _scored(comparison: Comparison) -> str:
+    """How many queries the figures are of: those with a true match, which under a seed are the same for every row."""
+    per_seed = {
+        scores.seed: int(queries.ranked.valid.sum())
+        for row in comparison.rows
+        for scores, queries in zip(row.scores, row.queries, strict=True)
+    }
+    low, high = min(per_seed.values()), max(per_seed.values())
+    return f"{low} queries scored" if low == high else f"{low} to {high} queries scored for a seed"
+
+
+def _spread(comparison: Comparison) -> str:
+    """What the intervals of the rows hold."""
+    counts = {len(row.seeds) for row in comparison.rows}
+    text = ""
+    if counts != {1}:
+        text += " Intervals over seeds and queries: how far the figure moves with another training and other queries."
+    if 1 in counts:
+        text += " Of a single seed, an interval is over queries alone and the model taken as trained."
+    return text
 
 
 def _differences_note(comparison: Comparison) -> str:
-    settings, name = comparison.settings, comparison.reference.name
-    text = f"Points of per cent against {name}, on the same queries and the seeds that both rows have; paired bootstrap"
-    text += f" interval. p: two-sided paired sign-flip test over queries, {settings.flips} flips, after Holm's"
-    text += f" correction over the {len(comparison.differences)} rows."
+    found, name = comparison.differences.values(), comparison.reference.name
+    text = f"Points of per cent against {name}, on the same queries and the seeds that both rows have."
+    tested = [one.test for one in found if one.test]
+    if tested:
+        text += f" p: two-sided, over seeds and queries, after Holm's correction over {len(tested)} rows. {_power(comparison)}"
+    if len(tested) < len(found):
+        text += " Of a single seed nothing is claimed: another training may differ as much as two rows do."
     if comparison.thesis:
-        text += " The thesis's columns are its Table 2: CLIP RN50 at 256x128 on the whole of Market-1501;"
-        text += " inside: whether its difference lies in our interval."
+        text += " The thesis's columns are its Table 2: CLIP RN50 at 256x128 on the whole of Market-1501"
+        text += "; inside: whether its difference lies in our interval." if tested else "."
     return text
+
+
+def _power(comparison: Comparison) -> str:
+    """What this study could have found, so that a difference it did not find is not read as one that is not there."""
+    sizes = sorted(one.test.detectable for one in comparison.differences.values() if one.test)
+    median = sizes[len(sizes) // 2]
+    spread = f" (by row {sizes[0]:.1f} to {sizes[-1]:.1f})" if len(sizes) > 1 else ""
+    power = f"{100 * comparison.settings.power:g} %"
+    return f"By its own spread, this study finds a difference of {median:.1f} points{spread} with a probability of {power}."
 
 
 def _heading(metric: str) -> str:
     return metric.replace("_", "@")
 
 
-def _interval_heading(comparison: Comparison) -> str:
-    return f"{100 * comparison.settings.level:g} % interval"
+def interval_heading(comparison: Comparison) -> str:
+    """What the intervals are over; of rows with one seed beside rows with several the note says which is which."""
+    counts = {len(row.seeds) for row in comparison.rows}
+    over = "queries" if counts == {1} else "seeds and queries"
+    return f"{100 * comparison.settings.level:g} % interval over {over}"
 
 
 def _mean_and_deviation(row: Row, metric: str) -> str:
@@ -198,10 +244,6 @@ def _signed(value: float) -> str:
 
 def _p_value(value: float) -> str:
     return "< 0.001" if value < 0.001 else f"{value:.3f}"
-
-
-def _number(value: float | None, form: str, missing: str) -> str:
-    return missing if value is None else format(value, form)
 
 
 def _yes_or_no(value: bool | None, missing: str) -> str:

@@ -1,87 +1,81 @@
-"""How sure a figure is and whether two rows differ: bootstrap intervals over queries, paired sign-flip tests, Holm.
+"""How sure a figure is, whether two rows differ, and what difference a study could have found: over seeds and queries.
 
-The sampling unit is the query. A figure of query q under seed s is `values[s, q]`, NaN where that seed does not ask
-the query (PRID2011's seeds pick different people) or the query has no true match. A row's figure is what the tables
-show: the mean over seeds of each seed's mean over its queries.
+A figure of query q under seed s is `values[s, q]`, NaN where that seed does not ask the query (PRID2011's seeds pick
+different people) or the query has no true match. A row's figure is the mean over seeds of each seed's mean over its
+queries. Another study would draw other queries and train anew, so that both vary. This is the design of diagnostic
+studies in which several readers judge the same cases, with trainings as readers and queries as cases, and the method is
+theirs: N. Obuchowski, H. Rockette, Hypothesis Testing of Diagnostic Accuracy for Multiple Readers and Multiple Tests,
+1995, with the degrees of freedom of S. Hillis, A Comparison of Denominator Degrees of Freedom Methods for Multiple
+Observer ROC Analysis, 2007. Of S seeds the mean has the variance
 
-A query that is drawn, or whose sign is flipped, takes its values under all seeds with it. On Market-1501, where every
-seed asks the same queries, this is the same as averaging each query's AP over the seeds first. On PRID2011 a person is
-tested in about half of the ten splits; drawing within each split as if the splits shared nobody would count one easy
-person five times as five pieces of evidence, and give intervals that are too narrow.
+    V = B / S + C,  C at least 0
 
-What this does not cover: the models are taken as trained. How another training would have come out is what the
-standard deviation over seeds shows.
+B is the variance of the seeds' means; C is the covariance of two seeds' means, which comes from the queries that both
+ask, as much as these are hard or easy under every training. The mean is then as Student's t with (S - 1) (1 + C S / B)^2
+degrees of freedom: few where training is what varies. The B of few seeds is often too small by chance, which would grant
+too many, so that C S / B counts by (S - 1) / (S + 3): simulated tests of 2 to 10 seeds then keep their level.
+
+One seed says nothing about training: its V is that of the mean over its queries, with n - 1 degrees of freedom, an
+interval over queries alone.
+
+Rows are compared by the differences of their values under the same seed at the same query. Queries count as independent
+of each other, also those of one person.
 """
 
-from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 
-CHUNK_BYTES = 8 * 2**20  # of one [r, n] matrix of draws; three of them live at a time
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean over seeds and queries, and how far it varies between studies of this size."""
+
+    mean: float
+    variance: float  # of the mean; NaN where a single value is all there is
+    freedom: float  # degrees of freedom
+    seeds: int  # that have a value; with one, the variance is over queries alone
+
+    @property
+    def error(self) -> float:
+        """Standard error."""
+        return float(np.sqrt(self.variance))
+
+    def interval(self, level: float) -> tuple[float, float]:
+        """The interval that holds the truth in `level` (0.95 for 95 %) of such studies."""
+        half = _t_quantile(self.freedom, (1 + level) / 2) * self.error
+        return self.mean - half, self.mean + half
+
+    def p_value(self) -> float:
+        """Two-sided, that the true mean is 0.
+
+        Raises:
+            ValueError: a single seed, which knows nothing of training.
+        """
+        from scipy.special import stdtr
+
+        if self.seeds < 2:
+            raise ValueError("one seed does not say how another training would have come out: there is no p-value")
+        if self.variance == 0:
+            return float(self.mean == 0)
+        return float(2 * stdtr(self.freedom, -abs(self.mean) / self.error))
+
+    def detectable(self, level: float, power: float) -> float:
+        """The true mean that a two-sided test at `level` (0.05 for 5 %) finds with this power, in studies like this one.
+
+        By the noncentral t distribution (its far tail, a thousandth at any useful power, is left out). The standard
+        error is divided by what it falls short of the true one on average, c4 of statistical quality control.
+        """
+        from scipy.special import gammaln, nctdtrinc
+
+        half = self.freedom / 2
+        shortfall = np.exp(gammaln(half + 0.5) - gammaln(half)) / np.sqrt(half) if half < 1e6 else 1.0
+        shift = nctdtrinc(min(self.freedom, 1e6), 1 - power, _t_quantile(self.freedom, 1 - level / 2))
+        return float(shift * self.error / shortfall)
 
 
-def resampled_means(values: np.ndarray, resamples: int, seed: int) -> np.ndarray:
-    """Bootstrap distribution of k figures, from the same draws for all of them, so that they can be subtracted.
-
-    Each resample draws n of the n queries with replacement and takes, for each figure, the mean over seeds of the mean
-    over the drawn queries that the seed asks (B. Efron, R. Tibshirani, An Introduction to the Bootstrap, 1993, ch. 6).
-    Seeds of which no query was drawn are left out of a resample's mean.
-
-    Args:
-        values: float [k, s, n], NaN where there is no value.
-        seed: of the draws.
-
-    Returns:
-        float64 [resamples, k]; NaN where a resample has no query of a figure at all.
-
-    Raises:
-        ValueError: another shape, no query, or fewer than 1 resample.
-    """
-    if values.ndim != 3 or values.shape[2] == 0:
-        raise ValueError(f"values have shape {values.shape}, expected [k, s, n] with n above 0")
-    figures, seeds, queries = values.shape
-    present = ~np.isnan(values).reshape(-1, queries)  # [k * s, n]
-    patterns, pattern = np.unique(present, axis=0, return_inverse=True)  # a few: rows share their queries
-    known = np.where(present, values.reshape(-1, queries), 0.0)
-    parts = []
-    for counts in _draws(queries, resamples, seed):
-        sizes = (counts @ patterns.T.astype(np.float64))[:, pattern.ravel()]  # [r, k * s]
-        sums = counts @ known.T
-        means = np.divide(sums, sizes, out=np.zeros_like(sums), where=sizes > 0).reshape(-1, figures, seeds)
-        asked = (sizes > 0).reshape(-1, figures, seeds).sum(axis=2)  # [r, k]
-        parts.append(np.divide(means.sum(axis=2), asked, out=np.full(asked.shape, np.nan), where=asked > 0))
-    return np.concatenate(parts)
-
-
-def _draws(queries: int, resamples: int, seed: int) -> Iterator[np.ndarray]:
-    """How often each query is drawn, float64 [r, n] at a time; the draws do not depend on the size of the parts."""
-    rng = np.random.default_rng(seed)
-    for rows in _chunks(resamples, 8 * queries):
-        drawn = rng.integers(0, queries, (rows, queries))
-        drawn += queries * np.arange(rows)[:, None]
-        yield np.bincount(drawn.ravel(), minlength=rows * queries).reshape(rows, queries).astype(np.float64)
-
-
-def _chunks(total: int, row_bytes: int) -> Iterator[int]:
-    """Sizes of the parts that `total` rows are worked through in."""
-    if total < 1:
-        raise ValueError(f"{total} random repetitions were asked for, allowed is 1 or more")
-    step = max(1, CHUNK_BYTES // row_bytes)
-    for start in range(0, total, step):
-        yield min(step, total - start)
-
-
-def percentile_intervals(distribution: np.ndarray, level: float) -> np.ndarray:
-    """The middle `level` (0.95 for 95 %) of each column of a bootstrap distribution [r, k]: float64 [k, 2].
-
-    Resamples without a value (NaN) say nothing about a column and are left out of it.
-    """
-    tail = (1 - level) / 2
-    return np.nanquantile(distribution, (tail, 1 - tail), axis=0).T
-
-
-def query_terms(values: np.ndarray) -> np.ndarray:
-    """What each query adds to a row's figure: float64 [n], summing to the mean over seeds of the means over queries.
+def estimate(values: np.ndarray) -> Estimate:
+    """The mean over seeds of the means over queries, and its spread.
 
     Args:
         values: float [s, n], NaN where there is no value; seeds without any value are left out.
@@ -91,40 +85,34 @@ def query_terms(values: np.ndarray) -> np.ndarray:
     """
     if values.ndim != 2 or np.isnan(values).all():
         raise ValueError(f"values have shape {values.shape}, expected [s, n] with a value that is not NaN")
-    sizes = (~np.isnan(values)).sum(axis=1)  # [s]
-    asking = sizes > 0
-    return (np.nan_to_num(values[asking]) / sizes[asking, None]).sum(axis=0) / asking.sum()
+    values = values[~np.isnan(values).all(axis=1)]
+    means = np.nanmean(values, axis=1)  # [s]
+    seeds = len(means)
+    if seeds == 1:
+        asked = values[~np.isnan(values)]
+        variance = asked.var(ddof=1) / len(asked) if len(asked) > 1 else np.nan
+        return Estimate(float(means[0]), float(variance), float(max(len(asked) - 1, 1)), seeds)
+    between, shared = means.var(ddof=1) / seeds, max(_shared_variance(values, means), 0.0)
+    shrunk = (seeds - 1) / (seeds + 3) * shared
+    freedom = (seeds - 1) * (1 + shrunk / between) ** 2 if between > 0 else np.inf
+    return Estimate(float(means.mean()), float(between + shared), float(freedom), seeds)
 
 
-def sign_flip_p_values(terms: np.ndarray, flips: int, seed: int) -> np.ndarray:
-    """Two-sided p-values of k paired differences by random sign flips.
+def _shared_variance(values: np.ndarray, means: np.ndarray) -> float:
+    """Mean covariance of two seeds' means, from the queries that both ask; values [s, n], means [s]."""
+    present = (~np.isnan(values)).astype(np.float64)
+    deviations = np.where(present > 0, values - means[:, None], 0.0)
+    asked, common = present.sum(axis=1), present @ present.T  # [s], [s, s]
+    products = deviations @ deviations.T
+    covariances = np.divide(products, common - 1, out=np.zeros_like(products), where=common > 1)
+    pairs = np.triu_indices(len(means), 1)
+    return float((covariances * common / np.outer(asked, asked))[pairs].mean())
 
-    If two rows were equally good at a query, its difference would be as likely with the other sign. So the sum of the
-    differences is compared with its sums under `flips` random choices of signs: p = (1 + how many of these are at
-    least as far from zero) / (1 + flips), which is never 0 and keeps the test valid at any number of flips (B. Phipson,
-    G. Smyth, Permutation P-values Should Never Be Zero, 2010; R. A. Fisher's randomisation test).
 
-    Args:
-        terms: float [n, k], what each query adds to each difference (see :func:`query_terms`).
-        seed: of the signs; all k differences see the same ones.
+def _t_quantile(freedom: float, share: float) -> float:
+    from scipy.special import ndtri, stdtrit  # 0.1 s that reading a comparison need not cost
 
-    Returns:
-        float64 [k].
-
-    Raises:
-        ValueError: another shape, a value that is not finite, or fewer than 1 flip.
-    """
-    if terms.ndim != 2 or not np.isfinite(terms).all():
-        raise ValueError(f"terms have shape {terms.shape}, expected [n, k] of finite numbers")
-    rng = np.random.default_rng(seed)
-    total = terms.sum(axis=0)  # [k]
-    rounding = 1e-12 * np.abs(terms).sum(axis=0)  # equal sums, added up in another order, are still equal
-    reached = np.zeros(terms.shape[1], np.int64)
-    for rows in _chunks(flips, 8 * max(1, len(terms))):
-        kept = rng.integers(0, 2, (rows, len(terms)), dtype=np.int8).astype(np.float64)  # 1: the sign stays
-        flipped = 2 * (kept @ terms) - total  # [r, k]
-        reached += (np.abs(flipped) >= np.abs(total) - rounding).sum(axis=0)
-    return (1 + reached) / (1 + flips)
+    return float(stdtrit(freedom, share) if np.isfinite(freedom) else ndtri(share))
 
 
 def holm(p_values: np.ndarray) -> np.ndarray:

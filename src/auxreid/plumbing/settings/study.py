@@ -28,10 +28,8 @@ class Study(Section):
 class CompareConfig(Section):
     """How the rows of the study are told apart."""
 
-    level: Annotated[float, Field(gt=0.0, lt=1.0)]  # of the intervals
-    resamples: PositiveInt  # of the queries, for the intervals
-    flips: PositiveInt  # of the differences' signs, for the p-values
-    seed: NonNegativeInt  # of both
+    level: Annotated[float, Field(gt=0.0, lt=1.0)]  # of the intervals; what it leaves to 1 is that of the tests
+    power: Annotated[float, Field(gt=0.0, lt=1.0)]  # with which the table says what difference could have been found
     pictures: NonNegativeInt  # queries per row that gained most, and as many that lost most
 
 
