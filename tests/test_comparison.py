@@ -209,8 +209,8 @@ def test_rows_of_one_seed_beside_rows_of_several_have_dashes(root):
 def test_the_note_says_what_difference_could_have_been_found(root):
     comparison = compare(root)
     sizes = sorted(one.test.detectable for one in comparison.differences.values())
-    stated = f"finds a difference of {sizes[2]:.1f} points (by row {sizes[0]:.1f} to {sizes[-1]:.1f}) with a probability"
-    assert stated + " of 80 %." in display_tables(comparison)[1].note
+    stated = f"finds a difference of {sizes[2]:.1f} points (by row {sizes[0]:.1f} to {sizes[-1]:.1f})"
+    assert stated + " with a probability of 80 %." in display_tables(comparison)[1].note
 
 
 def test_rows_with_fewer_seeds_are_paired_on_the_common_ones(root):

@@ -1,4 +1,4 @@
-"""Spread over seeds and queries, against literal sums, textbook cases worked by hand, and simulations of known truth."""
+"""Spread over seeds and queries, against literal sums, textbook cases, and simulations whose truth is known."""
 
 import numpy as np
 import pytest

@@ -118,9 +118,7 @@ def _differences_table(comparison: Comparison) -> DisplayTable:
         figures = [thesis.get(row.name) for row in comparison.rows]
         columns["thesis's mAP"] = _texts(figures, lambda one: f"{one.mAP:.1f}")
         columns["thesis's CMC@1"] = _texts(figures, lambda one: f"{one.CMC_1:.1f}")
-        columns["thesis's difference"] = _texts(
-            found, lambda one: None if one.thesis is None else _signed(one.thesis)
-        )
+        columns["thesis's difference"] = _texts(found, lambda one: None if one.thesis is None else _signed(one.thesis))
         if any(one.test for one in known.values()):
             columns["inside"] = _texts(found, lambda one: _yes_or_no(one.inside, missing=NO_VALUE))
     title = f"{comparison.dataset}, differences to {name}"
@@ -200,7 +198,8 @@ def _differences_note(comparison: Comparison) -> str:
     text = f"Points of per cent against {name}, on the same queries and the seeds that both rows have."
     tested = [one.test for one in found if one.test]
     if tested:
-        text += f" p: two-sided, over seeds and queries, after Holm's correction over {len(tested)} rows. {_power(comparison)}"
+        text += f" p: two-sided, over seeds and queries, after Holm's correction over {len(tested)} rows."
+        text += _power(comparison)
     if len(tested) < len(found):
         text += " Of a single seed nothing is claimed: another training may differ as much as two rows do."
     if comparison.thesis:
@@ -214,8 +213,8 @@ def _power(comparison: Comparison) -> str:
     sizes = sorted(one.test.detectable for one in comparison.differences.values() if one.test)
     median = sizes[len(sizes) // 2]
     spread = f" (by row {sizes[0]:.1f} to {sizes[-1]:.1f})" if len(sizes) > 1 else ""
-    power = f"{100 * comparison.settings.power:g} %"
-    return f"By its own spread, this study finds a difference of {median:.1f} points{spread} with a probability of {power}."
+    text = f" By its own spread, this study finds a difference of {median:.1f} points{spread}"
+    return text + f" with a probability of {100 * comparison.settings.power:g} %."
 
 
 def _heading(metric: str) -> str:

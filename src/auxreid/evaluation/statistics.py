@@ -11,9 +11,10 @@ Observer ROC Analysis, 2007. Of S seeds the mean has the variance
     V = B / S + C,  C at least 0
 
 B is the variance of the seeds' means; C is the covariance of two seeds' means, which comes from the queries that both
-ask, as much as these are hard or easy under every training. The mean is then as Student's t with (S - 1) (1 + C S / B)^2
-degrees of freedom: few where training is what varies. The B of few seeds is often too small by chance, which would grant
-too many, so that C S / B counts by (S - 1) / (S + 3): simulated tests of 2 to 10 seeds then keep their level.
+ask, as much as these are hard or easy under every training. The mean is then as Student's t with
+(S - 1) (1 + C S / B)^2 degrees of freedom: few where training is what varies. The B of few seeds is often too small by
+chance, which would grant too many, so that C S / B counts by (S - 1) / (S + 3): simulated tests of 2 to 10 seeds then
+keep their level.
 
 One seed says nothing about training: its V is that of the mean over its queries, with n - 1 degrees of freedom, an
 interval over queries alone.
@@ -61,7 +62,7 @@ class Estimate:
         return float(2 * stdtr(self.freedom, -abs(self.mean) / self.error))
 
     def detectable(self, level: float, power: float) -> float:
-        """The true mean that a two-sided test at `level` (0.05 for 5 %) finds with this power, in studies like this one.
+        """The true mean that a two-sided test at `level` (0.05 for 5 %) finds with this power in studies like this.
 
         By the noncentral t distribution (its far tail, a thousandth at any useful power, is left out). The standard
         error is divided by what it falls short of the true one on average, c4 of statistical quality control.

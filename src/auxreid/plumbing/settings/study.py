@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
-from auxreid.plumbing.settings.section import Name, NonNegativeInt, PositiveInt, Section, Seeds
+from auxreid.plumbing.settings.section import Name, NonNegativeInt, Section, Seeds
 
 RegistryMetric = Literal[
     "mAP", "mINP", "CMC_1", "CMC_5", "CMC_10", "CMC_20", "reranked_mAP", "reranked_mINP", "reranked_CMC_1"
