@@ -53,7 +53,7 @@ def prepare(folder: Path, people: int, epochs: int) -> None:
     recipe["evaluate"] = {"pictures": 0, "reranking": None}
     (folder / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
     write_graph(load_config(folder / "params.yaml"), folder / "pipeline/graph.yaml")
-    render_people(folder / "data/sample", shared=people, only_a=0, only_b=people, frames=FRAMES)
+    render_people(folder / "data/sample", shared=people, train=people // 2, only_a=0, only_b=people, frames=FRAMES)
     run(folder, "sources")
     for stage, key in {"ingest": DATASET, "protocol": DATASET, "pretrain": f"{DATASET}-0"}.items():
         run(folder, stage, key)

@@ -81,7 +81,7 @@ def git_clone(source: Path, root: Path) -> Clone:
 
 def render_small_people(clone: Clone) -> None:
     """The people of the sample, a few of them, where data.dvc says that the sample lies."""
-    render_people(clone.root / SAMPLE, workers=1, shared=16, only_a=2, only_b=4, frames=3)
+    render_people(clone.root / SAMPLE, workers=1, shared=16, train=8, only_a=2, only_b=4, frames=3)
 
 
 def executed(output: str) -> list[str]:

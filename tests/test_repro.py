@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from auxreid.plumbing.base.errors import ConfigError
-from auxreid.plumbing.graph.repro import next_chain, run_repro
+from auxreid.plumbing.graph.repro import LENGTH, LENGTHS, next_chain, run_repro
 
 STEP = "python -c \"import os, pathlib; pathlib.Path('{out}').write_text(os.environ['OMP_NUM_THREADS'])\""
 
@@ -36,11 +36,29 @@ def test_every_stage_starts_once_and_after_what_it_needs(stages, jobs, random):
     assert done == set(stages)
 
 
-def test_what_most_wait_for_starts_first_and_its_only_follower_goes_with_it():
-    stages = {"lone": set(), "tail": {"lone"}, "root": set(), "a": {"root"}, "b": {"root"}, "end": {"a", "b", "tail"}}
-    assert next_chain(stages, set()) == ["root"]  # two follow it: they may run side by side
-    assert next_chain({name: stages[name] for name in ("lone", "tail", "end")}, set()) == ["lone", "tail"]
-    assert next_chain({"end": stages["end"]}, {"a", "b"}) == []
+def test_the_longest_way_starts_first_and_an_only_follower_goes_with_it():
+    stages = {"pretrain@a": set(), "finetune@b": {"pretrain@a"}, "finetune@c": {"pretrain@a"}}
+    stages |= {"ingest@z": set(), "attributes@z": {"ingest@z"}, "compare@a": {"finetune@b", "finetune@c"}}
+    assert next_chain(stages, set()) == ["ingest@z", "attributes@z"]  # 0.5 + 6, and alone with it
+    later = {name: needs for name, needs in stages.items() if not name.endswith("z")}
+    assert next_chain(later, set()) == ["pretrain@a"]  # two follow it: they may run side by side
+    assert next_chain({"compare@a": stages["compare@a"]}, {"finetune@b"}) == []
+
+
+@given(graphs())
+def test_what_is_left_is_never_longer_than_what_was_started(stages):
+    """The way to the end, against all paths written out."""
+    kinds = ("pose", "evaluate", "finetune")
+    named = {f"{kinds[number % 3]}@{name}": needs for number, (name, needs) in enumerate(stages.items())}
+    full = dict(zip(stages, named, strict=True))
+    waiting = {full[name]: {full[need] for need in needs} for name, needs in stages.items()}
+
+    def longest(name):
+        behind = [longest(other) for other, needs in waiting.items() if name in needs]
+        return LENGTHS.get(name.split("@")[0], LENGTH) + max(behind, default=0)
+
+    ready = [name for name, needs in waiting.items() if not needs]
+    assert longest(next_chain(waiting, set())[0]) == max(map(longest, ready))
 
 
 @pytest.fixture

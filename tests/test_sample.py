@@ -33,7 +33,7 @@ DOGS_SHA256 = "4d1d3179f641a07a6ac622ff376dd7ea0d88fc88caf83379b4013994c95a9feb"
 
 @pytest.fixture(scope="module")
 def people(tmp_path_factory) -> Path:
-    return render_people(tmp_path_factory.mktemp("people"), shared=6, only_a=1, only_b=2, frames=3)
+    return render_people(tmp_path_factory.mktemp("people"), shared=6, train=3, only_a=1, only_b=2, frames=3)
 
 
 @pytest.fixture(scope="module")
@@ -64,6 +64,7 @@ def test_people_lie_as_prid2011_does(people):
         "keypoints.coco.json",
         "multi_shot",
         "single_shot",
+        "splits.json",
     ]
     for camera, persons in numbers.items():
         names = [f"person_{n:04d}" for n in persons]
@@ -82,6 +83,14 @@ def test_people_beyond_the_shared_are_different_persons():
     assert len(set(map(repr, looks))) == 9
 
 
+def test_splits_divide_the_shared_people_ten_times(people):
+    splits = json.loads((people / "splits.json").read_text())
+    everyone = [f"person_{number:04d}" for number in range(1, 7)]
+    assert len(splits) == 10 and all(len(split["train"]) == 3 for split in splits)
+    assert all(sorted(split["train"] + split["test"]) == everyone for split in splits)
+    assert len({tuple(split["train"]) for split in splits}) > 1
+
+
 def test_attribute_table_speaks_the_vocabulary(people):
     table = rows(people / "attributes.csv")
     assert [row["identity"] for row in table] == ["1", "2", "3", "4", "5", "6"]
@@ -95,7 +104,7 @@ def test_attribute_table_speaks_the_vocabulary(people):
 
 
 def test_every_word_of_the_vocabulary_is_worn_by_two_of_the_full_worlds_shared_people():
-    looks = make_people(96 + 12 + 36, 2024)[:96]
+    looks = make_people(410 + 6 + 12, 2024)[:410]
     worn = Counter((name, word) for look in looks for name, word in look.attributes.items())
     assert min(worn[name, word] for name, words in PERSON_ATTRIBUTES.items() for word in words) >= 2
 
@@ -149,7 +158,7 @@ def test_full_dog_table_has_a_few_gaps(tmp_path):
 
 
 def test_one_process_renders_the_same_people_as_two(people, tmp_path):
-    again = render_people(tmp_path, shared=6, only_a=1, only_b=2, frames=3, workers=1)
+    again = render_people(tmp_path, shared=6, train=3, only_a=1, only_b=2, frames=3, workers=1)
     assert digest(again) == digest(people)
 
 
@@ -159,12 +168,12 @@ def test_one_process_renders_the_same_dogs_as_two(dogs, tmp_path):
 
 
 def test_another_seed_renders_others(people, tmp_path):
-    other = render_people(tmp_path, shared=6, only_a=1, only_b=2, frames=3, seed=7)
+    other = render_people(tmp_path, shared=6, train=3, only_a=1, only_b=2, frames=3, seed=7)
     assert digest(other) != digest(people)
 
 
 def test_bytes_are_those_of_every_other_machine(tmp_path):
-    people = render_people(tmp_path, shared=3, only_a=1, only_b=1, frames=2, workers=1)
+    people = render_people(tmp_path, shared=3, train=1, only_a=1, only_b=1, frames=2, workers=1)
     dogs = render_dogs(tmp_path, dogs=5, sequences=(1, 1), frames=2, workers=1)
     assert (digest(people), digest(dogs)) == (PEOPLE_SHA256, DOGS_SHA256)
 
@@ -183,7 +192,7 @@ def test_a_filled_folder_is_refused_and_left_alone(tmp_path):
     (tmp_path / "people").mkdir()
     (tmp_path / "people" / "mine.txt").write_text("mine")
     with pytest.raises(DataError, match=r"people: is not empty"):
-        render_people(tmp_path, shared=1, only_a=0, only_b=0, frames=1, workers=1)
+        render_people(tmp_path, shared=1, train=1, only_a=0, only_b=0, frames=1, workers=1)
     assert [p.name for p in tmp_path.rglob("*")] == ["people", "mine.txt"]
 
 
@@ -306,7 +315,7 @@ def mean_reciprocal_rank(folder: Path, shared: int) -> float:
 
 def test_a_colour_histogram_does_not_find_the_person(tmp_path):
     """Among 40 people chance gives 0.11; the full sample gives 0.04 (chance among 132: 0.04)."""
-    folder = render_people(tmp_path, shared=32, only_a=0, only_b=8, frames=2)
+    folder = render_people(tmp_path, shared=32, train=16, only_a=0, only_b=8, frames=2)
     assert mean_reciprocal_rank(folder, 32) < 0.25
 
 

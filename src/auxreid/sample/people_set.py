@@ -1,6 +1,7 @@
 """The rendered people, on disk as PRID2011 is: two cameras, single_shot and multi_shot."""
 
 import csv
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -18,9 +19,10 @@ from auxreid.sample.files import new_folder, save_png
 from auxreid.sample.geometry import View
 from auxreid.sample.parallel import in_order
 from auxreid.sample.person import JOINTS, SKELETON, Gait, draw_person
-from auxreid.sample.world import PersonLook, between, chance, make_people, pick, rng_of
+from auxreid.sample.world import PersonLook, between, chance, make_people, pick, random_order, rng_of
 
 WIDTH, HEIGHT = 64, 128
+SPLITS = 10  # in splits.json
 Scene = Callable[[tuple[int, int], np.random.Generator, np.random.Generator], Image.Image]
 
 
@@ -40,7 +42,7 @@ CAMERAS = (
     Camera(
         "cam_a",
         1,
-        Light((1.16, 1.0, 0.76), 0.78, 16, 0.9, vignette=0.2, noise=5, blur=0.45),
+        Light((1.08, 1.0, 0.88), 0.9, 8, 0.95, vignette=0.2, noise=5, blur=0.45),
         (street, street, park),
         pitch=9,
         yaws=(0, 25, -25, 0, 35, -35, 70, -70, 160),
@@ -48,7 +50,7 @@ CAMERAS = (
     Camera(
         "cam_b",
         2,
-        Light((0.7, 0.87, 1.12), 1.0, 2, 0.75, vignette=0.45, noise=8, blur=0.6),
+        Light((0.86, 0.95, 1.06), 1.0, 2, 0.88, vignette=0.45, noise=8, blur=0.6),
         (passage, passage, park),
         pitch=16,
         yaws=(180, 155, -155, 180, 205, 110, -110, 60, -30),
@@ -71,18 +73,21 @@ class Walk:
 def render_people(
     root: Path,
     *,
-    shared: int = 96,
-    only_a: int = 12,
-    only_b: int = 36,
-    frames: int = 5,
+    shared: int = 410,
+    train: int = 90,
+    only_a: int = 6,
+    only_b: int = 12,
+    frames: int = 4,
     seed: int = 2024,
     workers: int = 2,
     overwrite: bool = False,
 ) -> Path:
     """Render root/people and return it; the result does not depend on the number of workers.
 
-    People 1..shared walk past both cameras. Beyond them each camera numbers its own people onwards, so that, as in
-    PRID2011, an equal number above `shared` is not an equal person. DataError if the folder is there and not empty.
+    People 1..shared walk past both cameras; splits.json divides them into `train` and the rest, ten times at random: few
+    to train on and many to test with, since training is what costs and queries are what makes a figure sure. Beyond
+    them each camera numbers its own people onwards, so that, as in PRID2011, an equal number above `shared` is not an
+    equal person. DataError if the folder is there and not empty.
     """
     target = root / "people"
     looks = make_people(shared + only_a + only_b, seed)
@@ -93,6 +98,7 @@ def render_people(
             annotations += found
         write_coco(folder / "keypoints.coco.json", annotations, "person", JOINTS, SKELETON)
         _write_attributes(folder / "attributes.csv", looks[:shared])
+        _write_splits(folder / "splits.json", shared, train, seed)
     return target
 
 
@@ -164,6 +170,14 @@ def _shoot(walk: Walk, camera: Camera, frame: int, file_name: str) -> tuple[Imag
         occlude(pose.canvas, pose.rng)
     annotation = annotate(file_name, pose.canvas, body, pose.joints)
     return exposed(pose.canvas.picture(), varied(pose.light, pose.rng, 0.04), pose.rng), annotation
+
+
+def _write_splits(path: Path, shared: int, train: int, seed: int) -> None:
+    splits = []
+    for number in range(SPLITS):
+        order = [f"person_{person + 1:04d}" for person in random_order(rng_of(seed, 12, number), shared)]
+        splits.append({"train": sorted(order[:train]), "test": sorted(order[train:])})
+    path.write_text(json.dumps(splits, indent=0) + "\n", encoding="utf-8")
 
 
 def _write_attributes(path: Path, looks: list[PersonLook]) -> None:

@@ -20,6 +20,10 @@ SOURCES = "sources"  # the stage on which all others depend
 STAGE_LINE = re.compile(r"^(Running stage|Stage) '(?P<name>[^']+)'")
 HINTS = ("Updating lock file", "To track the changes", "To enable auto", "Use `dvc push`", "\tgit add", "\tdvc config")
 
+# How long a stage of a kind takes among the others, as on the sample; it decides the order alone.
+LENGTHS = {"pose": 4, "attributes": 6, "pretrain": 3, "prompts": 1, "finetune": 2}
+LENGTH = 0.5  # of every other kind
+
 Stages = Mapping[str, Set[str]]  # each stage, and those it depends on; a stage comes after its dependencies
 
 
@@ -118,13 +122,14 @@ def _graph_and_stale() -> tuple["DiGraph", set[str]]:
 def next_chain(waiting: Stages, done: Set[str]) -> list[str]:
     """The stages of `waiting` to start next, one after the other; none if all depend on something that runs.
 
-    First comes what most others wait for. What waits for that stage alone, and is all that waits for it, follows in the
-    same process, which saves the start of one.
+    First comes what has the longest way to the end before it, so that no long stage is left over for the end. What waits
+    for that stage alone, and is all that waits for it, follows in the same process, which saves the start of one.
     """
     ready = [name for name, needs in waiting.items() if needs <= done]
     if not ready:
         return []
-    chain = [max(ready, key=lambda name: len(_followers(name, waiting)))]
+    ways = _ways(waiting)
+    chain = [max(ready, key=ways.__getitem__)]
     while True:
         behind = [name for name, needs in waiting.items() if chain[-1] in needs]
         if len(behind) != 1 or not waiting[behind[0]] <= {*done, *chain}:
@@ -132,12 +137,15 @@ def next_chain(waiting: Stages, done: Set[str]) -> list[str]:
         chain.append(behind[0])
 
 
-def _followers(name: str, waiting: Stages) -> set[str]:
-    found = {name}
-    for other, needs in waiting.items():  # a stage comes after its dependencies
-        if needs & found:
-            found.add(other)
-    return found - {name}
+def _ways(waiting: Stages) -> dict[str, float]:
+    """The length of the longest chain of stages that begins with each."""
+    behind = dict.fromkeys(waiting, 0.0)
+    ways: dict[str, float] = {}
+    for name in reversed(waiting):  # a stage comes after its dependencies
+        ways[name] = behind[name] + LENGTHS.get(name.split("@")[0], LENGTH)
+        for need in waiting[name] & behind.keys():
+            behind[need] = max(behind[need], ways[name])
+    return ways
 
 
 class _SideBySide:
