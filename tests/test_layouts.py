@@ -204,7 +204,7 @@ def splits_file(path, *splits):
 def test_prid_splits_file_is_followed(tmp_path):
     splits = [{"train": [1, 3], "test": [2, 5]}, {"train": [2, 5], "test": [3, 1]}]
     splits_file(prid_multi(tmp_path) / "s.json", *splits)
-    _, found = by_path(tmp_path, "prid2011", protocol="prid2011_multi_shot", splits="s.json")
+    _, found = by_path(tmp_path, "prid2011", protocol="prid2011_multi_shot", splits="s.json", n_splits=2)
     assert found.meta.splits == [{"train": [1, 3], "test": [2, 5]}, {"train": [2, 5], "test": [1, 3]}]
 
 
@@ -221,7 +221,7 @@ def test_prid_splits_file_is_followed(tmp_path):
 def test_prid_splits_that_would_falsify_are_a_fault(tmp_path, split, message):
     splits_file(prid_multi(tmp_path) / "s.json", split)
     with pytest.raises(DataError, match=message):
-        by_path(tmp_path, "prid2011", protocol="prid2011_multi_shot", splits="s.json")
+        by_path(tmp_path, "prid2011", protocol="prid2011_multi_shot", splits="s.json", n_splits=1)
 
 
 def test_prid_splits_file_that_is_missing_or_no_json(tmp_path):
@@ -238,15 +238,15 @@ def test_prid_wrong_names_are_all_named(tmp_path):
     put(tmp_path / "multi_shot/cam_b/Thumbs.db", b"x")
     listing = prid2011.list_sources(tmp_path, config(tmp_path, "prid2011", protocol="prid2011_multi_shot"))
     assert len(listing.faults) == 2
-    assert "person_0001/front.png: a wrong file name" in listing.faults[0]
-    assert "cam_b/someone: a wrong folder name, allowed: person_<four digits>" in listing.faults[1]
+    assert "person_0001/front.png: a wrong file name" in listing.faults[0].text
+    assert "cam_b/someone: a wrong folder name, allowed: person_<four digits>" in listing.faults[1].text
     assert [one.path for one in listing.left_out] == ["multi_shot/cam_b/Thumbs.db"]
 
 
 def test_prid_person_who_lost_an_image_is_taken_out_of_the_splits(tmp_path):
     put(prid_single(tmp_path) / "single_shot/cam_b/person_0004.png", b"")
     splits_file(tmp_path / "s.json", {"train": [1, 2], "test": [3, 4]})
-    _, found = by_path(tmp_path, "prid2011", splits="s.json")
+    _, found = by_path(tmp_path, "prid2011", splits="s.json", n_splits=None)
     assert found.meta.splits == [{"train": [1, 2], "test": [3]}]
     assert any("no usable image left in one camera: person_0004" in text for text in found.listing.warnings)
 

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from auxreid.data.layouts.listing import LeftOut, Source, few
+from auxreid.data.layouts.listing import MOST_NAMED, Fault, LeftOut, Source, few
 from auxreid.plumbing.base.progress import track
 
 MOST_BROKEN = 0.10  # a larger share of undecodable images means that a copy or a disk went wrong
@@ -69,14 +69,16 @@ def decoded_size(content: bytes) -> tuple[int, int] | str:
     return pixels.shape[1], pixels.shape[0]
 
 
-def too_many_broken(broken: int, total: int) -> list[str]:
-    """A fault if more than `MOST_BROKEN` of all images do not decode."""
-    if broken <= MOST_BROKEN * total:
+def too_many_broken(broken: Sequence[LeftOut], total: int) -> list[Fault]:
+    """A fault that names files if more than `MOST_BROKEN` of all images cannot be used."""
+    if len(broken) <= MOST_BROKEN * total:
         return []
-    return [f"{broken} of {total} images do not decode, at most {MOST_BROKEN:.0%} are allowed"]
+    names = few([f"{one.path} ({one.reason})" for one in broken], MOST_NAMED)
+    text = f"{len(broken)} of {total} images cannot be used, at most {MOST_BROKEN:.0%} are allowed: {names}"
+    return [Fault("too many broken images", text)]
 
 
-def without_duplicates(images: Sequence[Checked]) -> tuple[list[Checked], list[LeftOut], list[str]]:
+def without_duplicates(images: Sequence[Checked]) -> tuple[list[Checked], list[LeftOut], list[Fault]]:
     """Leave out files of equal content, and give (kept, left out, faults).
 
     Copies that agree on who is seen keep the first. Copies that contradict each other (another identity, or other
@@ -88,44 +90,41 @@ def without_duplicates(images: Sequence[Checked]) -> tuple[list[Checked], list[L
     kept, left_out, faults = [], [], []
     for same in copies.values():
         names = few([image.source.path for image in same])
-        parts = {_part(image.source.split) for image in same} - {""}
+        parts = {part_of(image.source.split) for image in same} - {""}
         if len(parts) > 1:
-            faults.append(f"one image in {' and '.join(sorted(parts))}: {names}")
+            faults.append(Fault("copies", f"one image in {' and '.join(sorted(parts))}: {names}"))
         elif len({_content(image.source) for image in same}) > 1:
             left_out += [LeftOut(image.source.path, f"copies that contradict each other: {names}") for image in same]
         else:
             kept.append(same[0])
-            left_out += [LeftOut(image.source.path, f"a copy of {same[0].source.path}") for image in same[1:]]
+            left_out += [LeftOut(image.source.path, f"a copy: equal to {same[0].source.path}") for image in same[1:]]
     return kept, left_out, faults
 
 
-def leaks(sources: Iterable[Source], by_sequence: bool) -> list[str]:
+def leaks(sources: Iterable[Source], by_sequence: bool) -> list[Fault]:
     """A fault for each identity, and where asked each sequence, that is in more than one of train, val and test."""
     parts_of = defaultdict(set)
     for source in sources:
-        part = _part(source.split)
+        part = part_of(source.split)
         if part and source.identity > 0:
             parts_of["identity", source.identity_name].add(part)
         if part and by_sequence and source.sequence:
             parts_of["sequence", source.sequence].add(part)
     return [
-        f"{kind} {name} is in {' and '.join(sorted(parts))}, it must be in one of them"
+        Fault(f"{kind} in two parts", f"{kind} {name} is in {' and '.join(sorted(parts))}, it must be in one of them")
         for (kind, name), parts in sorted(parts_of.items())
         if len(parts) > 1
     ]
 
 
 def empty_splits(splits: Iterable[str]) -> list[str]:
-    """A fault for each part that a data set must have and does not: training images, and test images of some kind."""
+    """The splits that a data set must have and this one lacks: training images, and test images of some kind."""
     found = set(splits)
-    faults = [] if "train" in found else ["split train is empty"]
-    if "test" not in found:
-        both = {"query", "gallery"}
-        faults += [f"split {name} is empty" for name in sorted(both - found)]
-    return faults
+    needed = ("train",) if "test" in found else ("train", "gallery", "query")
+    return [name for name in needed if name not in found]
 
 
-def _part(split: str) -> str:
+def part_of(split: str) -> str:
     """train, val or test; empty for images that take part in nothing."""
     if split in TRAINING_SPLITS:
         return split
