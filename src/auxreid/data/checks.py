@@ -1,32 +1,30 @@
 """Checks of the image files themselves: do they decode, are two of them the same, is a split empty or leaking?"""
 
 import hashlib
-import io
 import os
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Lock
 
-import cv2
-import numpy as np
-from PIL import Image, UnidentifiedImageError
-
+from auxreid.data.decoding import Look, is_large, look
 from auxreid.data.layouts.listing import MOST_NAMED, Fault, LeftOut, Source, few
 from auxreid.plumbing.base.progress import track
 
 MOST_BROKEN = 0.10  # a larger share of undecodable images means that a copy or a disk went wrong
 TRAINING_SPLITS = ("train", "val")
+_one_at_a_time = Lock()  # for images that take hundreds of megabytes each
 
 
 @dataclass(frozen=True)
 class Checked:
-    """An image that decodes: its size in pixels (upright) and the SHA-256 of its file."""
+    """An image that can be used: what a look at it told, and the SHA-256 of its file."""
 
     source: Source
-    width: int
-    height: int
+    look: Look
     sha256: str
 
 
@@ -39,34 +37,22 @@ def check_images(sources: Sequence[Source], root: Path) -> tuple[list[Checked], 
 
 
 def _check_image(source: Source, root: Path) -> Checked | LeftOut:
+    large = is_large(root / source.path)
+    with _one_at_a_time if large else nullcontext():
+        return _checked(source, root, large)
+
+
+def _checked(source: Source, root: Path, large: bool) -> Checked | LeftOut:
     try:
         content = (root / source.path).read_bytes()
     except OSError as error:
         return LeftOut(source.path, f"cannot be read: {error.strerror}")
     if not content:
         return LeftOut(source.path, "zero bytes")
-    size = decoded_size(content)
-    if isinstance(size, str):
-        return LeftOut(source.path, size)
-    return Checked(source, *size, hashlib.sha256(content).hexdigest())
-
-
-def decoded_size(content: bytes) -> tuple[int, int] | str:
-    """Width and height of an image after full decoding, or why it does not decode.
-
-    Pillow says when data end too early, where OpenCV fills up with grey; OpenCV is what reads the image later on.
-    """
-    try:
-        with Image.open(io.BytesIO(content)) as image:
-            image.load()
-    except UnidentifiedImageError:
-        return "does not decode: not in any image format that is known"
-    except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
-        return f"does not decode: {error}"
-    pixels = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
-    if pixels is None:
-        return "does not decode: OpenCV cannot read it"
-    return pixels.shape[1], pixels.shape[0]
+    found = look(content, large)
+    if isinstance(found, str):
+        return LeftOut(source.path, found)
+    return Checked(source, found, hashlib.sha256(content).hexdigest())
 
 
 def too_many_broken(broken: Sequence[LeftOut], total: int) -> list[Fault]:

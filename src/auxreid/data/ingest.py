@@ -16,6 +16,7 @@ from auxreid.data.coco import KeypointTable, read_coco
 from auxreid.data.frames import FramesMeta, resolve_split, write_frames
 from auxreid.data.layouts import dogs, market1501, prid2011
 from auxreid.data.layouts.listing import MOST_NAMED, Fault, LeftOut, Listing, Source, by_kind, few, stop_on
+from auxreid.data.near_copies import near_copies
 from auxreid.plumbing.base.errors import DataError
 from auxreid.plumbing.base.files import write_text
 from auxreid.plumbing.base.progress import track
@@ -111,7 +112,7 @@ def _without_faults(
     listing.faults += mixed + _empty_splits(sources, config) + _leaks(sources, config)
     listing.faults += _keypoint_faults(images, keypoints, config, listing)
     if not listing.faults:
-        listing.warnings += _lonely_queries(sources, splits)
+        listing.warnings += _lonely_queries(sources, splits) + _near_copies(images, splits)
     return images, splits
 
 
@@ -215,7 +216,7 @@ def _keypoint_faults(images: Sequence[Checked], table: KeypointTable, config: An
     if table is NO_KEYPOINTS:
         return []
     where = f"{config.folder}/{config.keypoints.file}"
-    packed = {image.source.path: (image.width, image.height) for image in images}
+    packed = {image.source.path: (image.look.width, image.look.height) for image in images}
     strangers = sorted(table.points.keys() - packed.keys())
     if len(strangers) == len(table.points):
         text = f"{where}: annotates no image of the data set (images = {config.keypoints.images!r}): {few(strangers)}"
@@ -249,6 +250,21 @@ def _lonely_queries(sources: Sequence[Source], splits: list[dict[str, list[int]]
     return warnings
 
 
+def _near_copies(images: Sequence[Checked], splits: list[dict[str, list[int]]]) -> list[str]:
+    """Warn of images that look the same and are in different parts, in whichever of the repeated splits."""
+    fingerprints = np.stack([image.look.fingerprint for image in images])
+    sources = [image.source for image in images]
+    pairs: set[tuple[int, int]] = set()
+    for index in range(max(1, len(splits))):
+        parts = [checks.part_of(split) for split in _splits_of(sources, splits, index)]
+        pairs |= {tuple(sorted(pair)) for pair in near_copies(fingerprints, np.array(parts, dtype=object))}
+    if not pairs:
+        return []
+    names = [" and ".join(f"{sources[i].path} ({sources[i].split})" for i in pair) for pair in sorted(pairs)]
+    named = few(names, MOST_NAMED)
+    return [f"{len(pairs)} pairs of images in different parts look like copies, encoded anew or scaled: {named}"]
+
+
 def _rows(found: Ingested, root: Path) -> Iterator[dict[str, Any]]:
     for image in track(found.images, "packing", total=len(found.images)):
         source = image.source
@@ -264,8 +280,8 @@ def _rows(found: Ingested, root: Path) -> Iterator[dict[str, Any]]:
             "sequence": source.sequence,
             "date": source.date,
             "place": source.place,
-            "width": image.width,
-            "height": image.height,
+            "width": image.look.width,
+            "height": image.look.height,
             "sha256": image.sha256,
             "image": content,
             "keypoints": found.keypoints.points.get(source.path),
