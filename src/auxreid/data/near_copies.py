@@ -6,9 +6,9 @@ from itertools import combinations
 import numpy as np
 
 # Correlation of fingerprints (see decoding.py). Copies at JPEG qualities from 30, scaled by .5 to 2 or brightened by a
-# tenth, had at least .994. Of different pictures, train against test, the closest two had .969 among rendered dogs, .958
-# in 16 million pairs of Market-1501, .946 in a million of CUHK01 and .907 among photographs of dogs. With 64 bits (signs
-# of differences, or of a cosine transform) the ranges overlap: copies differed in up to 9 bits, some others in 4.
+# tenth, had at least .994. Of different pictures, train against test, the closest two had .969 among rendered dogs,
+# .958 in 16 million pairs of Market-1501, .946 in a million of CUHK01 and .907 among photographs of dogs. With 64 bits
+# (signs of differences, or of a cosine transform) the ranges overlap: copies differed in up to 9, some others in 4.
 LEAST = 0.99
 ROWS = 1024  # compared at a time
 

@@ -36,19 +36,26 @@ def read_table(path: Path) -> pd.DataFrame:
     quoted = _quoted(separator)
     _check_quotes(path, text, quoted, separator, header.count(separator))
     widest = max(line.count(separator) for line in quoted.sub("", text).split("\n")) + 1
-    cells = pd.read_csv(
-        io.StringIO(text),
-        sep=separator,
-        header=None,
-        names=range(widest),
-        index_col=False,
-        dtype=str,
-        keep_default_na=False,
-        skip_blank_lines=False,
-        skipinitialspace=True,
-        engine="python",
-    )
-    return _under_header(path, _by_line(cells))
+    return _under_header(path, _by_line(_cells(path, text, separator, widest)))
+
+
+def _cells(path: Path, text: str, separator: str, width: int) -> pd.DataFrame:
+    """All cells as they are written; missing where a row is shorter."""
+    try:
+        return pd.read_csv(
+            io.StringIO(text),
+            sep=separator,
+            header=None,
+            names=range(width),
+            index_col=False,
+            dtype=str,
+            keep_default_na=False,
+            skip_blank_lines=False,
+            skipinitialspace=True,
+            engine="python",
+        )
+    except pd.errors.ParserError as error:
+        raise DataError(f"{path}: not a table in CSV ({error})") from None
 
 
 def look_alikes(header: Iterable[str], wanted: str, other_names: Iterable[str] = ()) -> str:

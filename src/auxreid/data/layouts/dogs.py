@@ -205,7 +205,8 @@ def _with_queries(sources: Iterable[Source], warnings: list[str]) -> list[Source
     }
     lone = sum(len(own) == 1 for own in sequences.values())
     if lone:
-        warnings.append(f"{lone} test dogs have a single sequence: in the gallery, never a query")
+        none = "" if asking else ", so that nothing is asked"
+        warnings.append(f"{lone} test dogs have a single sequence: in the gallery, never a query{none}")
     return [
         replace(source, split="query" if (source.identity, source.sequence) in asking else "gallery")
         if source.split == "test" and source.identity > 0
