@@ -19,6 +19,7 @@ from dataset_folders import (
 )
 from hypothesis import given
 from hypothesis import strategies as st
+from params import ROOT
 
 from auxreid.data.ingest import examine
 from auxreid.data.layouts import dogs as dogs_layout
@@ -26,6 +27,7 @@ from auxreid.data.layouts import market1501, prid2011
 from auxreid.data.splits import deal, half_splits, linked_groups, read_splits
 from auxreid.data.vocabulary import PERSON_ATTRIBUTES
 from auxreid.plumbing.base.errors import DataError
+from auxreid.plumbing.settings.load import load_config
 
 
 def by_path(root, layout, **changes):
@@ -268,6 +270,21 @@ def test_why_nobody_takes_part_is_said(tmp_path):
     message = r"those with 4 or more images in each of cam_a and cam_b; .* there: 8 and 9, in both: 6"
     with pytest.raises(DataError, match=message):
         by_path(prid_multi(tmp_path), "prid2011", protocol="prid2011_multi_shot", min_frames=4)
+
+
+def test_the_shipped_block_of_prid2011_runs_on_folders_alone(tmp_path):
+    """With its counts and without a list of splits; numbers above 200 are two people, one in each camera."""
+    for camera in ("cam_a", "cam_b"):
+        for person, frames in {1: 22, 2: 22, 3: 21, 201: 22}.items():
+            for frame in range(frames):
+                seed = 100 * person + frame + (50_000 if camera == "cam_b" else 0)
+                path = tmp_path / f"multi_shot/{camera}/person_{person:04d}/{frame:04d}.png"
+                put(path, picture_bytes(seed, ".png", (8, 8)))
+    shipped = load_config(ROOT / "params.yaml").datasets["prid2011"]
+    found = examine(shipped.model_copy(update={"folder": str(tmp_path)}))
+    assert len(found.meta.splits) == 10
+    assert {n for split in found.meta.splits for n in split["train"] + split["test"]} == {1, 2}
+    assert {image.source.identity for image in found.images} == {1, 2, 3, 10201, 20201}
 
 
 def splits_file(path, *splits):

@@ -183,11 +183,17 @@ class Frames:
 
     def image(self, index: int) -> np.ndarray:
         """uint8 RGB [h, w, 3], turned upright if the file says how."""
-        return decode(self.image_bytes(index))
+        return self._decoded(index, reduced=False)
 
     def preview(self, index: int) -> np.ndarray:
         """As `image`, but a very large one at an eighth of its width and height."""
-        return decode(self.image_bytes(index), reduced=bool(self.size[index].prod(dtype=np.int64) > LARGE))
+        return self._decoded(index, reduced=bool(self.size[index].prod(dtype=np.int64) > LARGE))
+
+    def _decoded(self, index: int, reduced: bool) -> np.ndarray:
+        pixels = decode(self.image_bytes(index), reduced)
+        if pixels is None:
+            raise DataError(f"{self._store.path}, row {self._rows[index]} ({self.path[index]}): no image that is known")
+        return pixels
 
     def keypoints(self) -> tuple[np.ndarray, np.ndarray]:
         """float32 [n, J, 3] of x, y (pixels of the image as `image` gives it) and COCO visibility v (0, 1 or 2), and
