@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from types import SimpleNamespace
+from unicodedata import normalize
 
 import cv2
 import numpy as np
@@ -308,6 +309,7 @@ MEASURE = """
 import sys
 from pathlib import Path
 from types import SimpleNamespace
+from unicodedata import normalize
 from auxreid.data.contact_sheet import write_contact_sheet
 from auxreid.data.frames import open_frames
 from auxreid.data.ingest import ingest
@@ -405,6 +407,18 @@ def test_keypoints_are_packed_beside_their_images(folder, pack, tmp_path):
     assert annotated.sum() == 5
     third = frames.path.tolist().index(f"bounding_box_train/{names[2]}")
     assert points[third].tolist() == [[2, 1, 2], [2, 2, 1]]
+
+
+def test_keypoints_of_names_with_backslashes_and_in_another_unicode_form(tmp_path):
+    name = normalize("NFD", "Żółty.jpg")
+    put(dogs(tmp_path / "dogs") / f"frames/{name}", picture_bytes(99, size=(24, 24)))
+    with (tmp_path / "dogs/frames.csv").open("a", encoding="utf-8") as table:
+        table.write(f"frames/{name},a,a-4,train,,\n")
+    coco(tmp_path / "dogs/k.json", ["frames\\a11.jpg", f"frames\\{normalize('NFC', name)}"], (24, 24))
+    report = ingest(config(tmp_path / "dogs", "dogs", keypoints=SimpleNamespace(file="k.json", images=None)), tmp_path)
+    assert report["keypoints"]["annotated_images"] == 2 and report["warnings"] == []
+    frames = open_frames(tmp_path / "frames.arrow")
+    assert set(frames.path[frames.keypoints()[1]]) == {"frames/a11.jpg", f"frames/{name}"}
 
 
 @pytest.mark.parametrize(

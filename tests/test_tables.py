@@ -47,7 +47,8 @@ def test_the_same_table_in_other_forms_is_read_alike(tmp_path, content):
 
 
 def test_blank_rows_count_as_lines(tmp_path):
-    assert read(tmp_path, "\n;;\npath;dog\n\na;1\n;;\nb;2\n")[1:] == ([5, 7], [["a", "1"], ["b", "2"]])
+    for first in ("", ";;", "sep=;"):
+        assert read(tmp_path, f"{first}\n\npath;dog\n\na;1\n;;\nb;2\n")[1:] == ([5, 7], [["a", "1"], ["b", "2"]])
 
 
 def test_words_that_pandas_would_take_for_numbers_or_nothing_stay(tmp_path):

@@ -77,7 +77,9 @@ def _read(config: Any) -> Ingested:
         raise DataError(f"data set {config.name}: no such folder: {root}")
     listing = LISTERS[config.layout](root, config)
     given = config.keypoints
-    keypoints = read_coco(root / given.file, given.images or ".") if given else NO_KEYPOINTS
+    keypoints = NO_KEYPOINTS
+    if given:
+        keypoints = read_coco(root / given.file, given.images or ".").named_as(one.path for one in listing.sources)
     listing.faults += _leaks(listing.sources, config)
     images, splits = [], []
     if not listing.faults:  # these are known without opening any image, so that a wrong folder fails at once

@@ -29,6 +29,7 @@ def read_table(path: Path) -> pd.DataFrame:
     if not path.is_file():
         raise DataError(f"{path}: no such file")
     text = _decoded(path).replace("\r\n", "\n").replace("\r", "\n")
+    text = re.sub(r"\Asep=.(?=\n)", "", text)  # a first line that is for Excel alone
     header = next((line for line in text.split("\n") if line.strip("".join(SEPARATORS) + " ")), None)
     if header is None:
         raise DataError(f"{path}: the first line must name each column once, found an empty file")
