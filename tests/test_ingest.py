@@ -273,6 +273,8 @@ def test_images_are_turned_upright(form, orientation):
     exif[ExifTags.Base.Orientation] = orientation
     content = saved(pixels, form, exif=exif.tobytes(), quality=95)
     assert np.abs(decode(content).astype(int) - upright).mean() < 8  # of another, 70
+    eighth = cv2.resize(upright, None, fx=1 / 8, fy=1 / 8, interpolation=cv2.INTER_AREA)
+    assert np.abs(decode(content, reduced=True).astype(int) - eighth).mean() < 16
     for large in (False, True):
         assert look(content, large) == Look(*upright.shape[1::-1], None)
 

@@ -186,6 +186,16 @@ def test_person_csv_takes_names_and_numbers_and_missing_values(tmp_path):
     assert any("no attributes of 9 people" in text for text in found.listing.warnings)
 
 
+def test_person_csv_columns_that_are_not_read_are_named(tmp_path):
+    write_attributes(prid_single(tmp_path) / "a.csv", "identity,gender,Up-Black,mood", "1,male,yes,good")
+    _, found = by_path(tmp_path, "prid2011", attributes="a.csv")
+    path = tmp_path / "a.csv"
+    assert found.listing.warnings[:2] == [
+        f"{path}: columns that are not read: Up-Black, mood",
+        f"{path}: no column upblack; if 'Up-Black' is meant, call it upblack",
+    ]
+
+
 def test_person_csv_word_outside_the_vocabulary_is_named(tmp_path):
     write_attributes(prid_single(tmp_path) / "a.csv", "identity,gender", "1,male", "2,man")
     with pytest.raises(DataError, match=r"a\.csv, line 3 \(identity 2\), column gender: 'man', allowed: male, female"):
@@ -514,11 +524,11 @@ def test_dogs_a_path_in_other_capitals_is_named_with_the_file_that_is_there(tmp_
 
 
 def test_dogs_names_that_may_mean_one_dog_are_noted(tmp_path):
-    names = {"a": "Rex", "b": "rex", "c": "7", "d": "07", "e": "17"}
+    names = {"a": "Rex", "b": "rex", "c": "7", "d": "07", "e": "7.0"}
     rows = [row | {"dog_id": names.get(row.get("dog_id"), "")} for row in dog_rows()]
     images, found = by_path(dogs(tmp_path, rows), "dogs")
-    note = "frames.csv: taken for different dogs, if they are not, write them alike: '07' and '7', 'Rex' and 'rex'"
-    assert found.listing.warnings == [note]
+    note = "frames.csv: taken for different dogs, if they are not, write them alike: "
+    assert found.listing.warnings == [note + "'07' and '7' and '7.0', 'Rex' and 'rex'"]
     assert len({source.identity for source in images.values()}) == 6
 
 

@@ -34,7 +34,8 @@ def decode(content: bytes | memoryview, reduced: bool = False) -> np.ndarray | N
     """uint8 RGB [h, w, 3], turned upright if the file says how; None if it cannot be read. `reduced`: an eighth."""
     if _turned_webp(content):  # which OpenCV leaves as it lies
         with Image.open(io.BytesIO(content)) as image:
-            return np.array(ImageOps.exif_transpose(image).convert("RGB"))
+            upright = ImageOps.exif_transpose(image).convert("RGB")
+        return np.array(upright.reduce(8) if reduced else upright)
     # Where OpenCV reads RGB itself, a large image is not held twice.
     pixels = cv2.imdecode(
         np.frombuffer(content, np.uint8), cv2.IMREAD_REDUCED_COLOR_8 if reduced else cv2.IMREAD_COLOR_RGB

@@ -3,7 +3,7 @@
 import codecs
 import io
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -64,6 +64,15 @@ def look_alikes(header: Iterable[str], wanted: str, other_names: Iterable[str] =
     names = {_plain(name) for name in (wanted, *other_names)}
     found = [name for name in header if _plain(name) in names]
     return f"; if {' or '.join(map(repr, found))} is meant, call it {wanted}" if found else ""
+
+
+def column_notes(header: Sequence[str], known: Iterable[str], other_names: Mapping[str, Iterable[str]]) -> list[str]:
+    """Which columns are not read, and which of them may have been meant as one that is not there."""
+    known = list(known)
+    unknown = [name for name in header if name not in known]
+    meant = {name: look_alikes(unknown, name, other_names.get(name, ())) for name in known if name not in header}
+    notes = [f"columns that are not read: {few(unknown)}"] if unknown else []
+    return notes + [f"no column {name}{found}" for name, found in meant.items() if found]
 
 
 def _plain(name: str) -> str:

@@ -25,7 +25,7 @@ from auxreid.data.layouts.listing import (
     is_litter,
 )
 from auxreid.data.splits import deal, linked_groups
-from auxreid.data.tables import look_alikes, read_table
+from auxreid.data.tables import column_notes, look_alikes, read_table
 from auxreid.data.vocabulary import DOG_ATTRIBUTES
 
 TABLE = "frames.csv"
@@ -73,7 +73,7 @@ def list_sources(root: Path, config) -> Listing:
         meant = look_alikes(header, "path", OTHER_NAMES["path"])
         listing.fault("missing column", f"{root / TABLE}: missing column path, found: {', '.join(header)}{meant}")
         return listing
-    _note_columns(header, listing)
+    listing.warnings += [f"{TABLE}: {note}" for note in column_notes(header, COLUMNS, OTHER_NAMES)]
     dog_ids = sorted(set(rows.get("dog_id", [])) - {""})
     _note_dogs(dog_ids, listing)
     identities = {name: number for number, name in enumerate(dog_ids, start=1)}
@@ -120,23 +120,13 @@ def why_empty(split: str, usable: Sequence[Source], config) -> str:
     )
 
 
-def _note_columns(header: list[str], listing: Listing) -> None:
-    unknown = [name for name in header if name not in COLUMNS]
-    if unknown:
-        listing.warnings.append(f"{TABLE}: columns that are not read: {few(unknown)}")
-    for name in COLUMNS:
-        meant = "" if name in header else look_alikes(unknown, name, OTHER_NAMES.get(name, ()))
-        if meant:
-            listing.warnings.append(f"{TABLE}: no column {name}{meant}")
-
-
 def _note_dogs(dog_ids: list[str], listing: Listing) -> None:
     """Note that no dog is known, or that names are so alike that they may mean one dog."""
     if not dog_ids:
         listing.warnings.append(f"{TABLE} names no dog (column dog_id): it serves attributes, not re-identification")
     alike = defaultdict(list)
     for name in dog_ids:
-        alike["".join(name.casefold().split()).lstrip("0")].append(name)
+        alike["".join(name.casefold().split()).lstrip("0").removesuffix(".0")].append(name)
     pairs = [" and ".join(map(repr, names)) for names in alike.values() if len(names) > 1]
     if pairs:
         listing.warnings.append(f"{TABLE}: taken for different dogs, if they are not, write them alike: {few(pairs)}")

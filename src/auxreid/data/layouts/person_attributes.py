@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from auxreid.data.layouts.listing import Listing, check_words, few
-from auxreid.data.tables import look_alikes, read_table
+from auxreid.data.tables import column_notes, look_alikes, read_table
 from auxreid.data.vocabulary import PERSON_ATTRIBUTES
 from auxreid.plumbing.base.errors import DataError
 
@@ -79,9 +79,7 @@ def _read_csv(path: Path, name_form: str, listing: Listing) -> PersonTable:
     listing.attributes = {name: words for name, words in PERSON_ATTRIBUTES.items() if name in header}
     if not listing.attributes:
         raise DataError(f"{path}: no attribute column; known are {', '.join(PERSON_ATTRIBUTES)}")
-    unknown = [name for name in header if name != "identity" and name not in PERSON_ATTRIBUTES]
-    if unknown:
-        listing.warnings.append(f"{path}: columns that are not read: {few(unknown)}")
+    listing.warnings += [f"{path}: {note}" for note in column_notes(header, ("identity", *PERSON_ATTRIBUTES), {})]
     table: PersonTable = {}
     for line, row in zip(rows.index, rows.to_dict("records"), strict=True):
         given = row["identity"]
