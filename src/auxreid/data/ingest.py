@@ -87,7 +87,7 @@ def _read(config: Any) -> Ingested:
         listing.left_out += broken
         listing.faults += checks.too_many_broken(broken, len(listing.sources))
     if not listing.faults:
-        images, splits = _without_faults(images, keypoints, listing, config)
+        images, splits = _taking_part(images, keypoints, listing, config)
     listing.left_out.sort(key=lambda one: one.path)
     meta = FramesMeta(
         dataset=config.name,
@@ -102,7 +102,7 @@ def _read(config: Any) -> Ingested:
     return Ingested(images, listing, keypoints, meta)
 
 
-def _without_faults(
+def _taking_part(
     images: list[Checked], keypoints: KeypointTable, listing: Listing, config: Any
 ) -> tuple[list[Checked], list[dict]]:
     """The images that take part, with their splits, and the repeated splits; what is found is noted in the listing."""
