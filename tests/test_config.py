@@ -47,6 +47,8 @@ def test_the_repository_is_valid():
         ("study.seeds", [], r"study.seeds = \[\]: .*at least 1"),
         ("study.seeds", [1, 1], r"study.seeds = \[1, 1\]: a seed stands there twice"),
         ("datasets.sample_people.recipe", "none", r"datasets.sample_people.recipe = 'none': not in recipes"),
+        ("datasets.dogs.splits", "s.json", "datasets.dogs.*splits is for layout 'prid2011'"),
+        ("datasets.market1501.min_frames", 2, "datasets.market1501.*min_frames is for layout 'prid2011'"),
         ("datasets.sample_people.protocol", "dogs", r"protocol 'dogs' does not fit layout 'prid2011'"),
         (
             "ablations.clip_reid.prompts",

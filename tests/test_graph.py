@@ -69,6 +69,13 @@ def test_a_seed_picks_prid2011s_split_and_nothing_on_market1501(raw):
     assert split_of(config, "market1501", 5) == 0
 
 
+def test_without_a_number_of_splits_all_seeds_share_one(raw):
+    for key in ("shared_identities", "min_frames", "n_splits"):
+        del raw["datasets"]["sample_people"][key]
+    config = parse_config(raw)
+    assert [split_of(config, "sample_people", seed) for seed in range(3)] == [0, 0, 0]
+
+
 def test_given_weights_become_a_dependency(raw):
     raw["study"]["datasets"] = ["market1501"]
     raw["datasets"]["market1501"]["recipe"] = "lite0"

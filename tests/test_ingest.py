@@ -1,9 +1,14 @@
 """The ingest as a whole: packed files, reports, broken files, leaks, keypoints and contact sheets."""
 
 import hashlib
+import io
 import json
+import subprocess
+import sys
 from types import SimpleNamespace
+from unicodedata import normalize
 
+import cv2
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -21,12 +26,13 @@ from dataset_folders import (
 )
 from hypothesis import given
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import ExifTags, Image
 
-from auxreid.data.checks import decoded_size
 from auxreid.data.contact_sheet import MAX_BYTES, write_contact_sheet
+from auxreid.data.decoding import Look, decode, fingerprint, look
 from auxreid.data.frames import FramesMeta, open_frames, write_frames
 from auxreid.data.ingest import ingest, summary_lines
+from auxreid.data.near_copies import LEAST, near_copies
 from auxreid.plumbing.base.errors import DataError
 
 TRAIN_IMAGE = "bounding_box_train/0002_c1s1_000151_01.jpg"
@@ -107,14 +113,14 @@ def test_truncated_jpeg_is_left_out(folder, pack):
 @given(keep=st.floats(0.01, 0.98))
 def test_a_jpeg_cut_anywhere_does_not_decode(keep):
     whole = picture_bytes(0, size=(64, 128))
-    assert decoded_size(whole) == (64, 128)
-    assert isinstance(decoded_size(whole[: int(keep * len(whole))]), str)
+    assert look(whole) == Look(64, 128, None)
+    assert isinstance(look(whole[: int(keep * len(whole))]), str)
 
 
 @given(keep=st.floats(0.01, 0.98))
 def test_a_png_cut_anywhere_does_not_decode(keep):
     whole = picture_bytes(0, ".png", size=(20, 30))
-    assert isinstance(decoded_size(whole[: int(keep * len(whole))]), str)
+    assert isinstance(look(whole[: int(keep * len(whole))]), str)
 
 
 def test_zero_bytes_are_left_out(folder, pack):
@@ -135,7 +141,7 @@ def test_other_files_are_listed(folder, pack):
 def test_a_copy_of_the_same_person_is_left_out(folder, pack):
     path = broken(folder, "0002_c3s1_000151_01.jpg", (folder / TRAIN_IMAGE).read_bytes())
     report = pack()
-    assert reasons(report) == {path: f"a copy of {TRAIN_IMAGE}"}
+    assert reasons(report) == {path: f"a copy: equal to {TRAIN_IMAGE}"}
     assert report["images"] == 26
 
 
@@ -153,9 +159,47 @@ def test_copies_of_different_people_are_both_left_out(folder, pack):
 def test_too_many_broken_images_stop(folder, pack, tmp_path):
     for path in sorted((folder / "bounding_box_train").iterdir())[:3]:
         path.write_bytes(b"")
-    with pytest.raises(DataError, match="3 of 26 images do not decode, at most 10% are allowed"):
+    report = tmp_path / "out/report.json"
+    with pytest.raises(DataError) as raised:
         pack()
+    text = str(raised.value)
+    assert (
+        "3 of 26 images cannot be used, at most 10% are allowed: bounding_box_train/0002_c1s1_000151_01.jpg (zero"
+        in text
+    )
+    assert text.endswith(f"The report, {report}, names all that is left out.")
     assert not (tmp_path / "out/frames.arrow").exists()
+    written = json.loads(report.read_text())
+    assert list(reasons(written).values()) == ["zero bytes"] * 3
+    assert [(fault["kind"], fault["count"]) for fault in written["faults"]] == [("too many broken images", 1)]
+
+
+def test_many_faults_of_a_kind_are_counted_and_the_first_ten_named(folder, pack, tmp_path):
+    for number in range(2000):
+        put(folder / f"query/wrong {number:04d}.jpg", b"x")
+    put(folder / "query/-1_c1s1_000151_01.jpg", b"x")
+    with pytest.raises(DataError) as raised:
+        pack()
+    lines = str(raised.value).splitlines()
+    assert len(lines) == 1 + 10 + 1 + 1 + 1 and "2001 fault(s)" in lines[0]
+    assert "identity -1" in lines[1] and "wrong 0009.jpg: a wrong file name" in lines[11]
+    assert lines[12] == "  - a wrong file name: 1990 more, 2000 in all"
+    faults = json.loads((tmp_path / "out/report.json").read_text())["faults"]
+    assert [(fault["kind"], fault["count"], len(fault["first"])) for fault in faults] == [
+        ("junk outside the gallery", 1, 1),
+        ("a wrong file name", 2000, 10),
+    ]
+
+
+def test_what_is_left_out_is_told_by_kind_and_listed_in_full(folder, pack):
+    for number in range(50):
+        put(folder / f"query/._{number:02d}.jpg", b"x")
+    broken(folder, "0002_c3s1_000151_01.jpg", b"")
+    report = pack()
+    lines = [line for line in summary_lines(report) if line.startswith("  left out")]
+    assert len(lines) == 12 and len(report["left_out"]) == 51
+    assert lines[0] == "  left out: bounding_box_train/0002_c3s1_000151_01.jpg: zero bytes"
+    assert lines[-1].endswith("by a file manager): 40 more, 50 in all, listed in the report")
 
 
 def test_an_identity_in_train_and_test_stops(folder, pack):
@@ -202,6 +246,155 @@ def test_a_dog_or_a_sequence_in_train_and_test_stops(tmp_path):
     assert "sequence c-1 is in train and val" in text
 
 
+# Pictures
+
+
+def scene(seed, size=(64, 128)):
+    """uint8 RGB: blotches, as smooth as photographs are."""
+    blotches = np.random.default_rng(seed).integers(0, 256, (12, 8, 3), np.uint8)
+    return cv2.resize(blotches, size, interpolation=cv2.INTER_CUBIC)
+
+
+def saved(pixels, form, **options):
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, form, **options)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP"])
+def test_images_are_turned_upright(form, orientation):
+    pixels = scene(0, (160, 96))
+    upright = {
+        1: pixels, 2: pixels[:, ::-1], 3: pixels[::-1, ::-1], 4: pixels[::-1], 5: pixels.transpose(1, 0, 2),
+        6: np.rot90(pixels, -1), 7: np.rot90(pixels, 2).transpose(1, 0, 2), 8: np.rot90(pixels),
+    }[orientation]  # fmt: skip
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = orientation
+    content = saved(pixels, form, exif=exif.tobytes(), quality=95)
+    assert np.abs(decode(content).astype(int) - upright).mean() < 8  # of another, 70
+    eighth = cv2.resize(upright, None, fx=1 / 8, fy=1 / 8, interpolation=cv2.INTER_AREA)
+    assert np.abs(decode(content, reduced=True).astype(int) - eighth).mean() < 16
+    for large in (False, True):
+        assert look(content, large) == Look(*upright.shape[1::-1], None)
+
+
+def test_webp_with_other_data_is_read_as_it_lies():
+    pixels = scene(0)
+    for options in ({}, {"icc_profile": b"profile"}, {"exif": Image.Exif().tobytes()}, {"lossless": True}):
+        assert np.abs(decode(saved(pixels, "WEBP", **options)).astype(int) - pixels).mean() < 8
+
+
+@pytest.mark.parametrize(("largest", "bits"), [(1019, 10), (4095, 12), (4096, None), (65535, None), (0, None)])
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_ten_bits_in_sixteen_are_named(largest, bits, channels):
+    values = np.random.default_rng(0).integers(0, largest + 1, (20, 10, channels), np.uint16)
+    values[..., 3:] = 65535  # opaque
+    values[0, 0, :3] = largest
+    found = look(cv2.imencode(".png", values)[1].tobytes())
+    if bits is None:
+        assert found == Look(10, 20, None)
+    else:
+        assert found.startswith(f"too dark: of 16 bits {bits} are used (the largest value is {largest})")
+
+
+def test_a_large_image_that_is_cut_does_not_decode():
+    pixels = scene(0, (640, 480))
+    for form in ("JPEG", "PNG", "WEBP"):
+        content = saved(pixels, form)
+        for keep in (0.3, 0.9, 1 - 8 / len(content)):
+            assert isinstance(look(content[: int(keep * len(content))], large=True), str)
+        assert look(content, large=True) == Look(640, 480, None)
+
+
+MEASURE = """
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from unicodedata import normalize
+from auxreid.data.contact_sheet import write_contact_sheet
+from auxreid.data.frames import open_frames
+from auxreid.data.ingest import ingest
+config, out = SimpleNamespace(**eval(sys.argv[1])), Path(sys.argv[2])
+print(ingest(config, out)["images"])
+write_contact_sheet(open_frames(out / "frames.arrow"), out / "sheet.jpg")
+print(next(line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM")))
+"""
+
+
+@pytest.mark.slow
+def test_three_images_of_169_megapixels_take_less_than_a_gigabyte(tmp_path):
+    content = cv2.imencode(".jpg", scene(0, (13000, 13000)))[1].tobytes()
+    for end, name in enumerate(
+        (TRAIN_IMAGE, "query/0003_c1s1_000151_01.jpg", "bounding_box_test/0003_c2s1_000151_01.jpg")
+    ):
+        put(tmp_path / "market" / name, content + bytes(end))  # no copies of each other
+    given = repr(vars(config(tmp_path / "market", "market1501")))
+    command = [sys.executable, "-c", MEASURE, given, str(tmp_path / "out")]
+    images, peak_kib = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
+    assert images == "3" and int(peak_kib) * 1024 < 0.6 * 10**9
+    with Image.open(tmp_path / "out/sheet.jpg") as sheet:
+        assert np.asarray(sheet).std() > 20
+
+
+# Copies that are not equal in bytes
+
+
+@pytest.mark.parametrize(("quality", "scale"), [(30, 1), (50, 1), (95, 1), (75, 0.5), (75, 0.9), (75, 1.1), (75, 2)])
+def test_a_copy_encoded_anew_in_train_and_test_is_noted(folder, pack, quality, scale):
+    pixels = scene(1)
+    put(folder / TRAIN_IMAGE, saved(pixels, "PNG"))
+    copy = cv2.resize(pixels, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    put(folder / "query/0003_c3s1_000151_01.jpg", saved(copy, "JPEG", quality=quality))
+    put(folder / "bounding_box_test/0003_c3s1_000151_01.jpg", saved(scene(2), "JPEG"))
+    report = pack()
+    note = (
+        "1 pairs of images in different parts look like copies, encoded anew or scaled: "
+        f"{TRAIN_IMAGE} (train) and query/0003_c3s1_000151_01.jpg (query)"
+    )
+    assert report["warnings"] == [note] and f"  note: {note}" in summary_lines(report)
+
+
+def test_of_repeated_splits_a_copy_is_noted_if_any_parts_it(tmp_path):
+    root = prid_single(tmp_path / "prid")
+    for person, quality in ((2, 95), (5, 50)):
+        put(root / f"single_shot/cam_a/person_{person:04d}.png", saved(scene(1), "JPEG", quality=quality))
+    for splits, noted in (
+        ([{"train": [2, 5], "test": [1, 3]}] * 2, 0),
+        ([{"train": [1], "test": [3]}, {"train": [2], "test": [5]}], 1),
+    ):
+        named = [{half: [f"person_{n:04d}" for n in split[half]] for half in split} for split in splits]
+        (root / "s.json").write_text(json.dumps(named))
+        report = ingest(config(root, "prid2011", splits="s.json", n_splits=2), tmp_path / "out")
+        assert sum("look like copies" in note for note in report["warnings"]) == noted
+
+
+@given(
+    places=st.lists(st.sampled_from(["train", "val", "test", ""]), min_size=2, max_size=60),
+    seed=st.integers(0, 99),
+)
+def test_near_copies_are_those_of_a_plain_search(places, seed):
+    rng = np.random.default_rng(seed)
+    pictures = [scene(rng.integers(6)) for _ in places]
+    pictures = [decode(saved(pixels, "JPEG", quality=int(rng.integers(40, 96)))) for pixels in pictures]
+    found = set(near_copies(np.array([fingerprint(one) for one in pictures]), np.array(places, dtype=object)))
+    greys = [
+        cv2.resize(cv2.cvtColor(one, cv2.COLOR_RGB2GRAY), (8, 8), interpolation=cv2.INTER_AREA) for one in pictures
+    ]
+    alike = np.corrcoef([grey.ravel() for grey in greys]) >= LEAST
+    assert all(alike[pair] for pair in found)
+    apart = {("train", "val"), ("train", "test"), ("val", "test")}
+    expected = [(i, j) for i, j in np.argwhere(alike) if (places[i], places[j]) in apart]
+    assert {(i, places[j]) for i, j in found} == {(i, places[j]) for i, j in expected}
+    assert {(places[i], j) for i, j in found} == {(places[i], j) for i, j in expected}
+
+
+def test_pictures_with_nothing_to_see_are_like_no_other():
+    for grey in (0, 128, 255):
+        assert not fingerprint(np.full((40, 20, 3), grey, np.uint8)).any()
+    assert np.linalg.norm(fingerprint(scene(0))) == pytest.approx(1)
+
+
 # Keypoints
 
 
@@ -217,6 +410,18 @@ def test_keypoints_are_packed_beside_their_images(folder, pack, tmp_path):
     assert annotated.sum() == 5
     third = frames.path.tolist().index(f"bounding_box_train/{names[2]}")
     assert points[third].tolist() == [[2, 1, 2], [2, 2, 1]]
+
+
+def test_keypoints_of_names_with_backslashes_and_in_another_unicode_form(tmp_path):
+    name = normalize("NFD", "Żółty.jpg")
+    put(dogs(tmp_path / "dogs") / f"frames/{name}", picture_bytes(99, size=(24, 24)))
+    with (tmp_path / "dogs/frames.csv").open("a", encoding="utf-8") as table:
+        table.write(f"frames/{name},a,a-4,train,,\n")
+    coco(tmp_path / "dogs/k.json", ["frames\\a11.jpg", f"frames\\{normalize('NFC', name)}"], (24, 24))
+    report = ingest(config(tmp_path / "dogs", "dogs", keypoints=SimpleNamespace(file="k.json", images=None)), tmp_path)
+    assert report["keypoints"]["annotated_images"] == 2 and report["warnings"] == []
+    frames = open_frames(tmp_path / "frames.arrow")
+    assert set(frames.path[frames.keypoints()[1]]) == {"frames/a11.jpg", f"frames/{name}"}
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter, defaultdict
+from unicodedata import normalize
 
 import dataset_folders
 import pytest
@@ -18,6 +19,7 @@ from dataset_folders import (
 )
 from hypothesis import given
 from hypothesis import strategies as st
+from params import ROOT
 
 from auxreid.data.ingest import examine
 from auxreid.data.layouts import dogs as dogs_layout
@@ -25,6 +27,7 @@ from auxreid.data.layouts import market1501, prid2011
 from auxreid.data.splits import deal, half_splits, linked_groups, read_splits
 from auxreid.data.vocabulary import PERSON_ATTRIBUTES
 from auxreid.plumbing.base.errors import DataError
+from auxreid.plumbing.settings.load import load_config
 
 
 def by_path(root, layout, **changes):
@@ -124,6 +127,46 @@ def test_market_missing_folders_are_all_named(tmp_path):
         by_path(tmp_path, "market1501")
 
 
+def test_market_endings_in_capitals_are_read(tmp_path):
+    for path in sorted((market(tmp_path)).glob("*/*.jpg")):
+        path.rename(path.with_suffix(".JPG"))
+    put(tmp_path / "bounding_box_test/0005_c4s6_001234_03.jpg.JPG", picture_bytes(99))
+    images, found = by_path(tmp_path, "market1501")
+    assert len(images) == 27 and found.listing.left_out == []
+    assert images["bounding_box_train/0002_c1s1_000151_01.JPG"].identity == 2
+
+
+def test_market_an_empty_folder_is_named(tmp_path):
+    for path in (market(tmp_path) / "query").iterdir():
+        path.unlink()
+    with pytest.raises(DataError, match=r"split query is empty: \S+/query holds no image that can be used"):
+        by_path(tmp_path, "market1501")
+
+
+# What systems leave in folders
+
+LITTER = ("._{0}", ".DS_Store", "Thumbs.db", "desktop.ini", ".hidden/{0}", "__MACOSX/{0}")
+
+
+@pytest.mark.parametrize(
+    ("make", "layout", "changes", "image"),
+    [
+        (market, "market1501", {}, "query/0003_c1s2_000301_00.jpg"),
+        (prid_single, "prid2011", {}, "single_shot/cam_a/person_0001.png"),
+        (prid_multi, "prid2011", {"protocol": "prid2011_multi_shot"}, "multi_shot/cam_a/person_0001/0001.png"),
+        (prid_multi, "prid2011", {"protocol": "prid2011_multi_shot"}, "multi_shot/cam_a/0001.png"),
+        (dogs, "dogs", {}, "frames/a11.jpg"),
+    ],
+)
+def test_what_systems_leave_in_folders_changes_nothing(tmp_path, make, layout, changes, image):
+    expected, before = by_path(make(tmp_path), layout, **changes)
+    for name in LITTER:
+        put((tmp_path / image).parent / name.format((tmp_path / image).name), b"no image")
+    images, found = by_path(tmp_path, layout, **changes)
+    assert images == expected and found.listing.warnings == before.listing.warnings
+    assert {one.reason for one in found.listing.left_out} <= {"not an image (hidden, or left by a file manager)"}
+
+
 # Attributes as CSV
 
 
@@ -143,6 +186,16 @@ def test_person_csv_takes_names_and_numbers_and_missing_values(tmp_path):
     assert any("no attributes of 9 people" in text for text in found.listing.warnings)
 
 
+def test_person_csv_columns_that_are_not_read_are_named(tmp_path):
+    write_attributes(prid_single(tmp_path) / "a.csv", "identity,gender,Up-Black,mood", "1,male,yes,good")
+    _, found = by_path(tmp_path, "prid2011", attributes="a.csv")
+    path = tmp_path / "a.csv"
+    assert found.listing.warnings[:2] == [
+        f"{path}: columns that are not read: Up-Black, mood",
+        f"{path}: no column upblack; if 'Up-Black' is meant, call it upblack",
+    ]
+
+
 def test_person_csv_word_outside_the_vocabulary_is_named(tmp_path):
     write_attributes(prid_single(tmp_path) / "a.csv", "identity,gender", "1,male", "2,man")
     with pytest.raises(DataError, match=r"a\.csv, line 3 \(identity 2\), column gender: 'man', allowed: male, female"):
@@ -152,7 +205,10 @@ def test_person_csv_word_outside_the_vocabulary_is_named(tmp_path):
 @pytest.mark.parametrize(
     ("lines", "message"),
     [
-        (["person,gender", "1,male"], "missing column identity, found: person, gender"),
+        (
+            ["person,gender", "1,male"],
+            "missing column identity, found: person, gender; if 'person' is meant, call it id",
+        ),
         (["identity,mood", "1,good"], "no attribute column; known are gender"),
         (["identity,hat", "1,no", "person_0001,yes"], r"line 3 .*this identity is listed twice"),
         (["identity,hat", "1,no,yes"], "line 2: 3 cells, the header has 2"),
@@ -195,6 +251,52 @@ def test_prid_multi_shot_takes_people_with_enough_frames_in_both_cameras(tmp_pat
     assert others == dict.fromkeys([6, 10007, 10008, 10009, 20007, 20008], "none")
 
 
+@pytest.mark.parametrize("given", [None, 6])
+def test_a_pair_of_cameras_needs_no_counts(tmp_path, given):
+    """Whoever both cameras have is one person, with however many frames: 7 and 8 are in both, too."""
+    prid_multi(tmp_path)
+    absent = {"shared_identities": given, "min_frames": None, "n_splits": None}
+    images, found = by_path(tmp_path, "prid2011", protocol="prid2011_multi_shot", **absent)
+    together = range(1, 9) if given is None else range(1, 7)  # person 6 has one frame in camera B
+    (split,) = found.meta.splits
+    assert sorted(split["train"] + split["test"]) == [*together]
+    apart = {source.identity_name for source in images.values()} - {f"person_{n:04d}" for n in together}
+    more = (
+        set() if given is None else {"cam_a/person_0007", "cam_a/person_0008", "cam_b/person_0007", "cam_b/person_0008"}
+    )
+    assert apart == {"cam_b/person_0009"} | more
+
+
+def test_a_pair_of_cameras_single_shot_needs_no_counts(tmp_path):
+    absent = dict.fromkeys(("shared_identities", "min_frames", "n_splits"))
+    images, found = by_path(prid_single(tmp_path), "prid2011", **absent)
+    assert len({source.identity for source in images.values()}) == 9
+    assert images["single_shot/cam_b/person_0009.png"].split == "gallery"
+    assert images["single_shot/cam_b/person_0009.png"].identity_name == "cam_b/person_0009"
+    assert sum(map(len, found.meta.splits[0].values())) == 8
+
+
+def test_why_nobody_takes_part_is_said(tmp_path):
+    message = r"those with 4 or more images in each of cam_a and cam_b; .* there: 8 and 9, in both: 6"
+    with pytest.raises(DataError, match=message):
+        by_path(prid_multi(tmp_path), "prid2011", protocol="prid2011_multi_shot", min_frames=4)
+
+
+def test_the_shipped_block_of_prid2011_runs_on_folders_alone(tmp_path):
+    """With its counts and without a list of splits; numbers above 200 are two people, one in each camera."""
+    for camera in ("cam_a", "cam_b"):
+        for person, frames in {1: 22, 2: 22, 3: 21, 201: 22}.items():
+            for frame in range(frames):
+                seed = 100 * person + frame + (50_000 if camera == "cam_b" else 0)
+                path = tmp_path / f"multi_shot/{camera}/person_{person:04d}/{frame:04d}.png"
+                put(path, picture_bytes(seed, ".png", (8, 8)))
+    shipped = load_config(ROOT / "params.yaml").datasets["prid2011"]
+    found = examine(shipped.model_copy(update={"folder": str(tmp_path)}))
+    assert len(found.meta.splits) == 10
+    assert {n for split in found.meta.splits for n in split["train"] + split["test"]} == {1, 2}
+    assert {image.source.identity for image in found.images} == {1, 2, 3, 10201, 20201}
+
+
 def splits_file(path, *splits):
     path.write_text(
         json.dumps([{half: [f"person_{n:04d}" for n in split[half]] for half in split} for split in splits])
@@ -204,7 +306,7 @@ def splits_file(path, *splits):
 def test_prid_splits_file_is_followed(tmp_path):
     splits = [{"train": [1, 3], "test": [2, 5]}, {"train": [2, 5], "test": [3, 1]}]
     splits_file(prid_multi(tmp_path) / "s.json", *splits)
-    _, found = by_path(tmp_path, "prid2011", protocol="prid2011_multi_shot", splits="s.json")
+    _, found = by_path(tmp_path, "prid2011", protocol="prid2011_multi_shot", splits="s.json", n_splits=2)
     assert found.meta.splits == [{"train": [1, 3], "test": [2, 5]}, {"train": [2, 5], "test": [1, 3]}]
 
 
@@ -221,15 +323,21 @@ def test_prid_splits_file_is_followed(tmp_path):
 def test_prid_splits_that_would_falsify_are_a_fault(tmp_path, split, message):
     splits_file(prid_multi(tmp_path) / "s.json", split)
     with pytest.raises(DataError, match=message):
-        by_path(tmp_path, "prid2011", protocol="prid2011_multi_shot", splits="s.json")
+        by_path(tmp_path, "prid2011", protocol="prid2011_multi_shot", splits="s.json", n_splits=1)
 
 
 def test_prid_splits_file_that_is_missing_or_no_json(tmp_path):
     (prid_single(tmp_path) / "bad.json").write_text("[{")
     with pytest.raises(DataError, match=r"bad\.json: not JSON"):
         by_path(tmp_path, "prid2011", splits="bad.json")
-    with pytest.raises(DataError, match=r"none\.json: no such file"):
+    with pytest.raises(DataError, match=r"none\.json: no such file; without the key `splits`, splits are drawn"):
         by_path(tmp_path, "prid2011", splits="none.json")
+
+
+def test_prid_splits_file_with_too_few_splits_is_a_fault(tmp_path):
+    splits_file(prid_single(tmp_path) / "s.json", {"train": [1], "test": [2]})
+    with pytest.raises(DataError, match=r"s\.json: 1 splits, the data set's n_splits is 3"):
+        by_path(tmp_path, "prid2011", splits="s.json")
 
 
 def test_prid_wrong_names_are_all_named(tmp_path):
@@ -238,15 +346,15 @@ def test_prid_wrong_names_are_all_named(tmp_path):
     put(tmp_path / "multi_shot/cam_b/Thumbs.db", b"x")
     listing = prid2011.list_sources(tmp_path, config(tmp_path, "prid2011", protocol="prid2011_multi_shot"))
     assert len(listing.faults) == 2
-    assert "person_0001/front.png: a wrong file name" in listing.faults[0]
-    assert "cam_b/someone: a wrong folder name, allowed: person_<four digits>" in listing.faults[1]
+    assert "person_0001/front.png: a wrong file name" in listing.faults[0].text
+    assert "cam_b/someone: a wrong folder name, allowed: person_<four digits>" in listing.faults[1].text
     assert [one.path for one in listing.left_out] == ["multi_shot/cam_b/Thumbs.db"]
 
 
 def test_prid_person_who_lost_an_image_is_taken_out_of_the_splits(tmp_path):
     put(prid_single(tmp_path) / "single_shot/cam_b/person_0004.png", b"")
     splits_file(tmp_path / "s.json", {"train": [1, 2], "test": [3, 4]})
-    _, found = by_path(tmp_path, "prid2011", splits="s.json")
+    _, found = by_path(tmp_path, "prid2011", splits="s.json", n_splits=None)
     assert found.meta.splits == [{"train": [1, 2], "test": [3]}]
     assert any("no usable image left in one camera: person_0004" in text for text in found.listing.warnings)
 
@@ -315,7 +423,11 @@ def test_dogs_of_one_sequence_never_ask(tmp_path):
     rows = [row for row in dog_rows() if row.get("sequence") not in ("e-2", "e-3")]
     images, found = by_path(dogs(tmp_path, rows), "dogs")
     assert {source.split for source in images.values() if source.identity_name == "e"} == {"gallery"}
-    assert any("1 test dogs have a single sequence" in text for text in found.listing.warnings)
+    note = "1 test dogs have a single sequence: in the gallery, never a query"
+    assert found.listing.warnings == [note]
+    rows = [row for row in rows if row.get("sequence") not in ("d-2", "d-3")]
+    _, found = by_path(dogs(tmp_path / "none asks", rows), "dogs")  # unknown dogs are in the test data, too
+    assert found.listing.warnings == [note.replace("1", "2") + ", so that nothing is asked"]
 
 
 def test_dogs_only_the_path_is_needed(tmp_path):
@@ -369,6 +481,92 @@ def test_dogs_missing_table_and_missing_column(tmp_path):
     dogs(tmp_path, columns=["dog_id", "split"])
     with pytest.raises(DataError, match="missing column path, found: dog_id, split"):
         by_path(tmp_path, "dogs")
+
+
+def rewrite(root, change):
+    """frames.csv with another text."""
+    path = root / "frames.csv"
+    path.write_text(change(path.read_text(encoding="utf-8")), encoding="utf-8")
+
+
+def test_dogs_paths_are_found_with_backslashes_and_in_other_unicode_forms(tmp_path):
+    rows = [row | {"path": row["path"].replace("a1", "Żółty")} for row in dog_rows()]
+    dogs(tmp_path, rows)
+    named = {}
+    for form, name in (("NFD", "Żółty1.jpg"), ("NFC", "Żółty2.jpg")):
+        (tmp_path / "frames" / name).rename(tmp_path / "frames" / normalize(form, name))
+        named[name] = f"frames/{normalize(form, name)}"
+    for form in ("NFC", "NFD"):
+        rewrite(tmp_path, lambda text, form=form: normalize(form, text.replace("frames/", "frames\\")))
+        images, found = by_path(tmp_path, "dogs")
+        assert len(images) == 34 and found.listing.warnings == []
+        assert {images[path].identity_name for path in named.values()} == {"a"}
+
+
+def test_dogs_in_two_unicode_forms_are_one(tmp_path):
+    rows = [row | {"dog_id": "Żuk"} if row.get("dog_id") == "a" else row for row in dog_rows()]
+    rows[0]["dog_id"] = normalize("NFD", "Żuk")
+    images, found = by_path(dogs(tmp_path, rows), "dogs")
+    assert {source.identity for source in images.values()} == {1, 2, 3, 4, 5, -1} and found.listing.warnings == []
+
+
+@pytest.mark.parametrize("path", ["C:\\dogs\\a.jpg", "\\\\server\\dogs\\a.jpg", "/dogs/a.jpg", "..\\a.jpg"])
+def test_dogs_a_path_of_another_machine_is_a_fault(tmp_path, path):
+    rewrite(dogs(tmp_path), lambda text: text.replace("frames/a11.jpg", path))
+    with pytest.raises(DataError, match="the path leads out of the data set's folder"):
+        by_path(tmp_path, "dogs")
+
+
+def test_dogs_a_path_in_other_capitals_is_named_with_the_file_that_is_there(tmp_path):
+    rewrite(dogs(tmp_path), lambda text: text.replace("frames/a11.jpg", "frames/A11.JPG"))
+    with pytest.raises(DataError, match=r"line 2 \(frames/A11\.JPG\): no such file; there is frames/a11\.jpg"):
+        by_path(tmp_path, "dogs")
+
+
+def test_dogs_names_that_may_mean_one_dog_are_noted(tmp_path):
+    names = {"a": "Rex", "b": "rex", "c": "7", "d": "07", "e": "7.0"}
+    rows = [row | {"dog_id": names.get(row.get("dog_id"), "")} for row in dog_rows()]
+    images, found = by_path(dogs(tmp_path, rows), "dogs")
+    note = "frames.csv: taken for different dogs, if they are not, write them alike: "
+    assert found.listing.warnings == [note + "'07' and '7' and '7.0', 'Rex' and 'rex'"]
+    assert len({source.identity for source in images.values()}) == 6
+
+
+@pytest.mark.parametrize("name", ["identity", "ID", "Dog ID", "dog_name"])
+def test_dogs_a_column_that_was_meant_as_dog_id_is_named(tmp_path, name):
+    rewrite(dogs(tmp_path), lambda text: text.replace("dog_id", name))
+    images, found = by_path(tmp_path, "dogs")
+    assert {source.identity for source in images.values()} == {-1}
+    assert found.listing.warnings[:3] == [
+        f"frames.csv: columns that are not read: {name}",
+        f"frames.csv: no column dog_id; if {name!r} is meant, call it dog_id",
+        "frames.csv names no dog (column dog_id): it serves attributes, not re-identification",
+    ]
+
+
+def test_dogs_other_columns_in_another_spelling_are_named(tmp_path):
+    rewrite(dogs(tmp_path), lambda text: text.replace("color", "Colour"))
+    _, found = by_path(tmp_path, "dogs")
+    assert "frames.csv: no column color; if 'Colour' is meant, call it color" in found.listing.warnings
+    rewrite(tmp_path, lambda text: text.replace("path", "File name"))
+    with pytest.raises(DataError, match=r"missing column path, found: .*; if 'File name' is meant, call it path"):
+        by_path(tmp_path, "dogs")
+
+
+def test_dogs_why_there_is_no_query_is_said(tmp_path):
+    rows = [row for row in dog_rows() if row["split"] != "test"]
+    with pytest.raises(
+        DataError, match=r"split query is empty: no usable image of frames\.csv with a dog_id is in split"
+    ):
+        by_path(dogs(tmp_path / "none", rows), "dogs")
+    rows += [
+        {"path": f"frames/{dog}{k}.jpg", "dog_id": dog, "sequence": dog, "split": "test"} for dog in "xy" for k in "12"
+    ]
+    with pytest.raises(DataError, match="split query is empty: each of the 2 test dogs has one sequence only"):
+        by_path(dogs(tmp_path / "lone", rows), "dogs")
+    rows = [row | {"split": "val"} if row["split"] == "train" else row for row in rows]
+    with pytest.raises(DataError, match=r"split train is empty: no usable image of frames\.csv is in it"):
+        by_path(dogs(tmp_path / "untrained", rows), "dogs")
 
 
 @given(st.lists(st.tuples(st.integers(0, 12), st.integers(0, 20)), min_size=1, max_size=60))

@@ -1,13 +1,14 @@
 """Folders that users brought, under the real DVC: no command that is named anywhere changes them or takes them in."""
 
 import hashlib
+import json
 import os
 import shutil
 from pathlib import Path
 
 import pytest
 from clones import PARTS, ROOT, TO_MAKE, Clone, copy_project, executed
-from dataset_folders import dogs, prid_multi, put
+from dataset_folders import dogs, picture_bytes, prid_multi, put
 from dvc.repo import Repo
 
 from auxreid.plumbing.base.errors import ConfigError
@@ -190,6 +191,33 @@ def test_a_fresh_clone_needs_no_raw_data_for_results_that_were_pushed(brought, t
     (mate.root / "raw").mkdir()
     assert executed(mate.dvc("repro", "--pull")) == []
     assert len(list(mate.root.glob("results/ingest/*/frames.arrow"))) == 2
+
+
+def test_too_many_broken_images_leave_a_report_that_names_them(tmp_path):
+    clone = copy_project(tmp_path, PROJECT)
+    put(tmp_path / "data/sample/people/one.txt", b"sample")
+    folder = dogs(tmp_path / "raw/dogs")
+    broken = [f"frames/{dog}{n}1.jpg" for dog in "abc" for n in (1, 2)]
+    for path in broken:
+        put(folder / path, b"")
+
+    def study(params: dict) -> None:
+        params["datasets"]["dogs"]["recipe"] = None
+        params["study"] |= {"datasets": ["dogs"], "rows": ["clip_reid"]}
+
+    clone.edit(study)
+    clone.dvc("commit", "-q", "-f", "data.dvc")
+    clone.shell("auxreid plan && git add -A && git commit -qm 1")
+    for _ in range(2):  # the second time over what the first left
+        failed = clone.shell("dvc repro ingest@dogs", check=False)
+        assert failed.returncode and "6 of 34 images cannot be used" in failed.stderr
+        assert "The report, results/ingest/dogs/report.json, names all that is left out." in failed.stderr
+        report = json.loads((tmp_path / "results/ingest/dogs/report.json").read_text())
+        assert [one["path"] for one in report["left_out"]] == broken
+    for seed, path in enumerate(broken, start=100):
+        put(folder / path, picture_bytes(seed, size=(24, 24)))
+    clone.dvc("repro", "ingest@dogs")
+    assert "faults" not in json.loads((tmp_path / "results/ingest/dogs/report.json").read_text())
 
 
 # after `dvc add`

@@ -1,32 +1,30 @@
 """Checks of the image files themselves: do they decode, are two of them the same, is a split empty or leaking?"""
 
 import hashlib
-import io
 import os
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Lock
 
-import cv2
-import numpy as np
-from PIL import Image, UnidentifiedImageError
-
-from auxreid.data.layouts.listing import LeftOut, Source, few
+from auxreid.data.decoding import Look, is_large, look
+from auxreid.data.layouts.listing import MOST_NAMED, Fault, LeftOut, Source, few
 from auxreid.plumbing.base.progress import track
 
 MOST_BROKEN = 0.10  # a larger share of undecodable images means that a copy or a disk went wrong
 TRAINING_SPLITS = ("train", "val")
+_one_at_a_time = Lock()  # for images that take hundreds of megabytes each
 
 
 @dataclass(frozen=True)
 class Checked:
-    """An image that decodes: its size in pixels (upright) and the SHA-256 of its file."""
+    """An image that can be used: what a look at it told, and the SHA-256 of its file."""
 
     source: Source
-    width: int
-    height: int
+    look: Look
     sha256: str
 
 
@@ -39,44 +37,34 @@ def check_images(sources: Sequence[Source], root: Path) -> tuple[list[Checked], 
 
 
 def _check_image(source: Source, root: Path) -> Checked | LeftOut:
+    large = is_large(root / source.path)
+    with _one_at_a_time if large else nullcontext():
+        return _checked(source, root, large)
+
+
+def _checked(source: Source, root: Path, large: bool) -> Checked | LeftOut:
     try:
         content = (root / source.path).read_bytes()
     except OSError as error:
         return LeftOut(source.path, f"cannot be read: {error.strerror}")
     if not content:
         return LeftOut(source.path, "zero bytes")
-    size = decoded_size(content)
-    if isinstance(size, str):
-        return LeftOut(source.path, size)
-    return Checked(source, *size, hashlib.sha256(content).hexdigest())
+    found = look(content, large)
+    if isinstance(found, str):
+        return LeftOut(source.path, found)
+    return Checked(source, found, hashlib.sha256(content).hexdigest())
 
 
-def decoded_size(content: bytes) -> tuple[int, int] | str:
-    """Width and height of an image after full decoding, or why it does not decode.
-
-    Pillow says when data end too early, where OpenCV fills up with grey; OpenCV is what reads the image later on.
-    """
-    try:
-        with Image.open(io.BytesIO(content)) as image:
-            image.load()
-    except UnidentifiedImageError:
-        return "does not decode: not in any image format that is known"
-    except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
-        return f"does not decode: {error}"
-    pixels = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
-    if pixels is None:
-        return "does not decode: OpenCV cannot read it"
-    return pixels.shape[1], pixels.shape[0]
-
-
-def too_many_broken(broken: int, total: int) -> list[str]:
-    """A fault if more than `MOST_BROKEN` of all images do not decode."""
-    if broken <= MOST_BROKEN * total:
+def too_many_broken(broken: Sequence[LeftOut], total: int) -> list[Fault]:
+    """A fault that names files if more than `MOST_BROKEN` of all images cannot be used."""
+    if len(broken) <= MOST_BROKEN * total:
         return []
-    return [f"{broken} of {total} images do not decode, at most {MOST_BROKEN:.0%} are allowed"]
+    names = few([f"{one.path} ({one.reason})" for one in broken], MOST_NAMED)
+    text = f"{len(broken)} of {total} images cannot be used, at most {MOST_BROKEN:.0%} are allowed: {names}"
+    return [Fault("too many broken images", text)]
 
 
-def without_duplicates(images: Sequence[Checked]) -> tuple[list[Checked], list[LeftOut], list[str]]:
+def without_duplicates(images: Sequence[Checked]) -> tuple[list[Checked], list[LeftOut], list[Fault]]:
     """Leave out files of equal content, and give (kept, left out, faults).
 
     Copies that agree on who is seen keep the first. Copies that contradict each other (another identity, or other
@@ -88,44 +76,41 @@ def without_duplicates(images: Sequence[Checked]) -> tuple[list[Checked], list[L
     kept, left_out, faults = [], [], []
     for same in copies.values():
         names = few([image.source.path for image in same])
-        parts = {_part(image.source.split) for image in same} - {""}
+        parts = {part_of(image.source.split) for image in same} - {""}
         if len(parts) > 1:
-            faults.append(f"one image in {' and '.join(sorted(parts))}: {names}")
+            faults.append(Fault("copies", f"one image in {' and '.join(sorted(parts))}: {names}"))
         elif len({_content(image.source) for image in same}) > 1:
             left_out += [LeftOut(image.source.path, f"copies that contradict each other: {names}") for image in same]
         else:
             kept.append(same[0])
-            left_out += [LeftOut(image.source.path, f"a copy of {same[0].source.path}") for image in same[1:]]
+            left_out += [LeftOut(image.source.path, f"a copy: equal to {same[0].source.path}") for image in same[1:]]
     return kept, left_out, faults
 
 
-def leaks(sources: Iterable[Source], by_sequence: bool) -> list[str]:
+def leaks(sources: Iterable[Source], by_sequence: bool) -> list[Fault]:
     """A fault for each identity, and where asked each sequence, that is in more than one of train, val and test."""
     parts_of = defaultdict(set)
     for source in sources:
-        part = _part(source.split)
+        part = part_of(source.split)
         if part and source.identity > 0:
             parts_of["identity", source.identity_name].add(part)
         if part and by_sequence and source.sequence:
             parts_of["sequence", source.sequence].add(part)
     return [
-        f"{kind} {name} is in {' and '.join(sorted(parts))}, it must be in one of them"
+        Fault(f"{kind} in two parts", f"{kind} {name} is in {' and '.join(sorted(parts))}, it must be in one of them")
         for (kind, name), parts in sorted(parts_of.items())
         if len(parts) > 1
     ]
 
 
 def empty_splits(splits: Iterable[str]) -> list[str]:
-    """A fault for each part that a data set must have and does not: training images, and test images of some kind."""
+    """The splits that a data set must have and this one lacks: training images, and test images of some kind."""
     found = set(splits)
-    faults = [] if "train" in found else ["split train is empty"]
-    if "test" not in found:
-        both = {"query", "gallery"}
-        faults += [f"split {name} is empty" for name in sorted(both - found)]
-    return faults
+    needed = ("train",) if "test" in found else ("train", "gallery", "query")
+    return [name for name in needed if name not in found]
 
 
-def _part(split: str) -> str:
+def part_of(split: str) -> str:
     """train, val or test; empty for images that take part in nothing."""
     if split in TRAINING_SPLITS:
         return split

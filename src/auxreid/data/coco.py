@@ -2,9 +2,11 @@
 
 import json
 from collections import defaultdict
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
+from unicodedata import normalize
 
 from auxreid.plumbing.base.errors import DataError
 
@@ -18,6 +20,15 @@ class KeypointTable:
     points: dict[str, list[float]]
     sizes: dict[str, tuple[int, int]]  # width and height, for which the annotator drew them
     crowded: int  # images with several annotations, of which the one with the largest box is taken
+
+    def named_as(self, files: Iterable[str]) -> "KeypointTable":
+        """The same under the names that the files have, where these differ in their Unicode form."""
+        names = {normalize("NFC", path): path for path in files}
+        points, sizes = (
+            {names.get(normalize("NFC", name), name): value for name, value in table.items()}
+            for table in (self.points, self.sizes)
+        )
+        return replace(self, points=points, sizes=sizes)
 
 
 def read_coco(path: Path, images: str = ".") -> KeypointTable:
@@ -34,11 +45,11 @@ def read_coco(path: Path, images: str = ".") -> KeypointTable:
         annotations = _largest(content["annotations"])
         for image_id, (annotation, _) in annotations.items():
             _check(annotation, len(joints), image_id in pictures, path)
-        names = {key: (PurePosixPath(images) / picture["file_name"]).as_posix() for key, picture in pictures.items()}
+        names = {key: _path(images, picture["file_name"]) for key, picture in pictures.items()}
         sizes = {names[key]: (int(picture["width"]), int(picture["height"])) for key, picture in pictures.items()}
     except FileNotFoundError as error:
         raise DataError(f"{path}: no such file") from error
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, AttributeError) as error:
         raise DataError(f"{path}: not in COCO's keypoint format ({type(error).__name__}: {error})") from error
     except DataError:
         raise
@@ -53,6 +64,10 @@ def read_coco(path: Path, images: str = ".") -> KeypointTable:
         sizes=sizes,
         crowded=sum(count > 1 for _, count in annotations.values()),
     )
+
+
+def _path(folder: str, name: str) -> str:
+    return (PurePosixPath(folder) / name.replace("\\", "/")).as_posix()
 
 
 def _joints(categories: list[dict[str, Any]], path: Path) -> tuple[list[str], list[list[int]]]:

@@ -37,7 +37,7 @@ def write_contact_sheet(frames: Frames, path: Path) -> None:
                 centre = (corner[0] + tile[0] / 2, corner[1] + tile[1] / 2)
                 draw.text(centre, "no image", fill=FAINT, font=font, anchor="mm")
             else:
-                sheet.paste(_fitted(frames.image(index), tile), corner)
+                sheet.paste(_fitted(frames.preview(index), tile), corner)
                 below = (corner[0] + tile[0] / 2, corner[1] + tile[1] + 2)
                 draw.text(below, _caption(frames, index), fill=INK, font=font, anchor="ma")
     with finished_file(path) as unfinished:

@@ -15,12 +15,14 @@ from auxreid.data.checks import Checked
 from auxreid.data.coco import KeypointTable, read_coco
 from auxreid.data.frames import FramesMeta, resolve_split, write_frames
 from auxreid.data.layouts import dogs, market1501, prid2011
-from auxreid.data.layouts.listing import Listing, Source, few, stop_on
+from auxreid.data.layouts.listing import MOST_NAMED, Fault, LeftOut, Listing, Source, by_kind, few, stop_on
+from auxreid.data.near_copies import near_copies
 from auxreid.plumbing.base.errors import DataError
 from auxreid.plumbing.base.files import write_text
 from auxreid.plumbing.base.progress import track
 
 LISTERS = {"market1501": market1501.list_sources, "prid2011": prid2011.list_sources, "dogs": dogs.list_sources}
+WHY_EMPTY = {"market1501": market1501.why_empty, "prid2011": prid2011.why_empty, "dogs": dogs.why_empty}
 SPLITTERS = {"prid2011": prid2011.assign_splits, "dogs": dogs.assign_splits}  # Market-1501's folders are its split
 NO_KEYPOINTS = KeypointTable([], [], {}, {}, 0)
 
@@ -45,40 +47,47 @@ def ingest(config: Any, out: str | Path) -> dict[str, Any]:
         the report.
 
     Raises:
-        DataError: whatever would falsify a result, every such fault by name: an identity in both train and test, an
-            empty split, a wrong file name, an attribute outside its vocabulary, a missing file, folder or column, or
-            too many broken images.
+        DataError: whatever would falsify a result, every such fault by name (of many of a kind, the first and their
+            number): an identity in both train and test, an empty split, a wrong file name, an attribute outside its
+            vocabulary, a missing file, folder or column, or too many broken images. The report then says so, too.
     """
     out, root = Path(out), Path(config.folder)
-    found = examine(config)
+    found = _read(config)
+    faults, path = found.listing.faults, out / "report.json"
+    if faults:
+        write_text(path, _json(_report_of_faults(found)))
+        stop_on(faults, config.name, f"  The report, {path}, names all that is left out.")
     write_frames(out / "frames.arrow", _rows(found, root), found.meta)
     report = summarise(found)
-    write_text(out / "report.json", json.dumps(report, indent=2, ensure_ascii=False) + "\n")
+    write_text(path, _json(report))
     return report
 
 
 def examine(config: Any) -> Ingested:
     """Read and check a data set without writing anything; raises as `ingest` does."""
+    found = _read(config)
+    stop_on(found.listing.faults, config.name)
+    return found
+
+
+def _read(config: Any) -> Ingested:
+    """The data set as far as its faults let it be read: they are those of its listing."""
     root = Path(config.folder)
     if not root.is_dir():
         raise DataError(f"data set {config.name}: no such folder: {root}")
     listing = LISTERS[config.layout](root, config)
     given = config.keypoints
-    keypoints = read_coco(root / given.file, given.images or ".") if given else NO_KEYPOINTS
-    # These are known without opening any image, so that a wrong folder fails at once.
-    stop_on(listing.faults + _leaks(listing.sources, config), config.name)
-
-    images, broken = checks.check_images(listing.sources, root)
-    faults = checks.too_many_broken(len(broken), len(listing.sources))
-    images, copies, mixed = checks.without_duplicates(images)
-    listing.left_out += broken + copies
-    images, splits, warnings = _assign_splits(images, listing, config)
-    listing.warnings += warnings
-    faults += mixed + checks.empty_splits(image.source.split for image in images)
-    faults += _leaks([image.source for image in images], config)
-    faults += _keypoint_faults(images, keypoints, config, listing)
-    stop_on(faults, config.name)
-    listing.warnings += _lonely_queries([image.source for image in images], splits)
+    keypoints = NO_KEYPOINTS
+    if given:
+        keypoints = read_coco(root / given.file, given.images or ".").named_as(one.path for one in listing.sources)
+    listing.faults += _leaks(listing.sources, config)
+    images, splits = [], []
+    if not listing.faults:  # these are known without opening any image, so that a wrong folder fails at once
+        images, broken = checks.check_images(listing.sources, root)
+        listing.left_out += broken
+        listing.faults += checks.too_many_broken(broken, len(listing.sources))
+    if not listing.faults:
+        images, splits = _taking_part(images, keypoints, listing, config)
     listing.left_out.sort(key=lambda one: one.path)
     meta = FramesMeta(
         dataset=config.name,
@@ -91,6 +100,22 @@ def examine(config: Any) -> Ingested:
         splits=splits,
     )
     return Ingested(images, listing, keypoints, meta)
+
+
+def _taking_part(
+    images: list[Checked], keypoints: KeypointTable, listing: Listing, config: Any
+) -> tuple[list[Checked], list[dict]]:
+    """The images that take part, with their splits, and the repeated splits; what is found is noted in the listing."""
+    images, copies, mixed = checks.without_duplicates(images)
+    listing.left_out += copies
+    images, splits, warnings = _assign_splits(images, listing, config)
+    listing.warnings += warnings
+    sources = [image.source for image in images]
+    listing.faults += mixed + _empty_splits(sources, config) + _leaks(sources, config)
+    listing.faults += _keypoint_faults(images, keypoints, config, listing)
+    if not listing.faults:
+        listing.warnings += _lonely_queries(sources, splits) + _near_copies(images, splits)
+    return images, splits
 
 
 def summarise(found: Ingested) -> dict[str, Any]:
@@ -115,6 +140,25 @@ def summarise(found: Ingested) -> dict[str, Any]:
     }
 
 
+def _report_of_faults(found: Ingested) -> dict[str, Any]:
+    """The report of a data set that cannot be used."""
+    return {
+        "dataset": found.meta.dataset,
+        "layout": found.meta.layout,
+        "protocol": found.meta.protocol,
+        "faults": [
+            {"kind": kind, "count": len(texts), "first": texts[:MOST_NAMED]}
+            for kind, texts in by_kind(found.listing.faults).items()
+        ],
+        "left_out": [asdict(one) for one in found.listing.left_out],
+        "warnings": found.listing.warnings,
+    }
+
+
+def _json(report: Mapping[str, Any]) -> str:
+    return json.dumps(report, indent=2, ensure_ascii=False) + "\n"
+
+
 def summary_lines(report: Mapping[str, Any]) -> list[str]:
     """The report in a few lines for a terminal."""
     lines = [f"{report['dataset']}: {report['images']} images of {report['identities']} identities"]
@@ -125,10 +169,18 @@ def summary_lines(report: Mapping[str, Any]) -> list[str]:
     if report["repeated_splits"]:
         lines.append(f"  {len(report['repeated_splits'])} repeated splits, the first is shown")
     lines.append(f"  {report['keypoints']['annotated_images']} images with keypoints")
-    lines += [f"  left out: {one['path']}: {one['reason']}" for one in report["left_out"][:10]]
-    if len(report["left_out"]) > 10:
-        lines.append(f"  left out: {len(report['left_out']) - 10} more, listed in the report")
-    return lines + [f"  note: {warning}" for warning in report["warnings"]]
+    return lines + list(_left_out_lines(report["left_out"])) + [f"  note: {warning}" for warning in report["warnings"]]
+
+
+def _left_out_lines(left_out: Sequence[Mapping[str, str]]) -> Iterator[str]:
+    """The first few of each kind, and how many more the report lists."""
+    kinds = defaultdict(list)
+    for one in (LeftOut(**one) for one in left_out):
+        kinds[one.kind].append(one)
+    for kind, some in kinds.items():
+        yield from (f"  left out: {one.path}: {one.reason}" for one in some[:MOST_NAMED])
+        if len(some) > MOST_NAMED:
+            yield f"  left out: {kind}: {len(some) - MOST_NAMED} more, {len(some)} in all, listed in the report"
 
 
 def _assign_splits(images: list[Checked], listing: Listing, config: Any) -> tuple[list[Checked], list[dict], list[str]]:
@@ -151,25 +203,35 @@ def _splits_of(sources: Sequence[Source], splits: list[dict[str, list[int]]], in
     return resolve_split(written, identity, camera, splits, index).tolist()
 
 
-def _leaks(sources: Sequence[Source], config: Any) -> list[str]:
+def _empty_splits(sources: Sequence[Source], config: Any) -> list[Fault]:
+    missing = checks.empty_splits(source.split for source in sources)
+    why_empty = WHY_EMPTY[config.layout]
+    return [Fault("empty splits", f"split {name} is empty: {why_empty(name, sources, config)}") for name in missing]
+
+
+def _leaks(sources: Sequence[Source], config: Any) -> list[Fault]:
     """A dog's clip may not be in train and test; Market-1501's sequences are shared by both by design."""
     return checks.leaks(sources, by_sequence=config.layout == "dogs")
 
 
-def _keypoint_faults(images: Sequence[Checked], table: KeypointTable, config: Any, listing: Listing) -> list[str]:
+def _keypoint_faults(images: Sequence[Checked], table: KeypointTable, config: Any, listing: Listing) -> list[Fault]:
     if table is NO_KEYPOINTS:
         return []
     where = f"{config.folder}/{config.keypoints.file}"
-    packed = {image.source.path: (image.width, image.height) for image in images}
+    packed = {image.source.path: (image.look.width, image.look.height) for image in images}
     strangers = sorted(table.points.keys() - packed.keys())
     if len(strangers) == len(table.points):
-        return [f"{where}: annotates no image of the data set (images = {config.keypoints.images!r}): {few(strangers)}"]
+        text = f"{where}: annotates no image of the data set (images = {config.keypoints.images!r}): {few(strangers)}"
+        return [Fault("keypoints of no image", text)]
     if strangers:
         listing.warnings.append(f"{where}: {len(strangers)} annotated images are not packed: {few(strangers)}")
     if table.crowded:
         listing.warnings.append(f"{where}: {table.crowded} images have several annotations, the largest box is taken")
     return [
-        f"{where}: {path} is annotated at {table.sizes[path]} pixels, the image has {packed[path]}"
+        Fault(
+            "keypoints at another size",
+            f"{where}: {path} is annotated at {table.sizes[path]} pixels, the image has {packed[path]}",
+        )
         for path in sorted(table.points.keys() & packed.keys())
         if table.sizes[path] != packed[path]
     ]
@@ -190,6 +252,21 @@ def _lonely_queries(sources: Sequence[Source], splits: list[dict[str, list[int]]
     return warnings
 
 
+def _near_copies(images: Sequence[Checked], splits: list[dict[str, list[int]]]) -> list[str]:
+    """Warn of images that look the same and are in different parts, in whichever of the repeated splits."""
+    fingerprints = np.stack([image.look.fingerprint for image in images])
+    sources = [image.source for image in images]
+    pairs: set[tuple[int, int]] = set()
+    for index in range(max(1, len(splits))):
+        parts = [checks.part_of(split) for split in _splits_of(sources, splits, index)]
+        pairs |= {tuple(sorted(pair)) for pair in near_copies(fingerprints, np.array(parts, dtype=object))}
+    if not pairs:
+        return []
+    names = [" and ".join(f"{sources[i].path} ({sources[i].split})" for i in pair) for pair in sorted(pairs)]
+    named = few(names, MOST_NAMED)
+    return [f"{len(pairs)} pairs of images in different parts look like copies, encoded anew or scaled: {named}"]
+
+
 def _rows(found: Ingested, root: Path) -> Iterator[dict[str, Any]]:
     for image in track(found.images, "packing", total=len(found.images)):
         source = image.source
@@ -205,8 +282,8 @@ def _rows(found: Ingested, root: Path) -> Iterator[dict[str, Any]]:
             "sequence": source.sequence,
             "date": source.date,
             "place": source.place,
-            "width": image.width,
-            "height": image.height,
+            "width": image.look.width,
+            "height": image.look.height,
             "sha256": image.sha256,
             "image": content,
             "keypoints": found.keypoints.points.get(source.path),

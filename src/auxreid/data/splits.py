@@ -28,24 +28,28 @@ def half_splits(identities: Sequence[int], n_splits: int, seed: int = SPLIT_SEED
     return halves
 
 
-def read_splits(path: Path, known: Mapping[str, int]) -> list[dict[str, list[int]]]:
+def read_splits(path: Path, known: Mapping[str, int], needed: int = 1) -> list[dict[str, list[int]]]:
     """Read a list of {"train": [names], "test": [names]} objects and return identity numbers in place of names.
 
     Args:
         path: a JSON file.
         known: the people who may be named, and their identity numbers.
+        needed: how many splits the file must have at least.
 
     Raises:
-        DataError: no such file, another structure, an unknown person, or one who is in both halves or twice in one.
+        DataError: no such file, another structure, too few splits, an unknown person, or one who is in both halves or
+            twice in one.
     """
     try:
         splits = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise DataError(f"{path}: no such file") from error
+        raise DataError(f"{path}: no such file; without the key `splits`, splits are drawn") from error
     except ValueError as error:
         raise DataError(f"{path}: not JSON ({error})") from error
     if not isinstance(splits, list) or not splits:
         raise DataError(f"{path}: expected a list of splits, found {type(splits).__name__}")
+    if len(splits) < needed:
+        raise DataError(f"{path}: {len(splits)} splits, the data set's n_splits is {needed}")
     faults = [fault for number, split in enumerate(splits) for fault in _split_faults(split, known, f"split {number}")]
     if faults:
         raise DataError(f"{path}: " + "; ".join(faults))

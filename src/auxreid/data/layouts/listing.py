@@ -1,7 +1,7 @@
 """What reading a data set's folder yields, before any image is opened."""
 
-import csv
-from collections.abc import Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -10,6 +10,9 @@ from auxreid.plumbing.base.errors import DataError
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp"})
 NOT_AN_IMAGE = f"not an image (endings read: {', '.join(sorted(IMAGE_SUFFIXES))})"
+LITTER = frozenset({"thumbs.db", "ehthumbs.db", "desktop.ini", "__macosx", "@eadir"})  # what systems leave in folders
+OF_A_SYSTEM = "not an image (hidden, or left by a file manager)"
+MOST_NAMED = 10  # of one kind
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,18 @@ class LeftOut:
     path: str
     reason: str
 
+    @property
+    def kind(self) -> str:
+        return self.reason.partition(":")[0]
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What would falsify a result: those of one `kind` are told together."""
+
+    kind: str
+    text: str
+
 
 @dataclass
 class Listing:
@@ -46,14 +61,33 @@ class Listing:
     attributes: Vocabulary = field(default_factory=dict)  # those that the data set has
     left_out: list[LeftOut] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
-    faults: list[str] = field(default_factory=list)
+    faults: list[Fault] = field(default_factory=list)
+
+    def fault(self, kind: str, text: str) -> None:
+        self.faults.append(Fault(kind, text))
 
 
-def stop_on(faults: list[str], data_set: str) -> None:
-    """Raise one DataError that names every fault."""
+def stop_on(faults: Sequence[Fault], data_set: str, more: str = "") -> None:
+    """Raise one DataError that names the first faults of each kind and counts the others; `more` ends it."""
     if faults:
-        shown = "\n".join(f"  - {fault}" for fault in faults)
-        raise DataError(f"data set {data_set} cannot be used, {len(faults)} fault(s):\n{shown}")
+        shown = [
+            f"  - {text}"
+            for kind, texts in by_kind(faults).items()
+            for text in [*texts[:MOST_NAMED], *_others(kind, len(texts))]
+        ]
+        head = f"data set {data_set} cannot be used, {len(faults)} fault(s):"
+        raise DataError("\n".join([head, *shown, more]).rstrip())
+
+
+def by_kind(faults: Sequence[Fault]) -> dict[str, list[str]]:
+    texts = defaultdict(list)
+    for fault in faults:
+        texts[fault.kind].append(fault.text)
+    return texts
+
+
+def _others(kind: str, count: int) -> list[str]:
+    return [f"{kind}: {count - MOST_NAMED} more, {count} in all"] if count > MOST_NAMED else []
 
 
 def few(names: list[str], most: int = 5) -> str:
@@ -67,10 +101,7 @@ def image_paths(folder: Path, root: Path, listing: Listing) -> Iterator[Path]:
 
     A folder that is not there is a fault.
     """
-    if not folder.is_dir():
-        listing.faults.append(f"{folder}: no such folder")
-        return
-    for path in sorted(folder.iterdir()):
+    for path in entries(folder, root, listing):
         if path.is_file() and path.suffix.lower() in IMAGE_SUFFIXES:
             yield path
         else:
@@ -78,33 +109,27 @@ def image_paths(folder: Path, root: Path, listing: Listing) -> Iterator[Path]:
             listing.left_out.append(LeftOut(path.relative_to(root).as_posix(), what))
 
 
-def read_csv(path: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
-    """The column names of a UTF-8 CSV file, and its rows with their line numbers; cells are stripped of blanks.
-
-    Raises:
-        DataError: no such file, no header, a text that is not UTF-8, or a row of another length than the header.
-    """
-    if not path.is_file():
-        raise DataError(f"{path}: no such file")
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.reader(file)
-            header = [name.strip() for name in next(reader, [])]
-            rows = [(reader.line_num, [cell.strip() for cell in row]) for row in reader if row]
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path}: not UTF-8 text ({error})") from error
-    if not header or len(set(header)) != len(header):
-        raise DataError(f"{path}: the first line must name each column once, found {header}")
-    for line, row in rows:
-        if len(row) != len(header):
-            raise DataError(f"{path}, line {line}: {len(row)} cells, the header has {len(header)}")
-    return header, [(line, dict(zip(header, row, strict=True))) for line, row in rows]
+def entries(folder: Path, root: Path, listing: Listing) -> Iterator[Path]:
+    """What lies in a folder, in order of names, but for what systems leave there, which is listed as left out."""
+    if not folder.is_dir():
+        listing.fault("no such folder", f"{folder}: no such folder")
+        return
+    for path in sorted(folder.iterdir()):
+        if is_litter(path.name):
+            listing.left_out.append(LeftOut(path.relative_to(root).as_posix(), OF_A_SYSTEM))
+        else:
+            yield path
 
 
-def check_words(where: str, row: Mapping[str, str | None], vocabulary: Vocabulary) -> list[str]:
+def is_litter(name: str) -> bool:
+    """Whether a file or folder is none of the user's: hidden, as macOS's `._*` are, or a file manager's own."""
+    return name.startswith(".") or name.lower() in LITTER
+
+
+def check_words(where: str, row: Mapping[str, str | None], vocabulary: Vocabulary) -> list[Fault]:
     """A fault for each attribute of a row whose word is not in the vocabulary; None is a missing value."""
     return [
-        f"{where}, column {name}: {row[name]!r}, allowed: {', '.join(words)}"
+        Fault(f"column {name}", f"{where}, column {name}: {row[name]!r}, allowed: {', '.join(words)}")
         for name, words in vocabulary.items()
         if row.get(name) is not None and row[name] not in words
     ]

@@ -4,10 +4,12 @@ from pathlib import Path
 
 import numpy as np
 
-from auxreid.data.layouts.listing import Listing, check_words, few, read_csv
+from auxreid.data.layouts.listing import Listing, check_words, few
+from auxreid.data.tables import column_notes, look_alikes, read_table
 from auxreid.data.vocabulary import PERSON_ATTRIBUTES
 from auxreid.plumbing.base.errors import DataError
 
+OTHER_NAMES = ("id", "person", "person_id", "pid", "name")  # that tables have in place of identity
 PersonTable = dict[str, dict[str, str | None]]  # identity name -> attribute -> word
 
 
@@ -48,7 +50,7 @@ def _read_mat(path: Path, listing: Listing) -> PersonTable:
         for row, identity in enumerate(people):
             where = f"{path}, member {member}, row {row} (identity {identity})"
             if identity in table:
-                listing.faults.append(f"{where}: this identity is listed twice")
+                listing.fault("identities listed twice", f"{where}: this identity is listed twice")
             codes = {name: np.atleast_1d(getattr(columns, name))[row] for name in PERSON_ATTRIBUTES}
             table[str(identity)] = _words(where, codes, listing)
     return table
@@ -62,29 +64,29 @@ def _words(where: str, codes: dict[str, float], listing: Listing) -> dict[str, s
             words[name] = allowed[int(code) - 1]
         else:
             meaning = ", ".join(f"{number} ({word})" for number, word in enumerate(allowed, start=1))
-            listing.faults.append(f"{where}, column {name}: {code}, allowed: {meaning}")
+            listing.fault(f"column {name}", f"{where}, column {name}: {code}, allowed: {meaning}")
     return words
 
 
 def _read_csv(path: Path, name_form: str, listing: Listing) -> PersonTable:
     """A CSV file with the column identity (a name or a number) and any of the attributes, as words. An empty cell is a
     missing value."""
-    header, rows = read_csv(path)
+    rows = read_table(path)
+    header = list(rows)
     if "identity" not in header:
-        raise DataError(f"{path}: missing column identity, found: {', '.join(header)}")
+        meant = look_alikes(header, "identity", OTHER_NAMES)
+        raise DataError(f"{path}: missing column identity, found: {', '.join(header)}{meant}")
     listing.attributes = {name: words for name, words in PERSON_ATTRIBUTES.items() if name in header}
     if not listing.attributes:
         raise DataError(f"{path}: no attribute column; known are {', '.join(PERSON_ATTRIBUTES)}")
-    unknown = [name for name in header if name != "identity" and name not in PERSON_ATTRIBUTES]
-    if unknown:
-        listing.warnings.append(f"{path}: columns that are not read: {few(unknown)}")
+    listing.warnings += [f"{path}: {note}" for note in column_notes(header, ("identity", *PERSON_ATTRIBUTES), {})]
     table: PersonTable = {}
-    for line, row in rows:
+    for line, row in zip(rows.index, rows.to_dict("records"), strict=True):
         given = row["identity"]
         identity = name_form.format(int(given)) if given.isdecimal() else given
         where = f"{path}, line {line} (identity {given})"
         if identity in table:
-            listing.faults.append(f"{where}: this identity is listed twice")
+            listing.fault("identities listed twice", f"{where}: this identity is listed twice")
         table[identity] = {name: row[name] or None for name in listing.attributes}
         listing.faults += check_words(where, table[identity], listing.attributes)
     return table

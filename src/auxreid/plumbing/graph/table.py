@@ -34,7 +34,7 @@ Graph = dict[str, dict[str, dict[str, Any]]]  # stage -> key -> fields
 def split_of(config: Config, dataset: str, seed: int) -> int:
     """The data set's split that a seed evaluates on: PRID2011's seed picks one of its random splits."""
     body = config.datasets[dataset]
-    return seed % body.n_splits if body.layout == "prid2011" else 0
+    return seed % (body.n_splits or 1)
 
 
 def build_graph(config: Config) -> Graph:

@@ -26,9 +26,10 @@ class DatasetConfig(Section):
     attributes: str | None = None
     keypoints: KeypointFile | None = None
     splits: str | None = None
-    shared_identities: PositiveInt | None = None  # PRID2011: the first so many people are seen by both cameras
-    min_frames: PositiveInt | None = None  # PRID2011 multi-shot: "more than 21 frames" in both cameras
-    n_splits: PositiveInt | None = None  # PRID2011: how many splits are drawn, or read from `splits`
+    # Of two cameras, in PRID2011's layout:
+    shared_identities: PositiveInt | None = None  # the first so many are one person in both; null: all that both have
+    min_frames: PositiveInt | None = None  # multi-shot: who has fewer in a camera takes no part; null: nobody
+    n_splits: PositiveInt | None = None  # how many splits are drawn, or read from `splits`; null: one
 
     @model_validator(mode="after")
     def _protocol_fits_layout(self) -> "DatasetConfig":
@@ -38,8 +39,7 @@ class DatasetConfig(Section):
 
     @model_validator(mode="after")
     def _splits_are_prid2011s(self) -> "DatasetConfig":
-        wanted = self.layout == "prid2011"
-        for name in ("shared_identities", "min_frames", "n_splits"):
-            if (getattr(self, name) is not None) != wanted:
-                raise ValueError(f"{name} {'is needed by' if wanted else 'is for'} layout 'prid2011'")
+        for name in ("splits", "shared_identities", "min_frames", "n_splits"):
+            if self.layout != "prid2011" and getattr(self, name) is not None:
+                raise ValueError(f"{name} is for layout 'prid2011'")
         return self
