@@ -10,7 +10,7 @@ ENVIRONMENTS := .venv/bin:$$(dirname "$$(git rev-parse --git-common-dir)")/.venv
 MERGE_DRIVER := PATH="$(ENVIRONMENTS):$$PATH" auxreid merge-lock %O %A %B %P
 
 .DEFAULT_GOAL := help
-.PHONY: help demo check test lint ui publish runs bench clean-results
+.PHONY: help demo study check test lint ui publish runs bench clean-results
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -24,6 +24,9 @@ $(VENV)/.installed: requirements.lock pyproject.toml
 
 demo: $(VENV)/.installed  ## render the sample if data/ is empty, run the whole graph, publish, print the table
 	$(BIN)/auxreid demo
+
+study: $(VENV)/.installed  ## the same with all rows of Table 2: `study.rows: null` in params.yaml
+	$(BIN)/auxreid study
 
 check: $(VENV)/.installed  ## validate params.yaml and what follows from it
 	$(BIN)/auxreid check

@@ -190,8 +190,23 @@ def table() -> None:
         Console(width=None if sys.stdout.isatty() else 160).print(Markdown(text))
 
 
+Jobs = Annotated[int, typer.Option(min=1, help="stages at a time")]
+JOBS = min(os.cpu_count() or 1, 4)
+
+
 @app.command()
-def demo(jobs: Annotated[int, typer.Option(min=1, help="stages at a time")] = min(os.cpu_count() or 1, 4)) -> None:
+def study(jobs: Jobs = JOBS) -> None:
+    """The demo with all rows of Table 2: `study.rows: null` in params.yaml, plan, then as `auxreid demo`."""
+    from auxreid.plumbing.graph.whole_table import PARAMS, ask_for_all_rows
+
+    if ask_for_all_rows():
+        print(f"{PARAMS}: study.rows is null, all rows; `git checkout {PARAMS} && auxreid plan` goes back")
+    plan()
+    demo(jobs)
+
+
+@app.command()
+def demo(jobs: Jobs = JOBS) -> None:
     """Render the sample if it is not there, run everything, publish, print the table."""
     from auxreid.plumbing.graph.repro import run_repro
 

@@ -84,10 +84,10 @@ def render_people(
 ) -> Path:
     """Render root/people and return it; the result does not depend on the number of workers.
 
-    People 1..shared walk past both cameras; splits.json divides them into `train` and the rest, ten times at random: few
-    to train on and many to test with, since training is what costs and queries are what makes a figure sure. Beyond
-    them each camera numbers its own people onwards, so that, as in PRID2011, an equal number above `shared` is not an
-    equal person. DataError if the folder is there and not empty.
+    People 1..shared walk past both cameras; splits.json divides them into `train` and the rest, ten times at random:
+    few to train on and many to test with, since training is what costs and queries are what makes a figure sure.
+    Beyond them each camera numbers its own people onwards, so that, as in PRID2011, an equal number above `shared` is
+    not an equal person. DataError if the folder is there and not empty.
     """
     target = root / "people"
     looks = make_people(shared + only_a + only_b, seed)

@@ -122,8 +122,8 @@ def _graph_and_stale() -> tuple["DiGraph", set[str]]:
 def next_chain(waiting: Stages, done: Set[str]) -> list[str]:
     """The stages of `waiting` to start next, one after the other; none if all depend on something that runs.
 
-    First comes what has the longest way to the end before it, so that no long stage is left over for the end. What waits
-    for that stage alone, and is all that waits for it, follows in the same process, which saves the start of one.
+    First comes what has the longest way to the end before it, so that no long stage is left over for the end. What
+    waits for that stage alone, and is all that waits for it, follows in the same process, which saves the start of one.
     """
     ready = [name for name, needs in waiting.items() if needs <= done]
     if not ready:
