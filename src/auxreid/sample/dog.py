@@ -38,6 +38,7 @@ LEG = {name: number for number, name in enumerate(LEGS, start=4)}
 BODY_LENGTH = {"small": 0.36, "medium": 0.47, "large": 0.6}  # metres from chest to rump
 LEG_SHARE = {"short": 0.26, "medium": 0.52, "long": 0.78}  # of the body's length, ground to elbow and belly
 MUZZLE_SHARE = {"short": 0.02, "medium": 0.14, "long": 0.27}  # of the body's length, beyond the skull
+HEAD_SIZE = 1.45  # times a real dog's: at some 90 pixels, ears and muzzle would be two or three of them
 FUR_LENGTH = {"short": 0.0, "medium": 0.035, "long": 0.13, "wire": 0.045, "curly": 0.045}
 
 
@@ -147,7 +148,7 @@ class HeadFrame:
     forward: Point3
     left: Point3
     up: Point3
-    length: float  # of the body
+    length: float  # of a body that it would be in proportion with
 
     def at(self, left: float, up: float, forward: float) -> Point3:
         """A point in body lengths from the middle of the skull."""
@@ -165,7 +166,7 @@ def _head_frame(figure: Figure) -> HeadFrame:
     nod = -14.0
     forward = (sin(turn) * cos(nod), -sin(nod), cos(turn) * cos(nod))
     up = (sin(turn) * sin(nod), -cos(nod), cos(turn) * sin(nod))
-    return HeadFrame(skull, forward, (cos(turn), 0.0, -sin(turn)), up, figure.length)
+    return HeadFrame(skull, forward, (cos(turn), 0.0, -sin(turn)), up, HEAD_SIZE * figure.length)
 
 
 def _joints(
@@ -345,10 +346,15 @@ def _draw_head(figure: Figure, head: HeadFrame) -> None:
         _draw_collar(figure, neck, thick)
     far_first = sorted((1, -1), key=lambda sign: figure.view.depth(tuple(sign * a for a in head.left)))
     _draw_ear(figure, head, far_first[0], 0.72)
-    skull = figure.limb([head.at(0, 0, -0.02), head.at(0, 0, 0.02)], [0.118, 0.112], look.main, HEAD)
+    skull = figure.limb([head.at(0, 0, -0.02), head.at(0, 0, 0.02)], _head_radii(0.118, 0.112), look.main, HEAD)
     _ruffle(figure, skull, look.main, HEAD, 1.0, hanging=0.25)
     _draw_face(figure, head)
     _draw_ear(figure, head, far_first[1], 1.0)
+
+
+def _head_radii(*radii: float) -> list[float]:
+    """Of a tube of the head: as of a body in proportion with it."""
+    return [HEAD_SIZE * radius for radius in radii]
 
 
 def _draw_collar(figure: Figure, neck: list[Point3], thick: float) -> None:
@@ -373,7 +379,7 @@ def _draw_face(figure: Figure, head: HeadFrame) -> None:
     muzzle_colour = (
         look.mark if marks.blaze and look.attributes["color"] not in ("white", "multicolor") else _points_colour(figure)
     )
-    unit = figure.length * view.scale
+    unit = head.length * view.scale
     for side, sign in (("left", 1), ("right", -1)):
         if marks.eye_patch in (side, "both") and _eye_seen(figure, head, sign):
             x, y = view.project(head.at(sign * 0.055, 0.03, 0.06))
@@ -383,7 +389,7 @@ def _draw_face(figure: Figure, head: HeadFrame) -> None:
         canvas.stroke(line, look.mark, max(3, int(marks.blaze * 0.16 * unit)))
     narrow = 0.75 if look.attributes["muzzle"] == "long" else 1.0
     muzzle = [head.at(0, -0.035, 0.06), head.at(0, -0.05, reach - 0.015)]
-    shape = figure.limb(muzzle, [0.082, 0.056 * narrow], muzzle_colour, HEAD)
+    shape = figure.limb(muzzle, _head_radii(0.082, 0.056 * narrow), muzzle_colour, HEAD)
     if look.attributes["coat"] in ("wire", "long", "curly"):  # a beard
         _ruffle(figure, shape, muzzle_colour, HEAD, 1.0, hanging=0.6)
     jaw = [view.project(head.at(0, -0.075, f)) for f in (0.08, reach - 0.02)]
@@ -415,7 +421,7 @@ def _draw_ear(figure: Figure, head: HeadFrame, sign: int, light: float) -> None:
     base_front, base_back = head.at(sign * 0.07, 0.075, 0.045), head.at(sign * 0.085, 0.06, -0.065)
     if look.attributes["ears"] == "drop":
         tip = head.at(sign * 0.12, -0.15, 0.0)
-        ear = figure.limb([head.at(sign * 0.085, 0.06, -0.01), tip], [0.042, 0.062], colour, HEAD, 0.85 * light)
+        ear = figure.limb([head.at(sign * 0.085, 0.06, -0.01), tip], _head_radii(0.042, 0.062), colour, HEAD, 0.85 * light)
         _ruffle(figure, ear, colour, HEAD, light, hanging=0.6)
         return
     tip = head.at(sign * 0.1, 0.245, -0.02)
