@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from auxreid.plumbing.graph.applicability import ingested_datasets
 from auxreid.plumbing.settings.config import Config
 
 SAMPLE = Path("data/sample")
@@ -12,7 +13,7 @@ NAMES_SHOWN = 3
 
 def folder_remarks(config: Config) -> list[str]:
     """A line for each fault of a data set's folder, with the key of params.yaml, the path and what to do."""
-    return [remark for dataset in config.study.datasets for remark in _remarks(config, dataset)]
+    return [remark for dataset in ingested_datasets(config) for remark in _remarks(config, dataset)]
 
 
 def _remarks(config: Config, dataset: str) -> Iterator[str]:

@@ -30,6 +30,11 @@ class DatasetConfig(Section):
     min_frames: PositiveInt | None = None  # PRID2011 multi-shot: "more than 21 frames" in both cameras
     n_splits: PositiveInt | None = None  # PRID2011: how many splits are drawn, or read from `splits`
 
+    @property
+    def has_attributes(self) -> bool:
+        """Whether it may bring attributes: people's are in a table of their own, dogs' beside their paths."""
+        return self.attributes is not None or self.layout == "dogs"
+
     @model_validator(mode="after")
     def _protocol_fits_layout(self) -> "DatasetConfig":
         if not self.protocol.startswith(self.layout):
