@@ -45,6 +45,7 @@ def before_each(context: typer.Context) -> None:
 def check() -> None:
     """Validate params.yaml, pipeline/graph.yaml and .dvc/config; list rows that cannot run and folders that lack."""
     from auxreid.plumbing.graph.applicability import exclusions
+    from auxreid.plumbing.graph.feasible import feasibility_faults
     from auxreid.plumbing.graph.study_folders import folder_remarks
     from auxreid.plumbing.graph.table import load_study
     from auxreid.plumbing.team.credentials import check_dvc_config
@@ -56,6 +57,8 @@ def check() -> None:
     print(f"params.yaml: valid; {len(config.study.datasets)} data sets in the study, {len(config.ablations)} ablations")
     for line in exclusions(config) + folder_remarks(config):
         print(line)
+    if faults := feasibility_faults(config):
+        raise DataError("\n".join(["the study cannot run on what was ingested:", *faults]))
 
 
 @app.command()

@@ -3,7 +3,7 @@
 import hashlib
 import io
 import os
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -115,14 +115,24 @@ def leaks(sources: Iterable[Source], by_sequence: bool) -> list[str]:
     ]
 
 
-def empty_splits(splits: Iterable[str]) -> list[str]:
+def empty_splits(sources: Iterable[Source], layout: str) -> list[str]:
     """A fault for each part that a data set must have and does not: training images, and test images of some kind."""
-    found = set(splits)
+    found = Counter(source.split for source in sources)
     faults = [] if "train" in found else ["split train is empty"]
     if "test" not in found:
-        both = {"query", "gallery"}
-        faults += [f"split {name} is empty" for name in sorted(both - found)]
+        missing = [name for name in ("gallery", "query") if name not in found]
+        faults += [f"split {name} is empty{_why_no_query(layout, found, name)}" for name in missing]
     return faults
+
+
+def _why_no_query(layout: str, found: Counter, name: str) -> str:
+    """A dog whose photographs are of one clip cannot be asked for."""
+    if layout != "dogs" or name != "query" or not found["gallery"]:
+        return ""
+    return (
+        f": of no test dog are there two sequences, of which one could ask for the other ({found['gallery']} images; "
+        "column sequence, where an empty cell is a sequence of its own)"
+    )
 
 
 def _part(split: str) -> str:

@@ -74,7 +74,7 @@ def examine(config: Any) -> Ingested:
     listing.left_out += broken + copies
     images, splits, warnings = _assign_splits(images, listing, config)
     listing.warnings += warnings
-    faults += mixed + checks.empty_splits(image.source.split for image in images)
+    faults += mixed + checks.empty_splits((image.source for image in images), config.layout)
     faults += _leaks([image.source for image in images], config)
     faults += _keypoint_faults(images, keypoints, config, listing)
     stop_on(faults, config.name)
