@@ -153,6 +153,7 @@ FEW_PEOPLE = (
     "sample_people: recipes.sample_people.finetune.identities = 9 individuals in a batch, and split train has 6; "
     "lower it to 6 at most"
 )
+AFTER_A_CHANGE = "if the data were changed since: `dvc repro ingest`"
 FEW_CAPTIONS = (
     "sample_people: recipes.sample_people.pretrain.batch_size = 25, and 24 training images of sample_people have a "
     "caption: not one batch; lower it to 24 at most"
@@ -161,7 +162,7 @@ FEW_CAPTIONS = (
 
 def test_a_batch_of_captions_that_is_not_there_was_a_loss_of_nan(study):
     assert feasibility_faults(write_study(params(pretrain=24))) == []
-    assert feasibility_faults(write_study(params(pretrain=25))) == [FEW_CAPTIONS]
+    assert feasibility_faults(write_study(params(pretrain=25))) == [FEW_CAPTIONS, AFTER_A_CHANGE]
 
 
 @pytest.mark.parametrize("stage", ["pretrain", "prompts", "finetune"])
@@ -186,7 +187,7 @@ def test_check_ends_with_all_of_it_and_tells_nothing_of_what_is_not_ingested(stu
     checked = CliRunner().invoke(app, ["check"])
     assert isinstance(checked.exception, DataError)
     told = str(checked.exception).splitlines()
-    assert told == ["the study cannot run on what was ingested:", FEW_CAPTIONS, FEW_PEOPLE]
+    assert told == ["the study cannot run:", FEW_CAPTIONS, FEW_PEOPLE, AFTER_A_CHANGE]
     Path(f"results/ingest/{DATASET}/frames.arrow").unlink()
     assert CliRunner().invoke(app, ["check"]).exception is None
 

@@ -10,6 +10,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from auxreid.clip.model_names import timm_fault
 from auxreid.plumbing.base.errors import ConfigError, DataError
 from auxreid.plumbing.base.files import finished_file
 from auxreid.plumbing.settings.recipes import InputConfig
@@ -72,9 +73,8 @@ def build_backbone(name: str, weights: str | None) -> nn.Module:
         ConfigError: a name that timm does not know, or a download that failed.
         DataError: the file is missing, or does not fit the model.
     """
-    if not timm.is_model(name):
-        near = timm.list_models(f"*{name.split('_')[0]}*")[:8] or timm.list_models("*lite*")
-        raise ConfigError(f"backbone {name!r} is not a timm model; for example {', '.join(near)}")
+    if (fault := timm_fault(name)) is not None:
+        raise ConfigError(f"attributes.backbone = {name!r}: {fault}")
     if weights == TIMM_DOWNLOAD:
         return _downloaded(name)
     backbone = timm.create_model(name, num_classes=0)

@@ -4,12 +4,14 @@ No weight is downloaded unless the section names an open_clip tag.
 """
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
 from torch import nn
 
 from auxreid.clip.image_towers import ResNetTower, TimmTower, ViTTower
+from auxreid.clip.model_names import open_clip_fault, timm_fault
 from auxreid.clip.text_tower import TextTower
 from auxreid.plumbing.base.errors import ConfigError
 
@@ -37,8 +39,7 @@ def _wrap_visual(visual: nn.Module, size: tuple[int, int]) -> nn.Module:
 def _open_clip(encoder, weights: bool) -> nn.Module:
     import open_clip
 
-    if open_clip.get_model_config(encoder.name) is None:
-        raise ConfigError(f"encoder.name = {encoder.name!r}: not an open_clip model, e.g. RN50 or ViT-B-16")
+    _check_name(encoder, open_clip_fault)
     # OpenAI trained with QuickGELU; open_clip applies it by itself only when it loads their tag
     options = {"force_quick_gelu": encoder.pretrained == "openai"}
     try:
@@ -48,6 +49,11 @@ def _open_clip(encoder, weights: bool) -> nn.Module:
             f"encoder.pretrained = {encoder.pretrained!r}: weights of {encoder.name} could be neither read nor "
             f"downloaded ({type(error).__name__}: {error}); name a local file, or run where there is a network"
         ) from error
+
+
+def _check_name(encoder, fault_of: Callable[[str], str | None]) -> None:
+    if (fault := fault_of(encoder.name)) is not None:
+        raise ConfigError(f"encoder.name = {encoder.name!r}: {fault}")
 
 
 def _small_resnet(encoder, size: tuple[int, int]) -> ResNetTower:
@@ -66,6 +72,7 @@ def _small_resnet(encoder, size: tuple[int, int]) -> ResNetTower:
 def _timm(encoder, weights: bool) -> TimmTower:
     import timm
 
+    _check_name(encoder, timm_fault)
     options = {} if encoder.output_stride == 32 else {"output_stride": encoder.output_stride}
     trunk = timm.create_model(encoder.name, pretrained=False, **options)
     if weights and encoder.checkpoint is not None:

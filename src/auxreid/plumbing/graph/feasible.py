@@ -16,8 +16,9 @@ INGESTED = "results/ingest/{}/frames.arrow"
 
 
 def feasibility_faults(config: Config) -> list[str]:
-    """A line for everything that the ingested data sets of the study make impossible."""
-    return [fault for dataset in config.study.datasets for fault in dataset_faults(config, dataset)]
+    """A line for everything that the data sets of the study make impossible, as they were ingested last."""
+    faults = [fault for dataset in config.study.datasets for fault in dataset_faults(config, dataset)]
+    return [*faults, "if the data were changed since: `dvc repro ingest`"] if faults else []
 
 
 def tell_of_ingest(config: Config, ingested: str) -> None:

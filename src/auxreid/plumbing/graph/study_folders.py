@@ -1,13 +1,13 @@
-"""What of the study's raw folders a stage cannot read, or DVC does not see: known before anything is trained."""
+"""What of the study's raw folders DVC cannot hash, or does not see: known before anything is trained."""
 
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
 from auxreid.plumbing.graph.applicability import ingested_datasets
+from auxreid.plumbing.graph.study_files import SAMPLE
 from auxreid.plumbing.settings.config import Config
 
-SAMPLE = Path("data/sample")
 NAMES_SHOWN = 3
 
 
@@ -20,10 +20,8 @@ def _remarks(config: Config, dataset: str) -> Iterator[str]:
     folder = Path(config.datasets[dataset].folder)
     where = f"datasets.{dataset}.folder: {folder}"
     if not folder.is_dir():
-        what = "is no folder" if folder.exists() else "no such folder"
-        ours = SAMPLE in folder.parents
-        remedy = "`auxreid sample` renders it" if ours else f"without it, ingest@{dataset} and what follows cannot run"
-        yield f"{where}: {what}; {remedy}"
+        if SAMPLE in folder.parents:
+            yield f"{where}: no such folder; `auxreid sample` renders it"
         return
     dangling, folders = _links(folder)
     if dangling:

@@ -67,9 +67,9 @@ def _add_data_stages(graph: Graph, config: Config, dataset: str) -> None:
     body, recipe = config.datasets[dataset], config.recipe(dataset)
     common = {"dataset": dataset, "recipe": body.recipe}
     if why_no_pose(config, dataset) is None:
-        graph["pose"][dataset] = common | {"weights": _local_file(recipe.pose.checkpoint)}
+        graph["pose"][dataset] = common | {"weights": local_file(recipe.pose.checkpoint)}
     if recipe.attributes is not None:
-        graph["attributes"][dataset] = common | {"weights": _local_file(recipe.attributes.weights)}
+        graph["attributes"][dataset] = common | {"weights": local_file(recipe.attributes.weights)}
 
 
 def _add_row(graph: Graph, config: Config, dataset: str, row: str, seed: int) -> None:
@@ -98,7 +98,7 @@ def _start_files(config: Config, dataset: str) -> dict[str, str]:
     named = encoder.pretrained if encoder.kind == "open_clip" else getattr(encoder, "checkpoint", None)
     others = source is not None and source != dataset  # its own images are read anyway
     return {
-        "weights": _local_file(named),
+        "weights": local_file(named),
         "captions_of": source or "",
         "captions": f"results/ingest/{source}/frames.arrow" if others else NO_CAPTIONS,
     }
@@ -155,7 +155,7 @@ def _pose_file(dataset: str, source: str) -> str:
     return f"results/keypoints/{dataset}/keypoints.parquet"
 
 
-def _local_file(named: str | None) -> str:
+def local_file(named: str | None) -> str:
     """A path that a stage must depend on; tags and names of published weights are no paths."""
     is_path = named is not None and ("/" in named or named.endswith((".safetensors", ".pt", ".pth", ".bin")))
     return named if is_path else NO_WEIGHTS
