@@ -8,6 +8,7 @@ from pathlib import Path
 import checkout  # noqa: F401
 from torch import nn
 
+from auxreid.clip.activation import settled
 from auxreid.clip.build import build_towers
 from auxreid.clip.checkpoints import save_no_text, save_tower
 from auxreid.clip.pretrain import pretrain_clip
@@ -27,14 +28,15 @@ SEED = 0  # the start is shared by all seeds of the study, as given weights are
 def main(stage: Stage) -> None:
     recipe = stage.settings
     with stage.run() as run:
+        encoder = settled(recipe.encoder)
         seed_everything(SEED)
-        image, text = build_towers(recipe.encoder, (recipe.input.height, recipe.input.width))
-        image.remark = remark(recipe.encoder, bool(stage.entry["captions_of"]))
-        save_tower(image, run.out / "initial.safetensors", recipe.encoder, recipe.input)
+        image, text = build_towers(encoder, (recipe.input.height, recipe.input.width))
+        image.remark = remark(encoder, bool(stage.entry["captions_of"]))
+        save_tower(image, run.out / "initial.safetensors", encoder, recipe.input)
         if stage.entry["captions_of"]:
             train(stage, image, text, run)
-        save_tower(image, run.out / "image.safetensors", recipe.encoder, recipe.input)
-        save_text(text, stage, run.out / "text.safetensors")
+        save_tower(image, run.out / "image.safetensors", encoder, recipe.input)
+        save_text(text, encoder, stage, run.out / "text.safetensors")
 
 
 def remark(encoder: EncoderConfig, captions: bool) -> str:
@@ -65,9 +67,9 @@ def captioned_frames(stage: Stage) -> Frames:
     return open_frames(stage.reads["captions"]).where("train")
 
 
-def save_text(text: TextTower, stage: Stage, path: Path) -> None:
+def save_text(text: TextTower, encoder: EncoderConfig, stage: Stage, path: Path) -> None:
     """The text tower, if it has been trained or has come with the weights: as initialised, it says nothing."""
-    encoder, size = stage.settings.encoder, stage.settings.input
+    size = stage.settings.input
     if encoder.kind == "open_clip" or stage.entry["captions_of"]:
         save_tower(text, path, encoder, size)
     else:

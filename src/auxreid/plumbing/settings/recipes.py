@@ -45,6 +45,7 @@ class OpenClipEncoder(Section):
     kind: Literal["open_clip"]
     name: str
     pretrained: str  # an open_clip tag (downloaded), or a local file
+    quick_gelu: bool | None = None  # of a local file that does not tell; null: as the tag, or the file, says
 
 
 class ResNetEncoderConfig(Section):
