@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from dataset_folders import config, dogs, prid_multi
 from params import CONFIG
 from small_frames import small_frames
 from tiny_study import DATASET, run, tiny_params, write_study
@@ -12,6 +13,7 @@ from typer.testing import CliRunner
 from auxreid.cli import app
 from auxreid.clipreid.feasibility import Study, study_faults
 from auxreid.data.frames import FramesMeta, open_frames, write_frames
+from auxreid.data.ingest import ingest
 from auxreid.plumbing.base.errors import DataError
 from auxreid.plumbing.graph.feasible import feasibility_faults
 from auxreid.plumbing.stage.record import read_record
@@ -20,6 +22,7 @@ Row = tuple[str, int, int, str]  # split, identity, camera, sequence
 TRAIN = [("train", person, camera, "") for person in range(1, 17) for camera in (1, 2)]
 TEST = [("query", 20, 1, ""), ("gallery", 20, 2, ""), ("gallery", 21, 1, "")]
 FITS = dict(layout="market1501", protocol="market1501")
+SPLIT = [("a", "train"), ("b", "train"), ("c", "test"), ("d", "test")]
 DOGS = dict(layout="dogs", protocol="dogs", word="dog")
 
 
@@ -193,8 +196,6 @@ def test_check_ends_with_all_of_it_and_tells_nothing_of_what_is_not_ingested(stu
 
 
 def test_an_ingest_ends_with_it(tmp_path, monkeypatch, capsys):
-    from dataset_folders import prid_multi
-
     monkeypatch.chdir(tmp_path)
     raw = params(identities=9)
     changes = {"folder": "raw", "attributes": None, "keypoints": None, "shared_identities": 6, "min_frames": 1}
@@ -206,3 +207,14 @@ def test_an_ingest_ends_with_it(tmp_path, monkeypatch, capsys):
     said = capsys.readouterr().out
     assert f"note: cannot be trained: {FEW_PEOPLE.replace('has 6', 'has 3').replace('to 6', 'to 3')}" in said
     assert read_record(Path(f"results/ingest/{DATASET}/record")).status == "finished"
+
+
+def test_an_ingest_says_why_no_dog_can_be_asked_for(tmp_path):
+    rows = [
+        {"path": f"{dog}{k}.jpg", "dog_id": dog, "sequence": dog, "split": split} for dog, split in SPLIT for k in "12"
+    ]
+    table = dogs(tmp_path / "raw", rows)
+    with pytest.raises(
+        DataError, match=r"split query is empty: of no test dog are there two sequences, .*\(4 images; "
+    ):
+        ingest(config(table, "dogs"), tmp_path)

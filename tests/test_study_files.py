@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
 from params import raw_params
 from typer.testing import CliRunner
@@ -121,11 +122,21 @@ def test_weights_and_models_of_a_recipe(raw, recipe, changes, fault):
         ({"name": "RN5O", "pretrained": "openai"}, "name = 'RN5O': not an open_clip model; near to it: RN50"),
         ({"name": "RN50", "pretrained": "open_ai"}, "pretrained = 'open_ai': neither a file nor open_clip's tag of"),
         ({"name": "RN50", "pretrained": "weights/RN50.pt"}, "pretrained = 'weights/RN50.pt': no such file"),
+        (
+            {"name": "RN50", "pretrained": "weights/clip.pt"},
+            "pretrained = 'weights/clip.pt': the file does not tell its",
+        ),
+        ({"name": "RN50", "pretrained": "weights/clip.pt", "quick_gelu": False}, None),
+        (
+            {"name": "RN50", "pretrained": "raw/dogs/frames.csv"},
+            "pretrained = 'raw/dogs/frames.csv': not a readable sa",
+        ),
     ],
 )
 def test_models_of_open_clip(raw, encoder, fault):
     raw["datasets"]["market1501"]["recipe"] = "rn50"
     raw["recipes"]["rn50"]["encoder"] |= encoder
+    torch.save({"visual.proj": torch.zeros(1)}, "weights/clip.pt")
     found = faults(raw)
     assert found == [] if fault is None else found[0].startswith(f"recipes.rn50.encoder.{fault}")
 

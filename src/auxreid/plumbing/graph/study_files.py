@@ -5,7 +5,8 @@ from collections.abc import Callable, Iterator, Set
 from dataclasses import dataclass
 from pathlib import Path
 
-from auxreid.clip.model_names import near, open_clip_fault, tag_fault, timm_fault
+from auxreid.clip.model_names import near, timm_fault
+from auxreid.plumbing.base.errors import ConfigError
 from auxreid.plumbing.dvc.lockfile import LOCK_FILE, read_entries
 from auxreid.plumbing.graph.applicability import ingested_datasets, why_no_pose
 from auxreid.plumbing.graph.table import NO_WEIGHTS, local_file
@@ -79,18 +80,27 @@ def _one(key: str, value: str | None, fault_of: Callable[[str], str | None], sta
 
 def _of_encoder(encoder) -> Iterator[str]:
     """Faults that begin with the key below `encoder`."""
-    if encoder.kind == "open_clip" and (fault := open_clip_fault(encoder.name)) is not None:
-        yield f"name = {encoder.name!r}: {fault}"
-    elif encoder.kind == "open_clip":
+    if encoder.kind == "open_clip":
         is_tag = local_file(encoder.pretrained) == NO_WEIGHTS
-        fault = tag_fault(encoder.name, encoder.pretrained) if is_tag else file_fault(encoder.pretrained)
-        if fault is not None:
+        if not is_tag and (fault := file_fault(encoder.pretrained)) is not None:
             yield f"pretrained = {encoder.pretrained!r}: {fault}"
+        else:
+            yield from _of_open_clip(encoder)
     if encoder.kind == "timm":
         if (fault := timm_fault(encoder.name)) is not None:
             yield f"name = {encoder.name!r}: {fault}"
         if encoder.checkpoint is not None and (fault := file_fault(encoder.checkpoint)) is not None:
             yield f"checkpoint = {encoder.checkpoint!r}: {fault}"
+
+
+def _of_open_clip(encoder) -> Iterator[str]:
+    """An unknown model or tag, and a file that cannot be read or does not tell its activation."""
+    from auxreid.clip.activation import settled  # torch, and seconds
+
+    try:
+        settled(encoder)
+    except ConfigError as error:
+        yield str(error).removeprefix("encoder.")
 
 
 def file_fault(path: str) -> str | None:
