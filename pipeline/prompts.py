@@ -45,12 +45,13 @@ def main(stage: Stage) -> None:
 def make_texts(stage: Stage, training, run: Run) -> dict[str, Tensor]:
     """The texts [k, e] of a variant, and its learned tokens [k, tokens, d] where it has some."""
     prompt, (frames, classes, names) = stage.settings.variant, training
-    word, text = frames.meta.word, load_text_tower(stage.reads["text"])
+    word = frames.meta.word
     attributes = identity_attributes(frames, classes) if variant_needs_attributes(prompt) else None
-    if prompt.kind == "attributes":
-        return {"texts": encode_sentences(text, attribute_texts(prompt, word, attributes))}
     if prompt.kind == "centroids":
         return {"texts": centroids(image_features(stage.reads["image"], frames), classes)}
+    text = load_text_tower(stage.reads["text"])
+    if prompt.kind == "attributes":
+        return {"texts": encode_sentences(text, attribute_texts(prompt, word, attributes))}
     learner = PromptLearner(text, learner_sentences(prompt, word, len(names), attributes))
     if prompt.kind != "random":
         curves, targets = Curves(run), contrastive_targets(prompt, attributes)

@@ -249,11 +249,11 @@ def test_backbone_from_a_local_file_without_its_classifier(tmp_path):
 def test_weights_that_do_not_fit_are_named(tmp_path):
     save_file({"conv1.0.weight": torch.zeros(1)}, tmp_path / "other.safetensors")
     (tmp_path / "broken.safetensors").write_bytes(b"no weights")
-    with pytest.raises(DataError, match=r"other\.safetensors.*does not fit"):
+    with pytest.raises(ConfigError, match=r"other\.safetensors' for .*of another structure"):
         build_backbone(BACKBONE, str(tmp_path / "other.safetensors"))
-    with pytest.raises(DataError, match=r"broken\.safetensors: not a safetensors file"):
+    with pytest.raises(ConfigError, match=r"broken\.safetensors': not a readable safetensors"):
         build_backbone(BACKBONE, str(tmp_path / "broken.safetensors"))
-    with pytest.raises(DataError, match="no such weights file"):
+    with pytest.raises(ConfigError, match=r"none\.safetensors': no such file"):
         build_backbone(BACKBONE, str(tmp_path / "none.safetensors"))
     with pytest.raises(ConfigError, match="no_such_net"):
         build_backbone("no_such_net", None)

@@ -8,9 +8,10 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional as F
 
-from auxreid.clip.build import build_towers, read_weights
+from auxreid.clip.build import build_towers
 from auxreid.clip.checkpoints import load_image_encoder, load_text_tower, save_tower
 from auxreid.clip.image_towers import ResNetTower, ViTTower, patch_grid, resize_positions
+from auxreid.clip.weights import read_weights
 from auxreid.plumbing.base.errors import ConfigError, DataError
 from auxreid.plumbing.settings.recipes import (
     InputConfig,

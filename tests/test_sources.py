@@ -28,7 +28,8 @@ OTHERS = sorted(STAGES.keys() - {"sources"})
 
 @pytest.mark.parametrize("stage", OTHERS)
 def test_the_files_of_a_stage_are_those_that_python_would_import_without_the_plumbing(stage):
-    finder = ModuleFinder(path=[str(ROOT / "pipeline"), str(ROOT / "src")])
+    only_told = ["auxreid.plumbing.graph.feasible"]  # it reads the result's side, and no result comes of it
+    finder = ModuleFinder(path=[str(ROOT / "pipeline"), str(ROOT / "src")], excludes=only_told)
     finder.run_script(str(ROOT / f"pipeline/{stage}.py"))
     found = {Path(module.__file__).relative_to(ROOT) for module in finder.modules.values() if module.__file__}
     expected = {path.as_posix() for path in found if path.name != "__init__.py" and "plumbing" not in path.parts}

@@ -295,7 +295,9 @@ def registered(tmp_path_factory) -> Callable[[], OpenClipEncoder]:
     open_clip.add_model_config(folder)
     torch.manual_seed(2)
     torch.save(open_clip.create_model("ViT-tiny-8-of-tests").state_dict(), folder / "clip.pt")
-    return OpenClipEncoder(kind="open_clip", name="ViT-tiny-8-of-tests", pretrained=str(folder / "clip.pt"))
+    return OpenClipEncoder(
+        kind="open_clip", name="ViT-tiny-8-of-tests", pretrained=str(folder / "clip.pt"), quick_gelu=False
+    )
 
 
 @pytest.mark.parametrize("config", [OLP, SIE, BOTH])

@@ -50,6 +50,7 @@ def tiny_params() -> dict:
     recipe = raw["recipes"][DATASET]
     recipe["input"] |= {"height": HEIGHT, "width": WIDTH}
     recipe["encoder"] |= {"width": 4, "embed_dim": 8, "text": {"width": 16, "heads": 2, "layers": 1}}
+    recipe["pretrain"] |= {"batch_size": 8}
     recipe["prompts"] |= {"epochs": 2, "warmup_epochs": 1, "batch_size": 12, "lr": 0.1}
     recipe["finetune"] |= {"epochs": 1, "identities": 4, "instances": 2, "milestones": [2], "warmup_epochs": 0}
     recipe["finetune"]["max_epoch_factor"] = None

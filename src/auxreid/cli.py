@@ -43,8 +43,10 @@ def before_each(context: typer.Context) -> None:
 
 @app.command()
 def check() -> None:
-    """Validate params.yaml, pipeline/graph.yaml and .dvc/config; list rows that cannot run and folders that lack."""
+    """Validate params.yaml, pipeline/graph.yaml and .dvc/config; list rows that cannot run; look for files."""
     from auxreid.plumbing.graph.applicability import exclusions
+    from auxreid.plumbing.graph.feasible import feasibility_faults
+    from auxreid.plumbing.graph.study_files import missing_files
     from auxreid.plumbing.graph.study_folders import folder_remarks
     from auxreid.plumbing.graph.table import load_study
     from auxreid.plumbing.team.credentials import check_dvc_config
@@ -54,8 +56,11 @@ def check() -> None:
     check_sample_file(ROOT)
     config = load_study()
     print(f"params.yaml: valid; {len(config.study.datasets)} data sets in the study, {len(config.ablations)} ablations")
-    for line in exclusions(config) + folder_remarks(config):
+    faults, remarks = missing_files(config)
+    for line in exclusions(config) + folder_remarks(config) + remarks:
         print(line)
+    if faults := faults + feasibility_faults(config):
+        raise DataError("\n".join(["the study cannot run:", *faults]))
 
 
 @app.command()
@@ -93,12 +98,15 @@ def repro(
 ) -> None:
     """`dvc repro` that tells how many stages there are and how many are done, and can run several at a time."""
     from auxreid.plumbing.graph.repro import run_repro
+    from auxreid.plumbing.graph.study_files import missing_files
     from auxreid.plumbing.graph.study_folders import folder_remarks
     from auxreid.plumbing.graph.table import load_study
     from auxreid.plumbing.team.own_folders import check_sample_file
 
     check_sample_file(ROOT)
-    for line in folder_remarks(load_study()):
+    config = load_study()
+    faults, remarks = missing_files(config)
+    for line in folder_remarks(config) + faults + remarks:
         print(line, file=sys.stderr)
     raise typer.Exit(run_repro(targets or [], jobs))
 

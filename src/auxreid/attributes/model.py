@@ -10,6 +10,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from auxreid.clip.model_names import timm_fault
+from auxreid.clip.weights import load_fitting, read_weights, without_classifier
 from auxreid.plumbing.base.errors import ConfigError, DataError
 from auxreid.plumbing.base.files import finished_file
 from auxreid.plumbing.settings.recipes import InputConfig
@@ -65,21 +67,21 @@ def build_backbone(name: str, weights: str | None) -> nn.Module:
 
     Args:
         name: as in timm.list_models()
-        weights: None for random ones, "timm" for timm's own download, else a local safetensors file of the whole
-            model, whose classifier is left out
+        weights: None for random ones, "timm" for timm's own download, else a local file of the whole model, whose
+            classifier is left out
 
     Raises:
-        ConfigError: a name that timm does not know, or a download that failed.
-        DataError: the file is missing, or does not fit the model.
+        ConfigError: a name that timm does not know, a download that failed, a file that is missing, or weights of
+            another structure.
     """
-    if not timm.is_model(name):
-        near = timm.list_models(f"*{name.split('_')[0]}*")[:8] or timm.list_models("*lite*")
-        raise ConfigError(f"backbone {name!r} is not a timm model; for example {', '.join(near)}")
+    if (fault := timm_fault(name)) is not None:
+        raise ConfigError(f"attributes.backbone = {name!r}: {fault}")
     if weights == TIMM_DOWNLOAD:
         return _downloaded(name)
     backbone = timm.create_model(name, num_classes=0)
     if weights is not None:
-        _load_local(backbone, name, Path(weights))
+        state = without_classifier(backbone, read_weights(weights, "attributes.weights"))
+        load_fitting(backbone, state, f"attributes.weights = {weights!r} for {name}")
     return backbone
 
 
@@ -91,18 +93,6 @@ def _downloaded(name: str) -> nn.Module:
             f"weights of {name!r} could not be had from timm's hub ({type(error).__name__}); "
             "name a local safetensors file, or null for random weights"
         ) from error
-
-
-def _load_local(backbone: nn.Module, name: str, path: Path) -> None:
-    tensors = _read_tensors(path)
-    classifier = backbone.pretrained_cfg["classifier"]
-    prefixes = (classifier,) if isinstance(classifier, str) else tuple(classifier or ())
-    kept = {key: tensor for key, tensor in tensors.items() if not key.startswith(tuple(f"{p}." for p in prefixes))}
-    own = backbone.state_dict()
-    odd = sorted(own.keys() ^ kept.keys()) or sorted(key for key in own if own[key].shape != kept[key].shape)
-    if odd:
-        raise DataError(f"{path}: does not fit timm's {name!r}: {len(odd)} tensors differ, {odd[0]!r} is the first")
-    backbone.load_state_dict(kept)
 
 
 def _read_tensors(path: Path) -> dict[str, Tensor]:

@@ -3,31 +3,65 @@
 No weight is downloaded unless the section names an open_clip tag.
 """
 
-import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
 
+from auxreid.clip.activation import OPENAI_SIZES, settled
 from auxreid.clip.image_towers import ResNetTower, TimmTower, ViTTower
+from auxreid.clip.model_names import timm_fault
 from auxreid.clip.text_tower import TextTower
+from auxreid.clip.weights import load_fitting, read_weights, without_classifier
 from auxreid.plumbing.base.errors import ConfigError
+
+COMPUTED = "attn_mask"  # made from the length of a text, and stored in archives all the same
 
 
 def build_towers(encoder, size: tuple[int, int], weights: bool = True) -> tuple[nn.Module, TextTower]:
     """Image and text tower as `encoder` says, for images of `size` (height, width).
 
     Args:
-        weights: load the weights that the section names; False gives random ones, to be overwritten by a checkpoint.
+        weights: load the weights that the section names, and try the tower on an image; False gives random ones, to be
+            overwritten by a checkpoint.
 
     Raises:
-        ConfigError: the weights can be neither read nor downloaded, or the open_clip model is unknown.
+        ConfigError: the weights can be neither read nor downloaded, or are of another structure; the model is unknown,
+            or cannot take such images.
     """
     if encoder.kind == "open_clip":
         clip = _open_clip(encoder, weights)
-        return _wrap_visual(clip.visual, size), TextTower(clip)
-    image = _small_resnet(encoder, size) if encoder.kind == "resnet" else _timm(encoder, weights)
-    return image, TextTower(_small_text(encoder))
+        image, text = _made(encoder, size, lambda: (_wrap_visual(clip.visual, size), TextTower(clip)))
+    else:
+        make = _small_resnet if encoder.kind == "resnet" else _timm
+        image, text = _made(encoder, size, lambda: (make(encoder, size, weights), TextTower(_small_text(encoder))))
+    if weights:
+        _made(encoder, size, lambda: try_tower(image, size))
+    return image, text
+
+
+def try_tower(image: nn.Module, size: tuple[int, int]) -> None:
+    """One black image through a tower, which raises whatever it does on a size that it cannot take."""
+    training = image.training
+    with torch.no_grad():
+        image.eval()(torch.zeros(1, 3, *size))
+    image.train(training)
+
+
+def _made(encoder, size: tuple[int, int], make: Callable[[], Any]) -> Any:
+    """What `make` gives; models of all kinds raise of all kinds where they cannot take an image, or are no CLIP's."""
+    try:
+        return make()
+    except ConfigError:
+        raise
+    except (AssertionError, AttributeError, RuntimeError, TypeError, ValueError) as error:
+        first = str(error).strip().partition("\n")[0] or type(error).__name__
+        raise ConfigError(
+            f"encoder: {getattr(encoder, 'name', encoder.kind)} cannot be an encoder of images of {size[0]} x "
+            f"{size[1]} (input.height x input.width): {first}"
+        ) from error
 
 
 def _wrap_visual(visual: nn.Module, size: tuple[int, int]) -> nn.Module:
@@ -37,20 +71,34 @@ def _wrap_visual(visual: nn.Module, size: tuple[int, int]) -> nn.Module:
 def _open_clip(encoder, weights: bool) -> nn.Module:
     import open_clip
 
-    if open_clip.get_model_config(encoder.name) is None:
-        raise ConfigError(f"encoder.name = {encoder.name!r}: not an open_clip model, e.g. RN50 or ViT-B-16")
-    # OpenAI trained with QuickGELU; open_clip applies it by itself only when it loads their tag
-    options = {"force_quick_gelu": encoder.pretrained == "openai"}
+    quick_gelu = settled(encoder).quick_gelu if encoder.quick_gelu is None else encoder.quick_gelu
+    is_file = Path(encoder.pretrained).is_file()
+    tag = encoder.pretrained if weights and not is_file else None
     try:
-        return open_clip.create_model(encoder.name, pretrained=encoder.pretrained if weights else None, **options)
+        clip = open_clip.create_model(encoder.name, pretrained=tag, force_quick_gelu=quick_gelu)
     except (OSError, RuntimeError, ValueError) as error:
         raise ConfigError(
             f"encoder.pretrained = {encoder.pretrained!r}: weights of {encoder.name} could be neither read nor "
             f"downloaded ({type(error).__name__}: {error}); name a local file, or run where there is a network"
         ) from error
+    if weights and is_file:
+        _load_file(clip, encoder)
+    return clip
 
 
-def _small_resnet(encoder, size: tuple[int, int]) -> ResNetTower:
+def _load_file(clip: nn.Module, encoder) -> None:
+    """A whole CLIP in open_clip's layout, which is OpenAI's too; of another grid, its positions are resized."""
+    from open_clip.model import resize_pos_embed
+
+    state = read_weights(encoder.pretrained, "encoder.pretrained")
+    state = {name: tensor for name, tensor in state.items() if name not in OPENAI_SIZES and not name.endswith(COMPUTED)}
+    if "logit_scale" in state:
+        state["logit_scale"] = state["logit_scale"].reshape(clip.logit_scale.shape)
+    resize_pos_embed(state, clip)
+    load_fitting(clip, state, f"encoder.pretrained = {encoder.pretrained!r} for {encoder.name}")
+
+
+def _small_resnet(encoder, size: tuple[int, int], _weights: bool) -> ResNetTower:
     from open_clip.modified_resnet import ModifiedResNet
 
     visual = ModifiedResNet(
@@ -63,14 +111,17 @@ def _small_resnet(encoder, size: tuple[int, int]) -> ResNetTower:
     return ResNetTower(visual, size)
 
 
-def _timm(encoder, weights: bool) -> TimmTower:
+def _timm(encoder, _size: tuple[int, int], weights: bool) -> TimmTower:
     import timm
 
+    if (fault := timm_fault(encoder.name)) is not None:
+        raise ConfigError(f"encoder.name = {encoder.name!r}: {fault}")
     options = {} if encoder.output_stride == 32 else {"output_stride": encoder.output_stride}
     trunk = timm.create_model(encoder.name, pretrained=False, **options)
-    if weights and encoder.checkpoint is not None:
-        trunk.load_state_dict(read_weights(encoder.checkpoint, "encoder.checkpoint"))
     trunk.reset_classifier(0)
+    if weights and encoder.checkpoint is not None:
+        state = without_classifier(trunk, read_weights(encoder.checkpoint, "encoder.checkpoint"))
+        load_fitting(trunk, state, f"encoder.checkpoint = {encoder.checkpoint!r} for {encoder.name}")
     return TimmTower(trunk, encoder.embed_dim)
 
 
@@ -81,21 +132,3 @@ def _small_text(encoder) -> nn.Module:
     tower = TextTransformer(width=text.width, heads=text.heads, layers=text.layers, output_dim=encoder.embed_dim)
     tower.init_parameters()
     return tower
-
-
-def read_weights(path: str, key: str) -> dict[str, torch.Tensor]:
-    """A state dict from a local file, without running code from it (safetensors, or torch's weights_only).
-
-    Raises:
-        ConfigError: names `key`, the file and what is wrong with it.
-    """
-    if not Path(path).is_file():
-        raise ConfigError(f"{key} = {path!r}: no such file in {os.getcwd()}")
-    try:
-        if path.endswith(".safetensors"):
-            from safetensors.torch import load_file
-
-            return load_file(path)
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # each format raises its own; all mean the same to the user
-        raise ConfigError(f"{key} = {path!r}: not a readable safetensors or state-dict file ({error})") from error

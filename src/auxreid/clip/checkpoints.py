@@ -57,6 +57,13 @@ def save_tower(
         save_file(tensors, unfinished, metadata={"auxreid": header.model_dump_json()})
 
 
+def save_no_text(path: Path, encoder, input_config, why: str) -> None:
+    """Write what stands in the place of a text tower that there is none of: a header that says why."""
+    header = TowerHeader(encoder=encoder, input=input_config, remark=why)
+    with finished_file(path) as unfinished:
+        save_file({}, unfinished, metadata={"auxreid": header.model_dump_json()})
+
+
 def load_image_encoder(path: str | Path) -> nn.Module:
     """The image tower of a checkpoint, in eval mode; its header is in `.encoder_config`, `.input_config` and `.remark`.
 
@@ -80,8 +87,14 @@ def load_ranked_encoder(path: str | Path) -> tuple[nn.Module, tuple[FusionHeader
 
 
 def load_text_tower(path: str | Path) -> TextTower:
-    """The text tower of a checkpoint, in eval mode. Raises as :func:`load_image_encoder`."""
+    """The text tower of a checkpoint, in eval mode.
+
+    Raises:
+        DataError: as :func:`load_image_encoder`, or the file says that there is no text tower, and why.
+    """
     header, tensors = _read(Path(path))
+    if not tensors:
+        raise DataError(f"{path}: there is no text tower: {header.remark}")
     _, text = build_towers(header.encoder, (header.input.height, header.input.width), weights=False)
     text.load_state_dict(tensors)
     return text.eval()

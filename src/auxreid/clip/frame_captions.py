@@ -27,7 +27,8 @@ class FrameCaptions:
         if not known.any():
             raise DataError(
                 f"{frames.meta.dataset}: captions are made from attributes, and none of {len(frames)} frames has one; "
-                "name an attribute table under datasets, or an encoder with weights under recipes"
+                "give it some, name another data set as pretrain.captions_from, or train the rows without texts alone "
+                "by pretrain: null"
             )
 
     def full(self, row: int) -> str:

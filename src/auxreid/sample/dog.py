@@ -421,7 +421,9 @@ def _draw_ear(figure: Figure, head: HeadFrame, sign: int, light: float) -> None:
     base_front, base_back = head.at(sign * 0.07, 0.075, 0.045), head.at(sign * 0.085, 0.06, -0.065)
     if look.attributes["ears"] == "drop":
         tip = head.at(sign * 0.12, -0.15, 0.0)
-        ear = figure.limb([head.at(sign * 0.085, 0.06, -0.01), tip], _head_radii(0.042, 0.062), colour, HEAD, 0.85 * light)
+        ear = figure.limb(
+            [head.at(sign * 0.085, 0.06, -0.01), tip], _head_radii(0.042, 0.062), colour, HEAD, 0.85 * light
+        )
         _ruffle(figure, ear, colour, HEAD, light, hanging=0.6)
         return
     tip = head.at(sign * 0.1, 0.245, -0.02)

@@ -21,6 +21,46 @@ def why_no_pose(config: Config, dataset: str) -> str | None:
     return None
 
 
+def captions_of(config: Config, dataset: str) -> str | None:
+    """The data set on whose captions a data set's CLIP is pre-trained; None where it is not."""
+    pretrain = config.recipe(dataset).pretrain
+    source = dataset if pretrain is None or pretrain.captions_from is None else pretrain.captions_from
+    return source if pretrain is not None and config.datasets[source].has_attributes else None
+
+
+def why_no_texts(config: Config, dataset: str) -> str | None:
+    """Why the chain of a data set has no text tower, and what could stand in; None where it has one."""
+    body, recipe = config.datasets[dataset], config.recipe(dataset)
+    if recipe.encoder.kind == "open_clip" or captions_of(config, dataset) is not None:
+        return None
+    if recipe.pretrain is None:
+        missing = f"recipes.{body.recipe}.pretrain is null"
+    else:
+        missing = f"datasets.{dataset}.attributes names no table to pre-train one on"
+    return (
+        f"{missing}; recipes.{body.recipe}.pretrain.captions_from may name a data set with attributes, or its encoder "
+        "be of kind open_clip, whose weights bring a text tower"
+    )
+
+
+def baselines(config: Config, dataset: str) -> tuple[str, ...]:
+    """The encoders that are ranked before any fine-tuning, each called by what its weights are.
+
+    untrained is the encoder as drawn, image_weights the same around a given image model, pretrained the CLIP.
+    """
+    encoder = config.recipe(dataset).encoder
+    if encoder.kind == "open_clip":
+        return ("pretrained",)
+    first = "untrained" if getattr(encoder, "checkpoint", None) is None else "image_weights"
+    return (first,) if captions_of(config, dataset) is None else (first, "pretrained")
+
+
+def ingested_datasets(config: Config) -> tuple[str, ...]:
+    """The study's data sets, then those of which only the captions are used."""
+    captioned = (captions_of(config, dataset) for dataset in config.study.datasets)
+    return tuple(dict.fromkeys((*config.study.datasets, *filter(None, captioned))))
+
+
 def applicable_rows(config: Config, dataset: str) -> tuple[str, ...]:
     """The study's rows that the data set can run, in the order of params.yaml."""
     return tuple(row for row in config.rows if why_not(config, dataset, row) is None)
@@ -43,10 +83,12 @@ def exclusions(config: Config) -> list[str]:
 
 def _reasons(config: Config, dataset: str, row: str) -> Iterator[str]:
     body, recipe, ablation = config.datasets[dataset], config.recipe(dataset), config.ablations[row]
-    if _needs_attributes(config, row) and body.attributes is None and body.layout != "dogs":
+    if _needs_attributes(config, row) and not body.has_attributes:
         yield f"needs attributes, and datasets.{dataset}.attributes names no table"
     if _speaks_of_people(config, row) and body.layout == "dogs":
         yield "the author's sentence describes people"
+    if reads_texts(config, row) and (reason := why_no_texts(config, dataset)) is not None:
+        yield f"needs a text tower, and {reason}"
     if ablation.pose is not None and (reason := why_no_pose(config, dataset)) is not None:
         yield f"needs a pose, and {reason}"
     if ablation.vit is not None and not _is_vit(recipe):
@@ -56,6 +98,12 @@ def _reasons(config: Config, dataset: str, row: str) -> Iterator[str]:
     for other in sorted(config.rows_needed_by(row)):
         if (reason := why_not(config, dataset, other)) is not None:
             yield f"starts from {other}: {reason}"
+
+
+def reads_texts(config: Config, row: str) -> bool:
+    """Whether a row's texts come from a text tower: centroids stand in for texts and read none."""
+    variant = config.prompts.get(config.ablations[row].prompts or "")
+    return variant is not None and variant.kind != "centroids"
 
 
 def _needs_attributes(config: Config, row: str) -> bool:

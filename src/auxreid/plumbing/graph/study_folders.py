@@ -1,28 +1,27 @@
-"""What of the study's raw folders a stage cannot read, or DVC does not see: known before anything is trained."""
+"""What of the study's raw folders DVC cannot hash, or does not see: known before anything is trained."""
 
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from auxreid.plumbing.graph.applicability import ingested_datasets
+from auxreid.plumbing.graph.study_files import SAMPLE
 from auxreid.plumbing.settings.config import Config
 
-SAMPLE = Path("data/sample")
 NAMES_SHOWN = 3
 
 
 def folder_remarks(config: Config) -> list[str]:
     """A line for each fault of a data set's folder, with the key of params.yaml, the path and what to do."""
-    return [remark for dataset in config.study.datasets for remark in _remarks(config, dataset)]
+    return [remark for dataset in ingested_datasets(config) for remark in _remarks(config, dataset)]
 
 
 def _remarks(config: Config, dataset: str) -> Iterator[str]:
     folder = Path(config.datasets[dataset].folder)
     where = f"datasets.{dataset}.folder: {folder}"
     if not folder.is_dir():
-        what = "is no folder" if folder.exists() else "no such folder"
-        ours = SAMPLE in folder.parents
-        remedy = "`auxreid sample` renders it" if ours else f"without it, ingest@{dataset} and what follows cannot run"
-        yield f"{where}: {what}; {remedy}"
+        if SAMPLE in folder.parents:
+            yield f"{where}: no such folder; `auxreid sample` renders it"
         return
     dangling, folders = _links(folder)
     if dangling:

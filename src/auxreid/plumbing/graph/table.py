@@ -14,7 +14,15 @@ import yaml
 from auxreid.plumbing.base.errors import ConfigError
 from auxreid.plumbing.base.files import write_text
 from auxreid.plumbing.base.yaml_file import read_yaml
-from auxreid.plumbing.graph.applicability import applicable_rows, not_applicable, why_no_pose
+from auxreid.plumbing.graph.applicability import (
+    applicable_rows,
+    baselines,
+    captions_of,
+    ingested_datasets,
+    not_applicable,
+    reads_texts,
+    why_no_pose,
+)
 from auxreid.plumbing.settings.config import BASELINES, REFERENCE_ROW, Config
 from auxreid.plumbing.settings.load import load_config
 
@@ -22,6 +30,8 @@ GRAPH_FILE = Path("pipeline/graph.yaml")
 STAGES = ("ingest", "protocol", "pose", "attributes", "pretrain", "prompts", "finetune", "evaluate", "compare")
 NOTHING = "pipeline/nothing/"
 NO_WEIGHTS = "pipeline/nothing/weights.txt"  # what a stage depends on that reads no local weights
+NO_CAPTIONS = "pipeline/nothing/captions.txt"  # or no captions of another data set
+NO_TEXT = "pipeline/nothing/text.txt"  # or no text tower
 NO_PROMPTS = "pipeline/nothing/prompts.txt"  # or no texts
 NO_POSE = "pipeline/nothing/pose.txt"  # or no pose
 TOP_KEY = "graph"  # DVC merges the file with params.yaml, whose sections bear stage names too
@@ -40,10 +50,12 @@ def split_of(config: Config, dataset: str, seed: int) -> int:
 def build_graph(config: Config) -> Graph:
     """All stage instances of the study, by stage and key."""
     graph: Graph = {stage: {} for stage in STAGES}
+    for dataset in ingested_datasets(config):
+        graph["ingest"][dataset] = {"dataset": dataset, "folder": config.datasets[dataset].folder}
     for dataset in config.study.datasets:
         _add_data_stages(graph, config, dataset)
         if config.recipe(dataset).has_chain:
-            for row in (*BASELINES, *applicable_rows(config, dataset)):
+            for row in (*baselines(config, dataset), *applicable_rows(config, dataset)):
                 for seed in config.seeds(row):
                     _add_row(graph, config, dataset, row, seed)
             graph["protocol"][dataset] = {"dataset": dataset, "recipe": config.datasets[dataset].recipe}
@@ -54,20 +66,18 @@ def build_graph(config: Config) -> Graph:
 def _add_data_stages(graph: Graph, config: Config, dataset: str) -> None:
     body, recipe = config.datasets[dataset], config.recipe(dataset)
     common = {"dataset": dataset, "recipe": body.recipe}
-    graph["ingest"][dataset] = {"dataset": dataset, "folder": body.folder}
     if why_no_pose(config, dataset) is None:
-        graph["pose"][dataset] = common | {"weights": _local_file(recipe.pose.checkpoint)}
+        graph["pose"][dataset] = common | {"weights": local_file(recipe.pose.checkpoint)}
     if recipe.attributes is not None:
-        graph["attributes"][dataset] = common | {"weights": _local_file(recipe.attributes.weights)}
+        graph["attributes"][dataset] = common | {"weights": local_file(recipe.attributes.weights)}
 
 
 def _add_row(graph: Graph, config: Config, dataset: str, row: str, seed: int) -> None:
     """The stages of one row and seed; those that rows share are added once."""
     split = split_of(config, dataset, seed)
     common = {"dataset": dataset, "recipe": config.datasets[dataset].recipe, "split": split}
-    encoder = config.recipe(dataset).encoder
-    named = encoder.pretrained if encoder.kind == "open_clip" else getattr(encoder, "checkpoint", None)
-    graph["pretrain"][f"{dataset}-{split}"] = common | {"weights": _local_file(named)}
+    start = _start_split(config, dataset, seed)
+    graph["pretrain"][f"{dataset}-{start}"] = common | {"split": start} | _start_files(config, dataset)
     pose = NO_POSE
     if row not in BASELINES:
         _add_training(graph, config, common | {"seed": seed}, row)
@@ -75,6 +85,23 @@ def _add_row(graph: Graph, config: Config, dataset: str, row: str, seed: int) ->
         pose = _pose_file(dataset, fusion.source) if fusion is not None and fusion.rank == "fused" else NO_POSE
     files = {"encoder": encoder_path(config, dataset, row, seed), "pose": pose}
     graph["evaluate"][f"{dataset}-{row}-{seed}"] = common | {"row": row, "seed": seed} | files
+
+
+def _start_split(config: Config, dataset: str, seed: int) -> int:
+    """The split whose training images the start has seen; 0 for all seeds where it has seen none of the data set's."""
+    return split_of(config, dataset, seed) if captions_of(config, dataset) == dataset else 0
+
+
+def _start_files(config: Config, dataset: str) -> dict[str, str]:
+    """What a data set's start is made of: given weights, and captions, by the name of the data set that they are of."""
+    encoder, source = config.recipe(dataset).encoder, captions_of(config, dataset)
+    named = encoder.pretrained if encoder.kind == "open_clip" else getattr(encoder, "checkpoint", None)
+    others = source is not None and source != dataset  # its own images are read anyway
+    return {
+        "weights": local_file(named),
+        "captions_of": source or "",
+        "captions": f"results/ingest/{source}/frames.arrow" if others else NO_CAPTIONS,
+    }
 
 
 def _add_training(graph: Graph, config: Config, common: dict[str, Any], row: str) -> None:
@@ -86,7 +113,7 @@ def _add_training(graph: Graph, config: Config, common: dict[str, Any], row: str
         graph["prompts"][f"{dataset}-{body.prompts}-{seed}"] = common | {
             "variant": body.prompts,
             "image": encoder_path(config, dataset, source, seed),
-            "text": f"results/pretrain/{dataset}-{common['split']}/text.safetensors",
+            "text": f"{_start(config, dataset, seed)}/text.safetensors" if reads_texts(config, row) else NO_TEXT,
         }
         prompts = f"results/prompts/{dataset}-{body.prompts}-{seed}/prompts.safetensors"
     graph["finetune"][f"{dataset}-{row}-{seed}"] = common | {
@@ -99,20 +126,26 @@ def _add_training(graph: Graph, config: Config, common: dict[str, Any], row: str
 
 def _comparison(config: Config, dataset: str) -> dict[str, Any]:
     """The rows of a comparison in the order of its table, each with its form; and why some are not applicable."""
+    forms = {row: config.ablations[row].form for row in config.rows}
     return {
         "dataset": dataset,
         "layout": config.datasets[dataset].layout,
         "reference": REFERENCE_ROW,
-        "rows": dict.fromkeys(BASELINES, "") | {row: config.ablations[row].form for row in config.rows},
+        "rows": dict.fromkeys(baselines(config, dataset), "") | forms,
         "not_applicable": not_applicable(config, dataset),
     }
 
 
 def encoder_path(config: Config, dataset: str, row: str, seed: int) -> str:
     """The file of a row's image encoder: a baseline's comes from pretrain, an ablation's from finetune."""
-    start = f"results/pretrain/{dataset}-{split_of(config, dataset, seed)}"
-    baselines = {"untrained": f"{start}/initial.safetensors", "pretrained": f"{start}/image.safetensors"}
-    return baselines.get(row, f"results/finetune/{dataset}-{row}-{seed}/encoder.safetensors")
+    if row not in BASELINES:
+        return f"results/finetune/{dataset}-{row}-{seed}/encoder.safetensors"
+    return f"{_start(config, dataset, seed)}/{'image' if row == 'pretrained' else 'initial'}.safetensors"
+
+
+def _start(config: Config, dataset: str, seed: int) -> str:
+    """The folder of the towers that a chain starts from."""
+    return f"results/pretrain/{dataset}-{_start_split(config, dataset, seed)}"
 
 
 def _pose_file(dataset: str, source: str) -> str:
@@ -122,7 +155,7 @@ def _pose_file(dataset: str, source: str) -> str:
     return f"results/keypoints/{dataset}/keypoints.parquet"
 
 
-def _local_file(named: str | None) -> str:
+def local_file(named: str | None) -> str:
     """A path that a stage must depend on; tags and names of published weights are no paths."""
     is_path = named is not None and ("/" in named or named.endswith((".safetensors", ".pt", ".pth", ".bin")))
     return named if is_path else NO_WEIGHTS

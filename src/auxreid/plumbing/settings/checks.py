@@ -17,6 +17,7 @@ def broken_references(config: Config) -> Iterator[str]:
     for name in (config.registry and config.registry.rows) or ():
         if name not in config.ablations:
             yield f"registry.rows: {name!r} is not in ablations ({_names(config.ablations)})"
+    yield from _broken_captions(config)
     yield from _broken_studies(config)
     yield from _missing_seeds(config)
     yield from _broken_rows(config)
@@ -24,6 +25,19 @@ def broken_references(config: Config) -> Iterator[str]:
         encoder = getattr(variant, "encoder", None)
         if encoder is not None and encoder not in config.ablations:
             yield f"prompts.{name}.encoder = {encoder!r}: not in ablations ({_names(config.ablations)})"
+
+
+def _broken_captions(config: Config) -> Iterator[str]:
+    for name, recipe in config.recipes.items():
+        source = recipe.pretrain.captions_from if recipe.pretrain is not None else None
+        if source is None:
+            continue
+        where = f"recipes.{name}.pretrain.captions_from = {source!r}"
+        if source not in config.datasets:
+            yield f"{where}: not in datasets ({_names(config.datasets)})"
+        elif not config.datasets[source].has_attributes:
+            able = _names(other for other, body in config.datasets.items() if body.has_attributes)
+            yield f"{where}: datasets.{source}.attributes names no table to make captions of; allowed: {able}"
 
 
 def _broken_rows(config: Config) -> Iterator[str]:

@@ -6,7 +6,7 @@ from auxreid.plumbing.settings.rows import AblationConfig, PromptVariant
 from auxreid.plumbing.settings.section import Name, Section
 from auxreid.plumbing.settings.study import CompareConfig, RegistryConfig, Study
 
-BASELINES = ("untrained", "pretrained")  # rows that every comparison has besides the ablations
+BASELINES = ("untrained", "image_weights", "pretrained")  # rows that a comparison may have besides the ablations
 REFERENCE_ROW = "clip_reid"  # the row that the others are compared with
 
 

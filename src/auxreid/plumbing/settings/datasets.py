@@ -31,6 +31,11 @@ class DatasetConfig(Section):
     min_frames: PositiveInt | None = None  # multi-shot: who has fewer in a camera takes no part; null: nobody
     n_splits: PositiveInt | None = None  # how many splits are drawn, or read from `splits`; null: one
 
+    @property
+    def has_attributes(self) -> bool:
+        """Whether it may bring attributes: people's are in a table of their own, dogs' beside their paths."""
+        return self.attributes is not None or self.layout == "dogs"
+
     @model_validator(mode="after")
     def _protocol_fits_layout(self) -> "DatasetConfig":
         if not self.protocol.startswith(self.layout):

@@ -6,6 +6,7 @@ from pydantic import Field, model_validator
 
 from auxreid.plumbing.settings.section import (
     Fraction,
+    Name,
     NonNegativeFloat,
     NonNegativeInt,
     PositiveFloat,
@@ -44,6 +45,7 @@ class OpenClipEncoder(Section):
     kind: Literal["open_clip"]
     name: str
     pretrained: str  # an open_clip tag (downloaded), or a local file
+    quick_gelu: bool | None = None  # of a local file that does not tell; null: as the tag, or the file, says
 
 
 class ResNetEncoderConfig(Section):
@@ -73,6 +75,7 @@ EncoderConfig = Annotated[OpenClipEncoder | ResNetEncoderConfig | TimmEncoderCon
 class PretrainConfig(Section):
     """Contrastive pre-training of a small CLIP on captions made from attributes."""
 
+    captions_from: Name | None = None  # the data set whose images and captions it sees; null: the one that is trained
     epochs: PositiveInt
     batch_size: PositiveInt
     lr: PositiveFloat
@@ -201,7 +204,7 @@ class RecipeConfig(Section):
         given = [name for name, section in chain.items() if section is not None]
         if given and len(given) < len(chain):
             raise ValueError(f"has {', '.join(given)} but no {', '.join(sorted(set(chain) - set(given)))}")
-        if self.encoder is not None and (self.encoder.kind == "open_clip") == (self.pretrain is not None):
+        if self.encoder is not None and self.encoder.kind == "open_clip" and self.pretrain is not None:
             raise ValueError("pretrain goes with an encoder of kind resnet or timm, and only with those")
         return self
 

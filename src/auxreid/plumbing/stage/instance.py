@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import reduce
 from pathlib import Path
@@ -13,9 +13,12 @@ from pydantic import BaseModel
 
 from auxreid.plumbing.base.errors import ConfigError
 from auxreid.plumbing.dvc.stages import STAGES_FILE, read_stages
+from auxreid.plumbing.graph.feasible import TRAINING, stop_if_infeasible, tell_of_ingest
 from auxreid.plumbing.graph.sources import check_sources
 from auxreid.plumbing.graph.table import GRAPH_FILE, NOTHING, build_graph, load_study
 from auxreid.plumbing.settings.config import Config
+from auxreid.plumbing.settings.load import load_config
+from auxreid.plumbing.stage.passed_over import passed_over
 from auxreid.plumbing.stage.run import Run, stage_run
 
 RESULTS = Path("results")
@@ -55,28 +58,39 @@ class Stage:
         """All files that are read."""
         return [path for path in self.reads.values() if path is not None]
 
-    def run(self, seed: int | None = None, replaced: Mapping[str, Any] | None = None, **more: object):
+    @contextmanager
+    def run(self, seed: int | None = None, replaced: Mapping[str, Any] | None = None, **more: object) -> Iterator[Run]:
         """The stage under its record (see :func:`stage_run`), whose parameters are the blocks.
+
+        Before a training, and after an ingest, it is told what the data set makes impossible.
 
         Args:
             seed: where the graph gives none.
             replaced: blocks as they are really used, by their short names.
             more: further parameters of the record.
+
+        Raises:
+            DataError: the stage trains, and the study cannot be run on the data set.
         """
         params: dict[str, Any] = dict(more)
         for name, block in self.blocks.items():
             block = (replaced or {}).get(_short_name(name), block)
             *path, last = name.split(".")
             reduce(lambda inner, part: inner.setdefault(part, {}), path, params)[last] = _plain(block)
-        context: AbstractContextManager[Run] = stage_run(
+        with stage_run(
             self.name,
             self.key,
             dataset=self.dataset,
             params=params,
             ablation=self.entry.get("row"),
             seed=self.entry.get("seed", seed),
-        )
-        return context
+        ) as run:
+            if self.name in TRAINING:
+                stop_if_infeasible(load_config(), self.dataset)
+            yield run
+            if self.name == "ingest":
+                with passed_over("look at what can be trained"):  # it reads other data sets' files too
+                    tell_of_ingest(load_config(), self.dataset)
 
 
 def open_stage(name: str, key: str, root: Path) -> Stage:

@@ -1,0 +1,137 @@
+"""What of a study a data set makes impossible, told from its frames before anything is trained."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from auxreid.clip.frame_captions import FrameCaptions
+from auxreid.clipreid.row_settings import row_settings
+from auxreid.data.frames import Frames
+from auxreid.evaluation.protocols import EVALUATED, Entities, query_and_gallery
+from auxreid.plumbing.base.errors import DataError
+from auxreid.plumbing.settings.recipes import RecipeConfig
+from auxreid.plumbing.settings.rows import AblationConfig
+
+# By protocol: what a true match must differ in, and where the data set says it.
+APART = {
+    "market1501": ("camera", "c<camera> of the file names"),
+    "prid2011_single_shot": ("camera", "the folders cam_a and cam_b"),
+    "prid2011_multi_shot": ("camera", "the folders cam_a and cam_b"),
+    "dogs": ("sequence", "the column sequence of frames.csv"),
+}
+
+
+@dataclass(frozen=True)
+class Study:
+    """What is asked of a data set."""
+
+    recipe: str  # its name in params.yaml
+    settings: RecipeConfig
+    rows: Mapping[str, AblationConfig]  # those that apply to the data set
+    captioned: Frames | None  # training images of the data set whose captions pre-train the CLIP; None: none do
+
+
+def study_faults(frames: Frames, study: Study) -> Iterator[str]:
+    """A line for everything that cannot be: what params.yaml asks, what was found, and the remedy.
+
+    Args:
+        frames: all of the data set, in one of its splits.
+    """
+    for fault in (*_caption_faults(study), *_training_faults(frames, study), *_ranking_faults(frames)):
+        yield f"{frames.meta.dataset}: {fault}"
+
+
+def _caption_faults(study: Study) -> Iterator[str]:
+    if study.captioned is None:
+        return
+    key, asked = f"recipes.{study.recipe}.pretrain", study.settings.pretrain.batch_size
+    try:
+        found = len(FrameCaptions(study.captioned).rows)
+    except DataError as error:
+        yield f"{key}: {error}"
+        return
+    if found < asked:
+        whose = study.captioned.meta.dataset
+        yield (
+            f"{key}.batch_size = {asked}, and {found} training images of {whose} have a caption: not one batch; "
+            f"lower it to {found} at most"
+        )
+
+
+def _training_faults(frames: Frames, study: Study) -> Iterator[str]:
+    identities = frames.where("train").identity
+    people = len(np.unique(identities[identities > 0]))
+    if not people:
+        yield (
+            f"recipes.{study.recipe}.finetune learns to tell individuals apart, and none of {len(identities)} training "
+            f"images says whom it shows{_where_named(frames)}; name them, or take a recipe that trains no chain"
+        )
+        return
+    for key, asked in _batches_asked(study).items():
+        if asked > people:
+            remedy = f"lower it to {people} at most" if people > 1 else "a second one is needed"
+            yield f"{key} = {asked} individuals in a batch, and split train has {people}; {remedy}"
+
+
+def _batches_asked(study: Study) -> dict[str, int]:
+    """How many individuals a batch of stage 2 holds, by the key that says so."""
+    asked = {}
+    for name, row in study.rows.items():
+        own = "identities" in (row.finetune or {})
+        key = f"ablations.{name}" if own else f"recipes.{study.recipe}"
+        asked[f"{key}.finetune.identities"] = row_settings(study.settings.finetune, row).identities
+    return asked
+
+
+def _ranking_faults(frames: Frames) -> Iterator[str]:
+    evaluated, protocol = frames.where(EVALUATED), frames.meta.protocol
+    tested = frames.where((*EVALUATED, "test"))
+    empty = [name for name in EVALUATED if name not in evaluated.split]
+    if not len(tested):  # what the ingest refuses
+        return
+    if empty:
+        yield f"protocol {protocol}: no {' and no '.join(empty)} images: {_why_empty(tested)}"
+        return
+    try:
+        query, gallery = query_and_gallery(evaluated, np.empty((len(evaluated), 0), np.float32), protocol)
+    except DataError as error:
+        yield str(error)
+        return
+    if not _has_match(query, gallery):
+        why = _why_alone(query, gallery, protocol)
+        yield f"protocol {protocol}: no query has a true match in the gallery: {why}"
+
+
+def _has_match(query: Entities, gallery: Entities) -> bool:
+    """Whether any query finds its individual in the gallery, apart from its own camera or sequence."""
+    groups: dict[int, set[int]] = {}
+    for identity, group in zip(gallery.identity.tolist(), gallery.group.tolist(), strict=True):
+        groups.setdefault(identity, set()).add(group)
+    asked = zip(query.identity.tolist(), query.group.tolist(), strict=True)
+    return any(identity > 0 and groups.get(identity, set()) - {group} for identity, group in asked)
+
+
+def _why_alone(query: Entities, gallery: Entities, protocol: str) -> str:
+    shared = np.intersect1d(query.identity[query.identity > 0], gallery.identity)
+    if not len(shared):
+        return "no individual of the query is in the gallery"
+    what, where = APART[protocol]
+    groups = np.unique(np.concatenate([query.group, gallery.group]))
+    count = f"all are of one {what}" if len(groups) == 1 else f"each is there in the query's own {what} alone"
+    who = f"{len(shared)} individual{'s are' if len(shared) > 1 else ' is'}"
+    return f"{who} in both, but {count}, and a match must be of another; see {where}"
+
+
+def _why_empty(tested: Frames) -> str:
+    if not (tested.identity > 0).any():
+        return f"none of {len(tested)} test images says whom it shows{_where_named(tested)}"
+    if tested.meta.layout == "dogs":
+        return (
+            "no test dog has two sequences, of which one could ask for the other; see the column sequence of frames.csv"
+        )
+    return f"the {len(tested)} test images are all {' or '.join(sorted(set(tested.split)))}"
+
+
+def _where_named(frames: Frames) -> str:
+    return "; see the column dog_id of frames.csv" if frames.meta.layout == "dogs" else ""
