@@ -35,11 +35,11 @@ SKELETON = (  # pairs of 1-based joints: AP-10K's limbs
 HEAD, BODY, TAIL = 1, 2, 3
 LEG = {name: number for number, name in enumerate(LEGS, start=4)}
 
-BODY_LENGTH = {"small": 0.36, "medium": 0.47, "large": 0.6}  # metres from chest to rump
+BODY_LENGTH = {"small": 0.38, "medium": 0.47, "large": 0.58}  # metres from chest to rump
 LEG_SHARE = {"short": 0.26, "medium": 0.52, "long": 0.78}  # of the body's length, ground to elbow and belly
-MUZZLE_SHARE = {"short": 0.02, "medium": 0.14, "long": 0.27}  # of the body's length, beyond the skull
-HEAD_SIZE = 1.45  # times a real dog's: at some 90 pixels, ears and muzzle would be two or three of them
-FUR_LENGTH = {"short": 0.0, "medium": 0.035, "long": 0.13, "wire": 0.045, "curly": 0.045}
+MUZZLE_SHARE = {"short": 0.0, "medium": 0.1, "long": 0.2}  # of the body's length, beyond the skull
+HEAD_SIZE = 1.8  # times a real dog's: at some 90 pixels, ears and muzzle would be two or three of them
+FUR_LENGTH = {"short": 0.0, "medium": 0.05, "long": 0.16, "wire": 0.08, "curly": 0.09}
 
 
 @dataclass(frozen=True)
