@@ -31,18 +31,19 @@ WORKERS = int(os.environ.get("AUXREID_WORKERS", "0"))  # of the machine, not of 
 
 
 def main(stage: Stage) -> None:
-    settings, frames = stage.settings.attributes, open_frames(stage.reads["frames"])
+    settings, precision = stage.settings.attributes, stage.settings.precision
+    frames = open_frames(stage.reads["frames"])
     if rank() > 0:  # process 0 alone keeps the record and writes
-        fit(frames, settings, lambda *_: None, WORKERS)
+        fit(frames, settings, lambda *_: None, WORKERS, precision=precision)
         return
     with stage.run(seed=settings.seed) as run:
         with stage_checkpoint(run, stage) as checkpoint:
-            fitted = fit(frames, settings, run.log, WORKERS, checkpoint)
+            fitted = fit(frames, settings, run.log, WORKERS, checkpoint, precision)
         save_model(run.out / "model.safetensors", fitted.model, settings.backbone, settings)
         run.artifact("model.safetensors")
-        probabilities = predict(
-            fitted.model, frames, settings, workers=WORKERS, description=f"attributes of all frames of {stage.dataset}"
-        )
+        description = f"attributes of all frames of {stage.dataset}"
+        options = {"workers": WORKERS, "description": description, "precision": precision}
+        probabilities = predict(fitted.model, frames, settings, **options)
         write_predictions(run.out / "predictions.parquet", frames.frame_id, probabilities)
         scores = score_held_out(frames, probabilities, fitted.model.vocabulary)
         write_scores(run, scores, fitted)

@@ -47,7 +47,7 @@ def main(stage: Stage) -> None:
     with stage.run(encoder=str(stage.reads["encoder"]), evaluate=asked) as run:
         frames = open_evaluated(stage.reads["frames"], split)
         encoder, fused = load_ranked_encoder(stage.reads["encoder"])
-        embedding = embed_for_ranking(encoder, fused, frames, stage.reads["pose"])
+        embedding = embed_for_ranking(encoder, fused, frames, stage.reads["pose"], asked["precision"])
         query, gallery = query_and_gallery(frames, embedding, asked["protocol"])
         distances = squared_distances(query.embedding, gallery.embedding)
         ranked = rank_queries(distances, query.identity, gallery.identity, query.group, gallery.group)

@@ -28,7 +28,8 @@ def main(stage: Stage) -> None:
         curves = Curves(run)
         if recipe.pretrain is not None:
             with stage_checkpoint(run, stage, curves) as checkpoint:
-                pretrain_clip(image, text, frames, recipe.pretrain, recipe.input, SEED, curves, checkpoint)
+                training = recipe.pretrain, recipe.input, SEED, curves, checkpoint, recipe.precision
+                pretrain_clip(image, text, frames, *training)
             run.summary(curves.last)
         save_tower(image, run.out / "image.safetensors", recipe.encoder, recipe.input)
         save_tower(text, run.out / "text.safetensors", recipe.encoder, recipe.input)

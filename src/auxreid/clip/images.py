@@ -1,6 +1,7 @@
 """Images as the encoders see them: resizing, augmentation, normalisation (THESIS section 3, transforms)."""
 
 import os
+from functools import cache
 from typing import NamedTuple
 
 import cv2
@@ -81,9 +82,14 @@ def loader(images: Dataset, **options) -> DataLoader:
 
 def normalise(images: Tensor, input_config) -> Tensor:
     """uint8 [b, h, w, 3] -> float32 [b, 3, h, w] in the encoder's mean and std, channels last in memory."""
-    mean = torch.tensor(input_config.mean, device=images.device) * 255
-    std = torch.tensor(input_config.std, device=images.device) * 255
+    mean, std = (_times_255(tuple(values), images.device) for values in (input_config.mean, input_config.std))
     return images.float().sub_(mean).div_(std).permute(0, 3, 1, 2)  # a view: the channels are last already
+
+
+@cache
+def _times_255(values: tuple[float, ...], device: torch.device) -> Tensor:
+    """Kept, since sending it at every step would make the host wait for the device."""
+    return torch.tensor(values, device=device) * 255
 
 
 def _resized(image: np.ndarray, height: int, width: int) -> np.ndarray:
