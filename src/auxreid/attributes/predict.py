@@ -15,7 +15,7 @@ from auxreid.attributes.model import AttributeModel
 from auxreid.data.frames import Frames
 from auxreid.plumbing.base.files import finished_file
 from auxreid.plumbing.base.progress import track
-from auxreid.training.precision import FULL, tower_precision
+from auxreid.training.precision import FULL, lengthened, tower_precision
 
 
 @torch.inference_mode()
@@ -45,8 +45,8 @@ def predict(
         images = images.to(device, memory_format=torch.channels_last, non_blocking=True)
         with tower_precision(precision, device):
             features = model.backbone(images)
-        for name, logits in model.classify(features.float()).items():
-            parts[name].append(logits.softmax(dim=1))
+        for name, logits in model.classify(lengthened(features)).items():
+            parts[name].append(logits.float().softmax(dim=1))
     model.train(was_training)
     return {name: torch.cat(rows).cpu().numpy() for name, rows in parts.items()}
 

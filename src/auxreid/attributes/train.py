@@ -27,7 +27,7 @@ from auxreid.plumbing.base.errors import DataError
 from auxreid.plumbing.base.progress import track
 from auxreid.training.batch_norm import share_batch_norms
 from auxreid.training.fabric import open_fabric
-from auxreid.training.precision import FULL, adam_options, tower_precision
+from auxreid.training.precision import FULL, adam_options, lengthened, tower_precision
 from auxreid.training.seeding import seed_everything
 from auxreid.training.share import Share
 from auxreid.training.state import Checkpoint, EpochLosses, State, TorchRandom, continue_from, save_epoch
@@ -162,7 +162,7 @@ class _WholeBatchLoss(nn.Module):
         """images [own, 3, h, w], per attribute codes [own] -> []"""
         with tower_precision(self.precision, images.device):
             own = self.model.backbone(images)
-        features = self.share.gather(own.float(), self.batch)  # [b, d]
+        features = self.share.gather(lengthened(own), self.batch)  # [b, d]
         columns = self.share.gather(torch.stack(list(codes.values()), dim=1), self.batch).unbind(dim=1)  # [b] each
         whole = dict(zip(codes, columns, strict=True))
         return multitask_loss(self.model.classify(features), whole, self.weights, self.settings.label_smoothing)

@@ -10,7 +10,7 @@ from auxreid.clip.image_towers import Features
 from auxreid.clip.images import PlainImages, loader, normalise
 from auxreid.plumbing.base.errors import DataError
 from auxreid.plumbing.base.progress import track
-from auxreid.training.precision import FULL, tower_precision
+from auxreid.training.precision import FULL, lengthened, tower_precision
 
 
 @torch.no_grad()
@@ -57,7 +57,7 @@ def row_encoder(encoder: nn.Module, frames, precision: str = FULL) -> Callable[[
         cameras = () if places is None else (places[rows].to(images.device, non_blocking=True),)
         with tower_precision(precision, images.device):
             features = encoder(images, *cameras)
-        return tuple(feature.float() for feature in features)
+        return tuple(lengthened(feature) for feature in features)
 
     return encode
 

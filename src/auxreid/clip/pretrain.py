@@ -18,7 +18,7 @@ from auxreid.clip.images import Draw, TrainImages, draw_views, loader, normalise
 from auxreid.clip.text_tower import TextTower, cut, encode_tokens
 from auxreid.plumbing.base.progress import track
 from auxreid.training.fabric import fabric_of_one
-from auxreid.training.precision import FULL, adam_options, tower_precision
+from auxreid.training.precision import FULL, adam_options, lengthened, tower_precision
 from auxreid.training.seeding import epoch_seed, seed_everything
 from auxreid.training.state import Checkpoint, EpochLosses, continue_from, save_epoch
 
@@ -71,7 +71,7 @@ def pretrain_clip(
             with tower_precision(precision, fabric.device):
                 f3 = image(normalise(fabric.to_device(batch), input_config))[2]  # [b, e]
                 features = text(fabric.to_device(tokens))  # [b, e]
-            loss = loss_of(F.normalize(f3.float(), dim=1), F.normalize(features.float(), dim=1), scale.exp())
+            loss = loss_of(F.normalize(lengthened(f3), dim=1), F.normalize(lengthened(features), dim=1), scale.exp())
             optimizer.zero_grad()
             fabric.backward(loss)
             optimizer.step()

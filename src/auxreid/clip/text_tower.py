@@ -7,7 +7,7 @@ input cut behind the last end token of the batch gives the same features and gra
 import torch
 from torch import Tensor, nn
 
-from auxreid.training.precision import tower_precision
+from auxreid.training.precision import lengthened, tower_precision
 
 
 class TextTower(nn.Module):
@@ -54,4 +54,4 @@ def encode_tokens(text: TextTower, tokens: Tensor, precision: str, batch_size: i
     """Text features [n, e], float32 on the CPU, of token ids [n, l] on the host; the tower is left in eval mode."""
     device, text = text.text_projection.device, text.eval()
     with tower_precision(precision, device):
-        return torch.cat([text(cut(part).to(device)).float() for part in tokens.split(batch_size)]).cpu()
+        return torch.cat([lengthened(text(cut(part).to(device))) for part in tokens.split(batch_size)]).cpu()

@@ -12,7 +12,7 @@ from auxreid.clipreid.prompt_learner import PromptLearner
 from auxreid.clipreid.schedules import warmup_cosine
 from auxreid.plumbing.base.progress import track
 from auxreid.training.fabric import fabric_of_one
-from auxreid.training.precision import FULL, adam_options, tower_precision
+from auxreid.training.precision import FULL, adam_options, lengthened, tower_precision
 from auxreid.training.state import Checkpoint, EpochLosses, TorchRandom, continue_from, save_epoch
 
 Report = Callable[[dict[str, float], int], None]
@@ -23,7 +23,7 @@ def batch_texts(text: TextTower, prompts: PromptLearner, identities: np.ndarray,
     distinct, place = np.unique(identities, return_inverse=True)
     with tower_precision(precision, prompts.learned.device):
         texts = text.encode(*prompts(distinct))
-    return texts.float()[torch.from_numpy(place).to(texts.device, non_blocking=True)]
+    return lengthened(texts)[torch.from_numpy(place).to(texts.device, non_blocking=True)]
 
 
 def train_prompts(

@@ -4,14 +4,14 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from auxreid.training.environment import world_size
-from auxreid.training.precision import SCALED
+from auxreid.training.precision import FULL, SCALED
 from auxreid.training.share import ALONE, Share
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
 
-def open_fabric(precision: str) -> tuple["Fabric", Share]:
+def open_fabric(precision: str = FULL) -> tuple["Fabric", Share]:
     """Fabric on the GPU where there is one, else on the CPU, and this process's share of every batch.
 
     Under torchrun it connects the processes (NCCL on GPUs, gloo on CPUs), one GPU for each.
@@ -32,7 +32,7 @@ def open_fabric(precision: str) -> tuple["Fabric", Share]:
     return fabric, Share(fabric.global_rank, fabric.world_size)
 
 
-def fabric_of_one(precision: str) -> "Fabric":
+def fabric_of_one(precision: str = FULL) -> "Fabric":
     """Fabric for a training that is always one process."""
     from lightning_fabric import Fabric  # more than a second
 

@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
+from torch import Tensor
 
 FULL, SCALED = "32-true", "16-mixed"
 SHORT = {"bf16-mixed": torch.bfloat16, SCALED: torch.float16}  # what a tower's layers compute in
@@ -17,6 +18,11 @@ SHORT = {"bf16-mixed": torch.bfloat16, SCALED: torch.float16}  # what a tower's 
 def tower_precision(precision: str, device: torch.device) -> AbstractContextManager[Any]:
     """The block in which a tower runs; its results may be of 16 bits and are made float32 behind it."""
     return nullcontext() if precision == FULL else torch.autocast(device.type, SHORT[precision])
+
+
+def lengthened(tensor: Tensor) -> Tensor:
+    """A tensor of 16 bits as float32; any other as it is."""
+    return tensor.to(torch.promote_types(tensor.dtype, torch.float32))
 
 
 def adam_options(precision: str, device: torch.device) -> dict[str, bool]:
