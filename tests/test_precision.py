@@ -292,10 +292,10 @@ def test_the_scale_goes_on_where_it_was(labelled, tmp_path):  # noqa: F811
         patch.setattr(torch.amp.GradScaler.__init__, "__defaults__", ("cuda", 2.0**40, 2.0, 0.5, 2000, True))
         expected = fit(labelled, settings, forget, precision="16-mixed")
         with pytest.raises(Killed):
-            fit(labelled, settings, forget, 0, Memory(tmp_path / "states", 2), precision="16-mixed")
+            fit(labelled, settings, forget, Memory(tmp_path / "states", 2), precision="16-mixed")
         _, _, state = CheckpointFolder(tmp_path / "states").load()
         assert state["precision"]["scale"] < 2.0**40
-        found = fit(labelled, settings, forget, 0, Memory(tmp_path / "states"), precision="16-mixed")
+        found = fit(labelled, settings, forget, Memory(tmp_path / "states"), precision="16-mixed")
     for name, tensor in expected.model.state_dict().items():
         assert torch.equal(tensor, found.model.state_dict()[name]), name
 

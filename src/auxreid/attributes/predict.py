@@ -25,7 +25,6 @@ def predict(
     spec: Any,
     *,
     batch_size: int = 64,
-    workers: int = 0,
     description: str = "",
     precision: str = FULL,
 ) -> dict[str, np.ndarray]:
@@ -40,7 +39,7 @@ def predict(
     was_training = model.training
     model.eval()
     parts: dict[str, list[Tensor]] = {name: [] for name in model.vocabulary}
-    loader = eval_loader(frames, {}, spec, batch_size, workers)
+    loader = eval_loader(frames, {}, spec, batch_size)
     for images, _ in track(loader, description) if description else loader:
         images = images.to(device, memory_format=torch.channels_last, non_blocking=True)
         with tower_precision(precision, device):

@@ -69,7 +69,6 @@ def fit(
     frames: Frames,
     settings: Any,
     log: Log,
-    workers: int = 0,
     checkpoint: Checkpoint | None = None,
     precision: str = FULL,
 ) -> Fitted:
@@ -79,7 +78,6 @@ def fit(
         frames: a whole data set; splits "train" and "val" are used
         settings: the attributes section of a recipe
         log: called once per epoch with the losses, learning rate and val metrics, and the epoch from 1
-        workers: loader processes; they change no result
         checkpoint: where a killed training goes on from
         precision: of the backbone
 
@@ -95,7 +93,7 @@ def fit(
     backbone, frozen = build_backbone(settings.backbone, settings.weights), settings.backbone_lr_factor == 0
     model = AttributeModel(backbone, vocabulary, settings.dropout, frozen)
     share_batch_norms(model.backbone)
-    loader = train_loader(train, vocabulary, settings, workers, share)
+    loader = train_loader(train, vocabulary, settings, share)
     optimizer = AdamW(parameter_groups(model, settings), **adam_options(precision, fabric.device))
     schedule = LambdaLR(optimizer, warmup_cosine(settings.warmup_epochs, settings.epochs, len(loader)))
     weights = class_weights(train, vocabulary, settings.balance, fabric.device)
@@ -131,7 +129,7 @@ def fit(
             losses.add({"loss": loss})
         points = {"train_loss": float(losses.read(epoch)["loss"].mean()), "lr": schedule.get_last_lr()[-1]}
         if len(val):
-            points |= val_metrics(model, val, settings, workers, precision)
+            points |= val_metrics(model, val, settings, precision)
             if points["val_balanced_accuracy"] > best.score:
                 best.score, best.epoch = points["val_balanced_accuracy"], epoch
                 best.weights = copy.deepcopy(model.state_dict())
@@ -228,8 +226,8 @@ def class_weights(train: Frames, vocabulary: Vocabulary, balance: str, device: t
     }
 
 
-def val_metrics(model: AttributeModel, val: Frames, settings: Any, workers: int, precision: str) -> dict[str, float]:
+def val_metrics(model: AttributeModel, val: Frames, settings: Any, precision: str) -> dict[str, float]:
     """Means over the attributes, on the val split."""
-    probabilities = predict(model, val, settings, batch_size=settings.batch_size, workers=workers, precision=precision)
+    probabilities = predict(model, val, settings, batch_size=settings.batch_size, precision=precision)
     scores = score_attributes(attribute_codes(val, model.vocabulary), probabilities, model.vocabulary)
     return {f"val_{name}": value for name, value in mean_metrics(scores).items()}
