@@ -15,7 +15,7 @@ from auxreid.pose.architecture import PoseSpec, import_mmpose, model_config
 from auxreid.pose.coco_export import ANNOTATIONS, IMAGES, export_coco
 from auxreid.pose.joints import mmpose_metainfo
 from auxreid.pose.pck import pck
-from auxreid.pose.predict import predict_all
+from auxreid.pose.predict import FrameImages, predict_all
 from auxreid.training.state import Checkpoint, EpochLosses, Part, State, TorchRandom, continue_from, save_epoch
 
 if TYPE_CHECKING:
@@ -267,7 +267,7 @@ def _epoch_hook(
 
         def measure(self, net: "nn.Module") -> float:
             net.eval()  # the Runner itself returns to training mode at the start of an epoch
-            predicted = predict_all(net, spec, (held_out.image(index) for index in range(len(held_out))))
+            predicted = predict_all(net, spec, FrameImages(held_out))
             return pck(predicted[..., :2], truth).overall
 
     return EpochHook()
