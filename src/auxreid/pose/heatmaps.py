@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from auxreid.plumbing.base.errors import ConfigError
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor, nn
 
 RUNTIME = "AUXREID_POSE_RUNTIME"
@@ -41,17 +42,18 @@ def folded(net: "nn.Module") -> "nn.Module":
     return fuse_conv_bn(nn.Sequential(*copy.deepcopy(parts))).requires_grad_(False)
 
 
-def open_network(net: "nn.Module", runtime: str) -> tuple[Network, "torch.device"]:  # noqa: F821
-    """The folded network in a runtime, and the device that its images must be on."""
+def open_network(net: "nn.Module", size: tuple[int, int], runtime: str) -> tuple[Network, "torch.device"]:
+    """The folded network in a runtime, for images of `size` (height, width), and the device that these must be on."""
     import torch
 
     if runtime == ONNX:
-        return _onnx(folded(net)), torch.device("cpu")
+        return _onnx(folded(net), size), torch.device("cpu")
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     return folded(net).to(device, memory_format=torch.channels_last), device
 
 
-def _onnx(net: "nn.Module") -> Network:
+def _onnx(net: "nn.Module", size: tuple[int, int]) -> Network:
+    """The export holds this size wherever the network resizes a map; the number of images is free."""
     import onnxruntime
     import torch
 
@@ -59,8 +61,8 @@ def _onnx(net: "nn.Module") -> Network:
     options.intra_op_num_threads = torch.get_num_threads()
     with tempfile.TemporaryDirectory(prefix="auxreid-pose-") as folder:
         path = str(Path(folder) / "hrnet.onnx")
-        sizes = {"dynamic_axes": {name: {0: "b", 2: "h", 3: "w"} for name in ("images", "heatmaps")}}
         names = {"input_names": ["images"], "output_names": ["heatmaps"]}
-        torch.onnx.export(net.cpu(), (torch.zeros(1, 3, 64, 64),), path, dynamo=False, **names, **sizes)
+        free = {"dynamic_axes": {name: {0: "b"} for name in ("images", "heatmaps")}}
+        torch.onnx.export(net.cpu(), (torch.zeros(1, 3, *size),), path, dynamo=False, **names, **free)
         session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     return lambda images: torch.from_numpy(session.run(None, {"images": images.contiguous().numpy()})[0])

@@ -62,7 +62,7 @@ def predict(
     if net.training:
         raise RuntimeError("predict needs the network in eval mode: call net.eval()")
     import_mmpose()
-    network, device = open_network(net, runtime)
+    network, device = open_network(net, (spec.height, spec.width), runtime)
     views, pinned = _Views(images, spec), torch.cuda.is_available()
     size = batch_size or (BATCH_ON_CPU if device.type == "cpu" else BATCH_SIZE)
     processes = decoding_processes(views, range(len(images)))
