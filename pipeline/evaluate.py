@@ -80,7 +80,7 @@ def rounded(ranked: RankedQueries) -> dict[str, float]:
 
 
 def reranked_metrics(
-    query: Entities, gallery: Entities, settings: dict | None, device: torch.device | None
+    query: Entities, gallery: Entities, settings: dict | None, device: torch.device | None = None
 ) -> dict[str, float] | None:
     """The figures after k-reciprocal re-ranking, without the counts of queries; None where it is switched off.
 
