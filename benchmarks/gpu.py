@@ -20,7 +20,7 @@ from types import SimpleNamespace
 import numpy as np
 import open_clip
 import torch
-from keypoints import measured as measured_keypoints
+from hrnet import measured as measured_keypoints
 from plain_loop import BATCH, DEVICE, ON_GPU, PROCESSES, Bench, Files, now, plain_rate, reference_autocast
 from ranking import argsort_and_loop
 from reranking import clustered_embeddings, dense

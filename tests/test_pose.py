@@ -9,9 +9,9 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from hrnet import make_lively
 from hypothesis import given
 from hypothesis import strategies as st
-from keypoints import make_lively
 
 from auxreid.data.frames import FramesMeta, open_frames, write_frames
 from auxreid.plumbing.base.errors import ConfigError, DataError

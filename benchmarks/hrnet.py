@@ -1,6 +1,6 @@
 """HRNet-w32 at 256 x 192 over photographs: ours, by torch and by ONNX Runtime, against mmpose's own inference_topdown.
 
-    python benchmarks/keypoints.py [--images 24] [--rounds 3]
+    python benchmarks/hrnet.py [--images 24] [--rounds 3]
 
 The weights are random. Each round runs every method once, so that other work on the machine meets all of them; the
 best round of each counts. Joints must be equal to 0.01 pixel, and heat maps' maxima and pooled values to 1e-4.
