@@ -26,7 +26,7 @@ from auxreid.clipreid.stage1 import text_features, train_prompts
 from auxreid.clipreid.stage2 import PoseBranch, finetune_encoder
 from auxreid.clipreid.stage2_losses import Stage2Losses, Supervision
 from auxreid.data.frames import open_frames
-from auxreid.plumbing.base.errors import ConfigError
+from auxreid.plumbing.base.errors import ConfigError, DataError
 from auxreid.plumbing.settings.load import load_config, parse_config
 from auxreid.plumbing.stage.checkpoint_folder import CheckpointFolder
 from auxreid.training.fabric import open_fabric
@@ -249,6 +249,11 @@ def test_the_first_step_that_is_not_finite_is_named():
         losses.add({"loss": torch.tensor(value), "part": torch.tensor(0.5)})
     with pytest.raises(FloatingPointError, match=r"^stage 9: the loss is inf at epoch 7, step 2; lower it$"):
         losses.read(7)
+
+
+def test_an_epoch_without_a_step_is_no_mean_of_nothing():
+    with pytest.raises(DataError, match="stage 9: epoch 3 has no step: there are fewer images than a batch needs"):
+        EpochLosses("stage 9", "lower it").read(3)
 
 
 def test_the_losses_of_an_epoch_are_read_as_they_were():

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
+from auxreid.plumbing.base.errors import DataError
 from auxreid.training.share import ALONE, Share
 
 State = dict[str, Any]  # tensors, numbers, texts, and lists and mappings of them
@@ -88,8 +89,11 @@ class EpochLosses:
         """Each term at all steps, float32 [steps] on the CPU; to be called before anything of the epoch is kept.
 
         Raises:
+            DataError: the epoch had no step.
             FloatingPointError: a loss is inf or nan; names the epoch and the first such step.
         """
+        if not self.steps:
+            raise DataError(f"{self.stage}: epoch {epoch} has no step: there are fewer images than a batch needs")
         names = self.steps[0]
         table = torch.stack(
             [torch.stack([step[name] for name in names]) for step in self.steps]
