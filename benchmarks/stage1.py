@@ -27,7 +27,7 @@ LEAST_RATIO, TOLERANCE = 5, 1e-4
 
 def untruncated(model: TextTransformer, learned: torch.Tensor, identities: torch.Tensor) -> torch.Tensor:
     """The reference: every position of every image's sentence, by open_clip's modules. [b] -> [b, e]"""
-    tokens = open_clip.tokenize([plain_sentence("person", TOKENS)])
+    tokens = open_clip.tokenize([plain_sentence("person", TOKENS)]).to(learned.device)
     embedded = model.token_embedding(tokens).repeat(len(identities), 1, 1)
     embedded[:, tokens[0] == PLACEHOLDER_TOKEN] = learned[identities]
     x = model.transformer(embedded + model.positional_embedding, attn_mask=model.attn_mask)
@@ -60,7 +60,7 @@ def rows(width: int = WIDTH, layers: int = LAYERS, batch: int = BATCH) -> list[R
     prompts = PromptLearner(text, [plain_sentence("person", TOKENS)] * IDENTITIES)
     batches = [(torch.randn(batch, EMBED_DIM) * 0.1, torch.randint(IDENTITIES, (batch,))) for _ in range(STEPS)]
     slow, expected = train(prompts, lambda identities: untruncated(model, prompts.learned, identities), batches)
-    fast, found = train(prompts, lambda identities: batch_texts(text, prompts, identities), batches)
+    fast, found = train(prompts, lambda identities: batch_texts(text, prompts, identities.numpy()), batches)
     difference = largest_difference(found, expected)
     asked = Asked("ratio", slow / fast, least=LEAST_RATIO), Asked("difference", difference, most=TOLERANCE)
     measured = f"stage 1 step, {width} wide, {layers} layers, batch {batch}"

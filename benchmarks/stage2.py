@@ -79,16 +79,19 @@ def as_reference(size) -> Iterator[None]:
         yield
 
 
-def synthetic_frames(path: Path, identities: int, images: int) -> Frames:
-    """Random smooth pictures of FRAME, as JPEG; `images` of each identity."""
+def synthetic_frames(
+    path: Path, identities: int, images: int, attributes: dict[str, list[str]] | None = None
+) -> Frames:
+    """Random smooth pictures of FRAME, as JPEG; `images` of each identity, with the attributes' words in turn."""
     height, width = FRAME
     rng, rows = np.random.default_rng(0), []
     for number in range(identities * images):
         pixels = cv2.resize(rng.integers(0, 256, (*PATCHES, 3), np.uint8), (width, height))
         row = {"path": f"{number}.jpg", "split": "train", "identity": number // images + 1}
         row |= {"width": width, "height": height, "image": cv2.imencode(".jpg", pixels)[1].tobytes()}
+        row |= {f"attr_{name}": words[number % len(words)] for name, words in (attributes or {}).items()}
         rows.append(row)
-    write_frames(path, rows, FramesMeta("synthetic", "market1501", "market1501", "person"))
+    write_frames(path, rows, FramesMeta("synthetic", "market1501", "market1501", "person", attributes=attributes or {}))
     return open_frames(path)
 
 

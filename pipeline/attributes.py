@@ -4,7 +4,6 @@ usage: python pipeline/attributes.py DATASET
 """
 
 import json
-import os
 from collections.abc import Mapping
 
 import checkout  # noqa: F401
@@ -27,22 +26,21 @@ from auxreid.plumbing.stage.run import Run
 from auxreid.training.environment import rank
 
 HELD_OUT = ("query", "gallery", "test")
-WORKERS = int(os.environ.get("AUXREID_WORKERS", "0"))  # of the machine, not of the result
 
 
 def main(stage: Stage) -> None:
-    settings, frames = stage.settings.attributes, open_frames(stage.reads["frames"])
+    settings, precision = stage.settings.attributes, stage.settings.precision
+    frames = open_frames(stage.reads["frames"])
     if rank() > 0:  # process 0 alone keeps the record and writes
-        fit(frames, settings, lambda *_: None, WORKERS)
+        fit(frames, settings, lambda *_: None, precision=precision)
         return
     with stage.run(seed=settings.seed) as run:
         with stage_checkpoint(run, stage) as checkpoint:
-            fitted = fit(frames, settings, run.log, WORKERS, checkpoint)
+            fitted = fit(frames, settings, run.log, checkpoint, precision)
         save_model(run.out / "model.safetensors", fitted.model, settings.backbone, settings)
         run.artifact("model.safetensors")
-        probabilities = predict(
-            fitted.model, frames, settings, workers=WORKERS, description=f"attributes of all frames of {stage.dataset}"
-        )
+        description = f"attributes of all frames of {stage.dataset}"
+        probabilities = predict(fitted.model, frames, settings, description=description, precision=precision)
         write_predictions(run.out / "predictions.parquet", frames.frame_id, probabilities)
         scores = score_held_out(frames, probabilities, fitted.model.vocabulary)
         write_scores(run, scores, fitted)

@@ -9,11 +9,13 @@ from pathlib import Path
 
 import checkout  # noqa: F401
 import numpy as np
+import torch
 
 from auxreid.clip.checkpoints import load_ranked_encoder
 from auxreid.clipreid.fused_embedding import embed_for_ranking
 from auxreid.data.frames import Frames
 from auxreid.evaluation.cmc_figure import CURVE_RANKS, cmc_figure
+from auxreid.evaluation.on_device import gpu
 from auxreid.evaluation.protocols import Entities, open_evaluated, query_and_gallery
 from auxreid.evaluation.ranked_lists import (
     chosen_queries,
@@ -47,13 +49,14 @@ def main(stage: Stage) -> None:
     with stage.run(encoder=str(stage.reads["encoder"]), evaluate=asked) as run:
         frames = open_evaluated(stage.reads["frames"], split)
         encoder, fused = load_ranked_encoder(stage.reads["encoder"])
-        embedding = embed_for_ranking(encoder, fused, frames, stage.reads["pose"])
+        embedding = embed_for_ranking(encoder, fused, frames, stage.reads["pose"], asked["precision"])
         query, gallery = query_and_gallery(frames, embedding, asked["protocol"])
-        distances = squared_distances(query.embedding, gallery.embedding)
+        device = gpu()
+        distances = squared_distances(query.embedding, gallery.embedding, device)
         ranked = rank_queries(distances, query.identity, gallery.identity, query.group, gallery.group)
         places = first_places(distances, query, gallery)
         del distances  # several gigabytes for a large gallery, and re-ranking needs room
-        metrics, reranked = rounded(ranked), reranked_metrics(query, gallery, asked["reranking"])
+        metrics, reranked = rounded(ranked), reranked_metrics(query, gallery, asked["reranking"], device)
 
         searched = int((gallery.identity != JUNK).sum())
         counts = len(query), searched
@@ -76,7 +79,9 @@ def rounded(ranked: RankedQueries) -> dict[str, float]:
     return {name: round(value, 6) for name, value in summarise(ranked).items()}
 
 
-def reranked_metrics(query: Entities, gallery: Entities, settings: dict | None) -> dict[str, float] | None:
+def reranked_metrics(
+    query: Entities, gallery: Entities, settings: dict | None, device: torch.device | None = None
+) -> dict[str, float] | None:
     """The figures after k-reciprocal re-ranking, without the counts of queries; None where it is switched off.
 
     Junk is nobody's neighbour: it is no part of the gallery that is searched, and would change the others' ranks.
@@ -84,7 +89,7 @@ def reranked_metrics(query: Entities, gallery: Entities, settings: dict | None) 
     if settings is None:
         return None
     kept = gallery.identity != JUNK
-    blocks = rerank_blocks(query.embedding, gallery.embedding[kept], **settings)
+    blocks = rerank_blocks(query.embedding, gallery.embedding[kept], **settings, device=device)
     metrics = rounded(rank_blocks(blocks, query.identity, gallery.identity[kept], query.group, gallery.group[kept]))
     return {name: value for name, value in metrics.items() if not name.startswith("queries")}
 

@@ -65,7 +65,8 @@ def train(
         camera_places(encoder, open_frames(reads["frames"], split).where(("query", "gallery")))
     supervision = build_supervision(frames, classes, texts, row)
     pose, header = open_branch(row.pose, reads["pose"], frames, encoder.dims[2], seed)
-    finetune_encoder(encoder, frames, classes, supervision, settings, seed, report, pose, checkpoint)
+    training = settings, seed, report, pose, checkpoint, stage.settings.precision
+    finetune_encoder(encoder, frames, classes, supervision, *training)
     return encoder, pose, header
 
 

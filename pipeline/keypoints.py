@@ -16,32 +16,31 @@ from auxreid.plumbing.stage.run import Run
 from auxreid.plumbing.stage.script import run_script
 from auxreid.pose.architecture import PoseSpec
 from auxreid.pose.checkpoint import load_checkpoint
+from auxreid.pose.heatmaps import asked_runtime
 from auxreid.pose.overlay import write_overlay
-from auxreid.pose.predict import BATCH_SIZE, Poses, predict
+from auxreid.pose.predict import FrameImages, Poses, predict
 from auxreid.pose.table import read_keypoints, write_keypoints
 
 PICTURES = 24
 
 
 def main(stage: Stage) -> None:
-    with stage.run() as run:
+    runtime = asked_runtime()
+    with stage.run(runtime=runtime) as run:
         frames = open_frames(stage.reads["frames"])
         net, spec = load_checkpoint(stage.reads["hrnet"])
         table = run.out / "keypoints.parquet"
-        poses = predict(net, spec, images(frames, stage.dataset))
-        write_keypoints(table, spec.joints, with_ids(frames, poses))
+        poses = predict(net, spec, FrameImages(frames), runtime=runtime)
+        write_keypoints(table, spec.joints, with_ids(frames, track(poses, f"keypoints of {stage.dataset}, batches")))
         confidence = draw(table, frames, spec, run)
         run.summary({"images": len(frames), "mean_confidence": confidence})
 
 
-def images(frames: Frames, dataset: str) -> Iterator[np.ndarray]:
-    for index in track(range(len(frames)), f"keypoints of {dataset}"):
-        yield frames.image(index)
-
-
 def with_ids(frames: Frames, batches: Iterator[Poses]) -> Iterator[tuple[np.ndarray, Poses]]:
-    for start, poses in zip(range(0, len(frames), BATCH_SIZE), batches, strict=True):
-        yield frames.frame_id[start : start + BATCH_SIZE], poses
+    done = 0
+    for poses in batches:
+        start, done = done, done + len(poses.keypoints)
+        yield frames.frame_id[start:done], poses
 
 
 def draw(path: Path, frames: Frames, spec: PoseSpec, run: Run) -> float:

@@ -22,7 +22,7 @@ from auxreid.pose.checkpoint import Body, import_checkpoint, pairs, save_checkpo
 from auxreid.pose.fit import FITTED_PADDING, Epoch, choose_frames, fit
 from auxreid.pose.overlay import write_overlay
 from auxreid.pose.pck import pck
-from auxreid.pose.predict import predict_all
+from auxreid.pose.predict import FrameImages, predict_all
 from auxreid.training.seeding import seed_everything
 
 PICTURES = 24
@@ -86,7 +86,7 @@ def check_imported(net: nn.Module, spec: PoseSpec, frames: Frames, settings: Pos
 
 def measure(net: nn.Module, spec: PoseSpec, held_out: Frames, run: Run) -> dict[str, float]:
     """PCK@0.1 overall and per joint, and a picture of held-out images with truth and prediction."""
-    predicted = predict_all(net, spec, (held_out.image(index) for index in range(len(held_out))))
+    predicted = predict_all(net, spec, FrameImages(held_out))
     truth, _ = held_out.keypoints()
     score = pck(predicted, truth)
     shown = np.sort(np.random.default_rng(0).permutation(len(held_out))[:PICTURES])

@@ -54,7 +54,8 @@ def train(stage: Stage, image: nn.Module, text: TextTower, run: Run) -> None:
     settings, curves = stage.settings.pretrain, Curves(run)
     frames = captioned_frames(stage)
     with stage_checkpoint(run, stage, curves) as checkpoint:
-        pretrain_clip(image, text, frames, settings, stage.settings.input, SEED, curves, checkpoint)
+        training = settings, stage.settings.input, SEED, curves, checkpoint, stage.settings.precision
+        pretrain_clip(image, text, frames, *training)
     run.summary(curves.last)
     others = stage.entry["captions_of"] != stage.dataset
     image.remark = f"pre-trained on captions of {stage.entry['captions_of']}" if others else ""

@@ -44,29 +44,30 @@ def main(stage: Stage) -> None:
 
 def make_texts(stage: Stage, training, run: Run) -> dict[str, Tensor]:
     """The texts [k, e] of a variant, and its learned tokens [k, tokens, d] where it has some."""
-    prompt, (frames, classes, names) = stage.settings.variant, training
+    prompt, precision, (frames, classes, names) = stage.settings.variant, stage.settings.precision, training
     word = frames.meta.word
     attributes = identity_attributes(frames, classes) if variant_needs_attributes(prompt) else None
     if prompt.kind == "centroids":
-        return {"texts": centroids(image_features(stage.reads["image"], frames), classes)}
+        return {"texts": centroids(image_features(stage.reads["image"], frames, precision), classes)}
     text = load_text_tower(stage.reads["text"])
     if prompt.kind == "attributes":
-        return {"texts": encode_sentences(text, attribute_texts(prompt, word, attributes))}
+        return {"texts": encode_sentences(text, attribute_texts(prompt, word, attributes), precision=precision)}
     learner = PromptLearner(text, learner_sentences(prompt, word, len(names), attributes))
     if prompt.kind != "random":
         curves, targets = Curves(run), contrastive_targets(prompt, attributes)
-        features = image_features(stage.reads["image"], frames)
+        features = image_features(stage.reads["image"], frames, precision)
         with stage_checkpoint(run, stage, curves) as checkpoint:
-            settings = stage.settings.prompts
-            train_prompts(text, learner, features, torch.from_numpy(classes), targets, settings, curves, checkpoint)
+            training = classes, targets, stage.settings.prompts, curves, checkpoint, precision
+            train_prompts(text, learner, features, *training)
         run.summary(curves.last)
-    return {"texts": text_features(text, learner), "learned": learner.learned.detach().cpu().contiguous()}
+    texts = text_features(text, learner, precision=precision)
+    return {"texts": texts, "learned": learner.learned.detach().cpu().contiguous()}
 
 
-def image_features(path: Path, frames) -> Tensor:
+def image_features(path: Path, frames, precision: str) -> Tensor:
     """f3 of the training frames [n, e], without augmentation, by the encoder of a file."""
     encoder = load_image_encoder(path)
-    return encode_frames(encoder, frames, encoder.input_config)[2]
+    return encode_frames(encoder, frames, encoder.input_config, precision=precision)[2]
 
 
 if __name__ == "__main__":

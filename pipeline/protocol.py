@@ -14,7 +14,7 @@ from auxreid.plumbing.stage.script import run_script
 
 def main(stage: Stage) -> None:
     evaluate = stage.settings.evaluate.model_dump(mode="json")
-    content = {"protocol": stage.settings.protocol} | evaluate
+    content = {"protocol": stage.settings.protocol, "precision": stage.settings.precision} | evaluate
     write_text(f"results/protocol/{stage.key}.json", json.dumps(content, indent=1) + "\n")
 
 

@@ -212,15 +212,17 @@ def test_frames_without_any_label_are_left_out(frames):
     assert len(with_labels(train)) == 31
 
 
-def all_batches(frames, workers, epochs=(1, 2)):
-    loader = train_loader(frames.where("train"), VOCABULARY, settings(), workers)
+def all_batches(frames, epochs=(1, 2)):
+    loader = train_loader(frames.where("train"), VOCABULARY, settings())
     for epoch in epochs:
         loader.sampler.epoch = epoch
         yield from loader
 
 
-def test_number_of_workers_changes_no_batch(frames):
-    here, workers = list(all_batches(frames, 0)), list(all_batches(frames, 2))
+def test_number_of_workers_changes_no_batch(frames, monkeypatch):
+    here = list(all_batches(frames))
+    monkeypatch.setenv("AUXREID_WORKERS", "2")
+    workers = list(all_batches(frames))
     assert len(here) == len(workers) == 8
     for (images, codes), (other_images, other_codes) in zip(here, workers, strict=True):
         assert torch.equal(images, other_images)
@@ -228,9 +230,9 @@ def test_number_of_workers_changes_no_batch(frames):
 
 
 def test_epochs_differ_and_repeat(frames):
-    first, second = list(all_batches(frames, 0, [1])), list(all_batches(frames, 0, [2]))
+    first, second = list(all_batches(frames, [1])), list(all_batches(frames, [2]))
     assert not torch.equal(first[0][0], second[0][0])
-    assert torch.equal(first[0][0], next(iter(all_batches(frames, 0, [1])))[0])
+    assert torch.equal(first[0][0], next(iter(all_batches(frames, [1])))[0])
 
 
 # model

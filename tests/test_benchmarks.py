@@ -2,6 +2,7 @@
 
 import math
 
+import gpu
 import large_gallery
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from result import Asked, Row, faults, finish
 from small_frames import small_frames
 from tiny_encoder import TinyEncoder
 
+from auxreid.clip.images import PlainImages, normalise
 from auxreid.plumbing.settings.recipes import InputConfig
 
 SETTINGS = finetune_settings(
@@ -117,3 +119,21 @@ def test_the_reference_step_trains_on_images_of_equal_shape_and_scale(tmp_path):
 
 def test_faults_are_none_where_nothing_is_asked():
     assert faults([row()]) == []
+
+
+def test_a_stage_is_measured_against_the_plain_loop_and_the_bare_network(tmp_path):
+    bench = gpu.prepare(tmp_path, 16, 4, 2)
+    for name in ("stage 1", "stage 2", "encoding"):
+        found = gpu.stage_row(name, bench)
+        plain, ours = (float(figure.removesuffix(" images/s").replace(",", "")) for figure in found.cells()[2:4])
+        assert float(found.ratio.removesuffix(" x")) == pytest.approx(ours / plain, rel=0.05)
+        assert ("bare image network" in found.remark) == (name != "stage 1")
+
+
+def test_the_plain_loop_sees_the_images_that_ours_sees(tmp_path):
+    bench = gpu.prepare(tmp_path, 2, 2, 2)
+    plain, identity = gpu.Files(bench, augmented=False)[3]
+    size = bench.recipe.input
+    ours = normalise(PlainImages(bench.frames, size.height, size.width)[3][None], size)[0]
+    assert identity == 1
+    assert (plain - ours).abs().mean() < 0.05  # PIL's bicubic filter is not OpenCV's

@@ -73,49 +73,52 @@ def frames(tmp_path):
     return open_frames(tmp_path / "frames.arrow")
 
 
+WHITE = (255, 255, 255)
+
+
 def colour(number):
     return (5 * number, 255 - number, number)
 
 
-def test_each_line_shows_the_query_the_reference_s_places_and_the_other_row_s(frames):
+def test_a_query_stands_before_the_reference_s_places_and_above_the_other_row_s(frames):
     places = (
         Places(np.array([20, 30]), np.array([True, False])),
         Places(np.arange(31, 41), np.array([False] * 9 + [True])),
     )
     picture = np.asarray(draw_changes([Change(7, (0.25, 0.75), places)], ("clip_reid", "other"), frames))
-    cells = [row_of_cells(picture)[column] for column in (0, 1, 2, *range(11, 21))]
-    assert [cell[0] for cell in cells] == [colour(number) for number in (7, 20, 30, *range(31, 41))]
-    assert [cell[1] for cell in cells[1:]] == [TRUE, WRONG, *[WRONG] * 9, TRUE]
-    assert row_of_cells(picture)[3:11] == [((255, 255, 255), (255, 255, 255))] * 8  # its list ends after two places
+    first, second = (cells_of_line(picture, line) for line in (0, 1))
+    assert [cell[0] for cell in first[:3]] == [colour(number) for number in (7, 20, 30)]
+    assert [cell[1] for cell in first[1:3]] == [TRUE, WRONG]
+    assert first[3:] == [(WHITE, WHITE)] * 8  # its list ends after two places
+    assert [cell[0] for cell in second] == [WHITE, *(colour(number) for number in range(31, 41))]
+    assert [cell[1] for cell in second[1:]] == [*[WRONG] * 9, TRUE]
 
 
-def row_of_cells(picture):
-    """Colours of the middle and of the frame of the 21 cells of the first line, found by the layout of the picture."""
-    top = MARGIN + LINE + GAP
-    step = (picture.shape[1] - 2 * MARGIN - 4 * GAP + GAP) / 21  # two blocks are set off by 2 GAP each
-    assert step == int(step)
-    found = []
-    for column in range(21):
-        left = MARGIN + column * int(step) + 2 * GAP * ((column >= 1) + (column >= 11))
-        middle = left + (int(step) - GAP) // 2
+def cells_of_line(picture, line):
+    """Colours of the middle and of the frame of the 11 cells of a line, found by the layout of the picture."""
+    step = (picture.shape[0] - 2 * MARGIN + GAP) / 2
+    width = (picture.shape[1] - 2 * MARGIN - 2 * GAP + GAP) / 11  # the places are set off by 2 GAP
+    assert (step, width) == (int(step), int(width))
+    top, found = MARGIN + line * int(step) + LINE + GAP, []
+    for column in range(11):
+        middle = MARGIN + column * int(width) + 2 * GAP * (column > 0) + (int(width) - GAP) // 2
         found.append((tuple(picture[top + CELL // 2, middle]), tuple(picture[top + BORDER // 2, middle])))
     return found
 
 
-def test_the_heading_and_both_precisions_are_written(frames):
+def test_names_and_precisions_are_written_above_their_lines(frames):
     places = (Places(np.array([20]), np.array([True])), Places(np.array([20]), np.array([True])))
-    change = Change(7, (0.25, 0.75), places)
 
-    def drawn(change, names):
-        return np.asarray(draw_changes([change], names, frames))
+    def titles(precision, names):
+        picture = np.asarray(draw_changes([Change(7, precision, places)], names, frames))
+        step = (picture.shape[0] - 2 * MARGIN + GAP) // 2
+        return [picture[MARGIN + line * step :][:LINE] for line in (0, 1)]
 
-    plain = drawn(change, ("a", "b"))
-    heading = slice(MARGIN, MARGIN + LINE)
-    assert (plain[heading] != drawn(change, ("a", "c"))[heading]).any()
-    assert (plain[heading] == drawn(Change(7, (0.25, 0.5), places), ("a", "b"))[heading]).all()
-    for precision in ((0.25, 0.5), (0.5, 0.75)):
-        other = drawn(Change(7, precision, places), ("a", "b"))
-        assert other.shape != plain.shape or (other != plain).any()
+    plain = titles((0.25, 0.75), ("a", "b"))
+    for number, other in enumerate([titles((0.5, 0.75), ("a", "b")), titles((0.25, 0.5), ("a", "b"))]):
+        assert (plain[number] != other[number]).any() and (plain[1 - number] == other[1 - number]).all()
+    other = titles((0.25, 0.75), ("a", "c"))
+    assert (plain[0] == other[0]).all() and (plain[1] != other[1]).any()
 
 
 def test_a_frame_that_is_not_there_is_named(frames):

@@ -529,7 +529,7 @@ def test_contact_sheet_shows_people_by_camera(pack, tmp_path):
     with Image.open(tmp_path / "sheet.jpg") as sheet:
         sheet.load()
         assert sheet.width == 8 + 2 * (112 + 8)  # two cameras
-        assert sheet.height == 8 + 4 * (224 + 16 + 8)  # four people
+        assert sheet.height == 8 + 4 * (224 + 18 + 8)  # four people
 
 
 def test_contact_sheet_of_unknown_dogs_and_its_size(tmp_path):

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from hrnet import make_lively
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -26,10 +27,11 @@ from auxreid.pose.checkpoint import (
 )
 from auxreid.pose.coco_export import export_coco
 from auxreid.pose.fit import choose_frames, fit
+from auxreid.pose.heatmaps import asked_runtime, folded
 from auxreid.pose.joints import flip_indices, flip_pairs, mirrored_name, mmpose_metainfo
 from auxreid.pose.overlay import draw_pose, write_overlay
 from auxreid.pose.pck import pck
-from auxreid.pose.predict import Poses, pose_embedding, predict, predict_all, view_pipeline
+from auxreid.pose.predict import Poses, heatmap_maxima, pose_embedding, predict, predict_all, view_pipeline
 from auxreid.pose.table import read_keypoints, write_keypoints
 
 JOINTS = ("head", "left_hand", "right_hand", "foot")
@@ -48,10 +50,10 @@ def tiny_spec(**changes: object) -> PoseSpec:
 
 @pytest.fixture(scope="module")
 def tiny() -> tuple[torch.nn.Module, PoseSpec]:
-    """A randomly initialised network whose heat maps differ from joint to joint and place to place."""
+    """A randomly initialised network whose heat maps differ from joint to joint and place to place, and reach 1."""
     torch.manual_seed(0)
     net = build(tiny_spec())
-    torch.nn.init.normal_(net.head.final_layer.weight, std=1.0)
+    make_lively(net, torch.randn(4, 3, 64, 32))
     return net, tiny_spec()
 
 
@@ -244,6 +246,50 @@ def test_decoding_is_the_maximum_and_a_quarter_cell(tiny):
             x_offset = 0.25 * np.sign(heatmap[y, x + 1] - heatmap[y, x - 1])
             y_offset = 0.25 * np.sign(heatmap[y + 1, x] - heatmap[y - 1, x])
             np.testing.assert_allclose(found[joint, :2], [4 * (x + x_offset), 4 * (y + y_offset)], atol=1e-4)
+
+
+def test_the_decoding_of_a_batch_is_that_of_mmpose(tiny):
+    """Maxima in the corners, at the edges and one cell inside, equal neighbours, and a map without a positive value."""
+    net, _ = tiny
+    rng = np.random.default_rng(0)
+    heatmaps = rng.random((40, 4, 16, 8), np.float32)
+    places = [(y, x) for y in (0, 1, 2, 7, 13, 14, 15) for x in (0, 1, 2, 5, 6, 7)]
+    for number, (y, x) in enumerate(places):
+        heatmaps[number // 4, number % 4, y, x] = 2
+    heatmaps[20] = np.round(heatmaps[20])  # many equal values
+    heatmaps[21] = -heatmaps[21]
+    points, maxima = heatmap_maxima(torch.from_numpy(heatmaps))
+    for sample in range(40):
+        expected, scores = net.head.decoder.decode(heatmaps[sample])
+        np.testing.assert_array_equal(4 * points[sample].numpy(), expected[0])
+        np.testing.assert_array_equal(maxima[sample].numpy(), scores[0])
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_onnx_runtime_gives_the_same_poses(tiny, monkeypatch):
+    net, spec = tiny
+    images = random_images(5, sizes=((64, 32), (90, 40), (50, 70)))
+    [ours] = predict(net, spec, images)
+    [other] = predict(net, spec, images, runtime="onnx")
+    np.testing.assert_allclose(other.keypoints, ours.keypoints, atol=1e-4)
+    np.testing.assert_allclose(other.embedding, ours.embedding, atol=1e-4)
+    assert not np.array_equal(other.embedding, ours.embedding)  # it is another runtime
+    monkeypatch.setenv("AUXREID_POSE_RUNTIME", "onnx")
+    assert asked_runtime() == "onnx"
+    monkeypatch.setenv("AUXREID_POSE_RUNTIME", "tensorrt")
+    with pytest.raises(ConfigError, match="AUXREID_POSE_RUNTIME = 'tensorrt': allowed are torch and onnx"):
+        asked_runtime()
+
+
+def test_the_folded_network_has_no_batch_norm_and_the_network_keeps_its_own(tiny):
+    net, _ = tiny
+    before = {name: tensor.clone() for name, tensor in net.state_dict().items()}
+    images = torch.randn(2, 3, 64, 32)
+    small = folded(net)
+    assert not any(isinstance(module, torch.nn.BatchNorm2d) for module in small.modules())
+    with torch.no_grad():
+        torch.testing.assert_close(small(images), net(images, None, mode="tensor"), rtol=1e-4, atol=1e-4)
+    assert all(torch.equal(tensor, before[name]) for name, tensor in net.state_dict().items())
 
 
 def test_running_twice_gives_equal_bytes_and_changes_no_buffer(tiny):

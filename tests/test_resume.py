@@ -212,11 +212,12 @@ def labelled(tmp_path) -> Frames:
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_attributes_killed_after_each_epoch_give_equal_weights(labelled, tmp_path, workers):
+def test_attributes_killed_after_each_epoch_give_equal_weights(labelled, tmp_path, workers, monkeypatch):
+    monkeypatch.setenv("AUXREID_WORKERS", str(workers))
     settings, points = SimpleNamespace(**ATTRIBUTES), []
 
     def train(checkpoint=None):
-        return fit(labelled, settings, lambda values, epoch: points.append((epoch, dict(values))), workers, checkpoint)
+        return fit(labelled, settings, lambda values, epoch: points.append((epoch, dict(values))), checkpoint)
 
     expected, curve = train(), points.copy()
     points.clear()

@@ -214,7 +214,7 @@ def test_learned_twice_sees_the_tuned_encoder_and_the_untouched_text_tower(study
     learner = PromptLearner(text, ["A photo of a X X X X person."] * IDENTITIES)
     encoder = load_image_encoder(f"results/finetune/{DATASET}-clip_reid-0/encoder.safetensors")
     features = encode_frames(encoder, study.frames, encoder.input_config)[2]
-    classes = torch.arange(IDENTITIES).repeat_interleave(IMAGES)
+    classes = np.repeat(np.arange(IDENTITIES), IMAGES)
     settings = study.config.recipe(DATASET).prompts
     train_prompts(text, learner, features, classes, contrastive_identity, settings, lambda metrics, epoch: None)
     assert (found["texts"] - study.texts("learned")["texts"]).abs().max() > 1e-4

@@ -16,6 +16,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from auxreid.attributes.losses import MISSING
 from auxreid.data.frames import Frames
+from auxreid.training.decoding import decoding_processes
 from auxreid.training.share import ALONE, Share
 
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # else its import asks the package index for a newer version
@@ -117,7 +118,7 @@ class EpochSampler(Sampler[tuple[int, int]]):
 
 
 def train_loader(
-    frames: Frames, vocabulary: Mapping[str, Sequence[str]], settings: Any, workers: int, share: Share = ALONE
+    frames: Frames, vocabulary: Mapping[str, Sequence[str]], settings: Any, share: Share = ALONE
 ) -> DataLoader:
     """Shuffled, augmented batches, or a process's share of each; set `loader.sampler.epoch` before each epoch.
 
@@ -130,7 +131,7 @@ def train_loader(
     batch = batch_size(len(frames), settings)
     rows = share.rows(batch)
     sampler = EpochSampler(len(frames), settings.seed, batch, rows)
-    return _loader(dataset, sampler, rows.stop - rows.start, workers)
+    return _loader(dataset, sampler, rows.stop - rows.start)
 
 
 def batch_size(frames: int, settings: Any) -> int:
@@ -138,20 +139,19 @@ def batch_size(frames: int, settings: Any) -> int:
     return min(settings.batch_size, frames)
 
 
-def eval_loader(
-    frames: Frames, vocabulary: Mapping[str, Sequence[str]], spec: Any, batch_size: int, workers: int
-) -> DataLoader:
+def eval_loader(frames: Frames, vocabulary: Mapping[str, Sequence[str]], spec: Any, batch_size: int) -> DataLoader:
     """All frames in their order, without augmentation."""
     dataset = AttributeDataset(frames, vocabulary, eval_transform(spec))
-    return _loader(dataset, FramesInOrder(len(frames)), batch_size, workers)
+    return _loader(dataset, FramesInOrder(len(frames)), batch_size)
 
 
-def _loader(dataset: Dataset, sampler: Sampler, batch_size: int, workers: int) -> DataLoader:
+def _loader(dataset: Dataset, sampler: Sampler, batch_size: int) -> DataLoader:
+    processes = decoding_processes(dataset, sampler)
     return DataLoader(
         dataset,
         batch_size=batch_size,
         sampler=sampler,
-        num_workers=workers,
-        persistent_workers=workers > 0,
+        num_workers=processes,
+        persistent_workers=processes > 0,
         pin_memory=torch.cuda.is_available(),
     )

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from auxreid.attributes.metrics import THESIS_TABLE_1, AttributeScore, table_rows
 
-COLUMNS = 3  # confusion matrices side by side
+COLUMNS = 2  # confusion matrices side by side; the words of three could not be read at 800 pixels
 
 
 def confusion_figure(scores: Mapping[str, AttributeScore], vocabulary: Mapping[str, Sequence[str]]) -> Figure:

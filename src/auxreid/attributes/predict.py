@@ -8,35 +8,46 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
+from torch import Tensor
 
 from auxreid.attributes.dataset import eval_loader
 from auxreid.attributes.model import AttributeModel
 from auxreid.data.frames import Frames
 from auxreid.plumbing.base.files import finished_file
 from auxreid.plumbing.base.progress import track
+from auxreid.training.precision import FULL, lengthened, tower_precision
 
 
 @torch.inference_mode()
 def predict(
-    model: AttributeModel, frames: Frames, spec: Any, *, batch_size: int = 64, workers: int = 0, description: str = ""
+    model: AttributeModel,
+    frames: Frames,
+    spec: Any,
+    *,
+    batch_size: int = 64,
+    description: str = "",
+    precision: str = FULL,
 ) -> dict[str, np.ndarray]:
     """Per attribute float32 [n, k], rows in the order of `frames`; the model's mode is restored afterwards.
 
     Args:
         spec: object with height, width (pixels), mean and std
         description: of the progress line; without one there is none
+        precision: of the backbone
     """
     device = next(model.parameters()).device
     was_training = model.training
     model.eval()
-    parts: dict[str, list[np.ndarray]] = {name: [] for name in model.vocabulary}
-    loader = eval_loader(frames, {}, spec, batch_size, workers)
+    parts: dict[str, list[Tensor]] = {name: [] for name in model.vocabulary}
+    loader = eval_loader(frames, {}, spec, batch_size)
     for images, _ in track(loader, description) if description else loader:
-        images = images.to(device, memory_format=torch.channels_last)
-        for name, logits in model(images).items():
-            parts[name].append(logits.float().softmax(dim=1).cpu().numpy())
+        images = images.to(device, memory_format=torch.channels_last, non_blocking=True)
+        with tower_precision(precision, device):
+            features = model.backbone(images)
+        for name, logits in model.classify(lengthened(features)).items():
+            parts[name].append(logits.float().softmax(dim=1))
     model.train(was_training)
-    return {name: np.concatenate(rows) for name, rows in parts.items()}
+    return {name: torch.cat(rows).cpu().numpy() for name, rows in parts.items()}
 
 
 def write_predictions(path: str | Path, frame_id: np.ndarray, probabilities: Mapping[str, np.ndarray]) -> None:

@@ -27,9 +27,10 @@ from auxreid.plumbing.base.errors import DataError
 from auxreid.plumbing.base.progress import track
 from auxreid.training.batch_norm import share_batch_norms
 from auxreid.training.fabric import open_fabric
+from auxreid.training.precision import FULL, adam_options, lengthened, tower_precision
 from auxreid.training.seeding import seed_everything
 from auxreid.training.share import Share
-from auxreid.training.state import Checkpoint, State, TorchRandom, check_finite, continue_from, save_epoch
+from auxreid.training.state import Checkpoint, EpochLosses, State, TorchRandom, continue_from, save_epoch
 
 Log = Callable[[Mapping[str, float], int], None]
 Vocabulary = Mapping[str, Sequence[str]]
@@ -64,47 +65,59 @@ class Best:
         self.score, self.epoch, self.weights = state["score"], state["epoch"], state["weights"]
 
 
-def fit(frames: Frames, settings: Any, log: Log, workers: int = 0, checkpoint: Checkpoint | None = None) -> Fitted:
+def fit(
+    frames: Frames,
+    settings: Any,
+    log: Log,
+    checkpoint: Checkpoint | None = None,
+    precision: str = FULL,
+) -> Fitted:
     """Train on the labelled frames of split "train".
 
     Args:
         frames: a whole data set; splits "train" and "val" are used
         settings: the attributes section of a recipe
         log: called once per epoch with the losses, learning rate and val metrics, and the epoch from 1
-        workers: loader processes; they change no result
         checkpoint: where a killed training goes on from
+        precision: of the backbone
 
     Raises:
         ConfigError: a batch has fewer images than there are processes.
         DataError: no training frame has a label, or no attribute has two different words among them.
         FloatingPointError: the loss is not finite; names the epoch and the step.
     """
-    fabric, share = open_fabric()
+    fabric, share = open_fabric(precision)
     seed_everything(settings.seed)
     train, val = with_labels(frames.where("train")), with_labels(frames.where("val"))
     vocabulary, untrained = trainable_attributes(train)
     backbone, frozen = build_backbone(settings.backbone, settings.weights), settings.backbone_lr_factor == 0
     model = AttributeModel(backbone, vocabulary, settings.dropout, frozen)
     share_batch_norms(model.backbone)
-    loader = train_loader(train, vocabulary, settings, workers, share)
-    optimizer = AdamW(parameter_groups(model, settings))
+    loader = train_loader(train, vocabulary, settings, share)
+    optimizer = AdamW(parameter_groups(model, settings), **adam_options(precision, fabric.device))
     schedule = LambdaLR(optimizer, warmup_cosine(settings.warmup_epochs, settings.epochs, len(loader)))
     weights = class_weights(train, vocabulary, settings.balance, fabric.device)
     whole = _WholeBatchLoss(
-        model.to(memory_format=torch.channels_last), weights, settings, share, batch_size(len(train), settings)
+        model.to(memory_format=torch.channels_last),
+        weights,
+        settings,
+        share,
+        batch_size(len(train), settings),
+        precision,
     )
     loss_of, optimizer = fabric.setup(whole, optimizer)
     batches = fabric.setup_dataloaders(loader, use_distributed_sampler=False)
 
     best = Best(-math.inf, settings.epochs)
     parts = {"model": model, "optimizer": optimizer, "schedule": schedule, "best": best, "random": TorchRandom()}
+    parts["precision"] = fabric.strategy.precision
     done = continue_from(checkpoint, parts, share)
     if done and loader.persistent_workers:  # they draw their seed when they start, which was in the first epoch
         with torch.random.fork_rng(devices=[]):
             iter(loader)
     for epoch in range(done + 1, settings.epochs + 1):
         loader.sampler.epoch = epoch
-        losses = []
+        losses = EpochLosses("attributes", "lower attributes.lr")
         model.train()
         description = f"attributes, epoch {epoch} of {settings.epochs}"
         for images, codes in track(batches, description) if share.rank == 0 else batches:
@@ -113,11 +126,10 @@ def fit(frames: Frames, settings: Any, log: Log, workers: int = 0, checkpoint: C
             fabric.backward(loss)
             optimizer.step()
             schedule.step()
-            check_finite(loss.item(), "attributes", epoch, len(losses), "lower attributes.lr")
-            losses.append(loss.detach())
-        points = {"train_loss": float(torch.stack(losses).mean()), "lr": schedule.get_last_lr()[-1]}
+            losses.add({"loss": loss})
+        points = {"train_loss": float(losses.read(epoch)["loss"].mean()), "lr": schedule.get_last_lr()[-1]}
         if len(val):
-            points |= val_metrics(model, val, settings, workers)
+            points |= val_metrics(model, val, settings, precision)
             if points["val_balanced_accuracy"] > best.score:
                 best.score, best.epoch = points["val_balanced_accuracy"], epoch
                 best.weights = copy.deepcopy(model.state_dict())
@@ -131,13 +143,24 @@ def fit(frames: Frames, settings: Any, log: Log, workers: int = 0, checkpoint: C
 class _WholeBatchLoss(nn.Module):
     """The model and its loss as one module, which is what DDP wraps: from the own rows to the whole batch's loss."""
 
-    def __init__(self, model: AttributeModel, weights: Mapping[str, Tensor], settings: Any, share: Share, batch: int):
+    def __init__(
+        self,
+        model: AttributeModel,
+        weights: Mapping[str, Tensor],
+        settings: Any,
+        share: Share,
+        batch: int,
+        precision: str,
+    ):
         super().__init__()
         self.model, self.weights, self.settings, self.share, self.batch = model, weights, settings, share, batch
+        self.precision = precision
 
     def forward(self, images: Tensor, codes: Mapping[str, Tensor]) -> Tensor:
         """images [own, 3, h, w], per attribute codes [own] -> []"""
-        features = self.share.gather(self.model.backbone(images), self.batch)  # [b, d]
+        with tower_precision(self.precision, images.device):
+            own = self.model.backbone(images)
+        features = self.share.gather(lengthened(own), self.batch)  # [b, d]
         columns = self.share.gather(torch.stack(list(codes.values()), dim=1), self.batch).unbind(dim=1)  # [b] each
         whole = dict(zip(codes, columns, strict=True))
         return multitask_loss(self.model.classify(features), whole, self.weights, self.settings.label_smoothing)
@@ -203,8 +226,8 @@ def class_weights(train: Frames, vocabulary: Vocabulary, balance: str, device: t
     }
 
 
-def val_metrics(model: AttributeModel, val: Frames, settings: Any, workers: int) -> dict[str, float]:
+def val_metrics(model: AttributeModel, val: Frames, settings: Any, precision: str) -> dict[str, float]:
     """Means over the attributes, on the val split."""
-    probabilities = predict(model, val, settings, batch_size=settings.batch_size, workers=workers)
+    probabilities = predict(model, val, settings, batch_size=settings.batch_size, precision=precision)
     scores = score_attributes(attribute_codes(val, model.vocabulary), probabilities, model.vocabulary)
     return {f"val_{name}": value for name, value in mean_metrics(scores).items()}

@@ -1,6 +1,8 @@
 """Images as the encoders see them: resizing, augmentation, normalisation (THESIS section 3, transforms)."""
 
-import os
+from collections.abc import Sequence
+from functools import cache
+from itertools import chain
 from typing import NamedTuple
 
 import cv2
@@ -8,6 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
+
+from auxreid.training.decoding import decoding_processes
 
 PADDING = 10  # pixels around a training image, of which a crop of the former size is taken
 
@@ -74,16 +78,22 @@ class PlainImages(Dataset):
         return torch.from_numpy(_resized(self.frames.image(row), self.height, self.width))
 
 
-def loader(images: Dataset, **options) -> DataLoader:
-    """DataLoader with as many workers as the environment variable AUXREID_WORKERS says (default 0)."""
-    return DataLoader(images, num_workers=int(os.environ.get("AUXREID_WORKERS", "0")), **options)
+def loader(images: Dataset, batch_sampler: Sequence[Sequence]) -> DataLoader:
+    """Batches of images, each by its items' keys, decoded in as many processes as :func:`decoding_processes` says."""
+    processes = decoding_processes(images, chain.from_iterable(batch_sampler))
+    return DataLoader(images, batch_sampler=batch_sampler, num_workers=processes, pin_memory=torch.cuda.is_available())
 
 
 def normalise(images: Tensor, input_config) -> Tensor:
     """uint8 [b, h, w, 3] -> float32 [b, 3, h, w] in the encoder's mean and std, channels last in memory."""
-    mean = torch.tensor(input_config.mean, device=images.device) * 255
-    std = torch.tensor(input_config.std, device=images.device) * 255
+    mean, std = (_times_255(tuple(values), images.device) for values in (input_config.mean, input_config.std))
     return images.float().sub_(mean).div_(std).permute(0, 3, 1, 2)  # a view: the channels are last already
+
+
+@cache
+def _times_255(values: tuple[float, ...], device: torch.device) -> Tensor:
+    """Kept, since sending it at every step would make the host wait for the device."""
+    return torch.tensor(values, device=device) * 255
 
 
 def _resized(image: np.ndarray, height: int, width: int) -> np.ndarray:

@@ -15,10 +15,12 @@ from torch.nn import functional as F
 from auxreid.clip.embed import encode_frames
 from auxreid.clip.frame_captions import FrameCaptions
 from auxreid.clip.images import Draw, TrainImages, draw_views, loader, normalise
-from auxreid.clip.text_tower import TextTower
+from auxreid.clip.text_tower import TextTower, cut, encode_tokens
 from auxreid.plumbing.base.progress import track
+from auxreid.training.fabric import fabric_of_one
+from auxreid.training.precision import FULL, adam_options, lengthened, tower_precision
 from auxreid.training.seeding import epoch_seed, seed_everything
-from auxreid.training.state import Checkpoint, check_finite, continue_from, save_epoch
+from auxreid.training.state import Checkpoint, EpochLosses, continue_from, save_epoch
 
 Report = Callable[[dict[str, float], int], None]
 
@@ -32,6 +34,7 @@ def pretrain_clip(
     seed: int,
     report: Report,
     checkpoint: Checkpoint | None = None,
+    precision: str = FULL,
 ) -> None:
     """Train both towers in place on `frames`, whose attributes make the captions.
 
@@ -39,58 +42,66 @@ def pretrain_clip(
         settings: the recipe's pretrain section.
         report: called with the epoch's mean loss and logit scale.
         checkpoint: where a killed training goes on from.
+        precision: of the towers.
 
     Raises:
         DataError: no frame has an attribute.
         FloatingPointError: the loss is not finite; names the epoch and the step.
     """
-    from lightning_fabric import Fabric
     from open_clip.loss import ClipLoss
 
-    fabric = Fabric(devices=1)
+    fabric = fabric_of_one(precision)
     scale = nn.Parameter(torch.tensor(math.log(1 / 0.07)))
     parts = nn.ModuleDict({"image": image.to(memory_format=torch.channels_last), "text": text})
     parts.register_parameter("scale", scale)
     fabric.to_device(parts)
-    optimizer = fabric.setup_optimizers(_optimizer(parts, settings))
+    optimizer = fabric.setup_optimizers(_optimizer(parts, settings, **adam_options(precision, fabric.device)))
     captions = FrameCaptions(frames)
     total = settings.epochs * (len(captions.rows) // settings.batch_size)
     images, loss_of = TrainImages(frames, input_config.height, input_config.width), ClipLoss()
-    states = {"towers": parts, "optimizer": optimizer}
+    states = {"towers": parts, "optimizer": optimizer, "precision": fabric.strategy.precision}
     for epoch in track(range(continue_from(checkpoint, states), settings.epochs), "pretrain epochs"):
         seed_everything(epoch_seed(seed, epoch))
         rng = np.random.default_rng(epoch_seed(seed, epoch))
         batches, texts = _epoch_batches(captions, settings.batch_size, rng)
         parts.train()
-        losses = []
+        losses = EpochLosses("pretrain", "lower pretrain.lr")
         for step, (batch, tokens) in enumerate(zip(loader(images, batch_sampler=batches), texts, strict=True)):
             _set_lr(optimizer, epoch * len(batches) + step, total, settings.warmup_epochs * len(batches))
-            f3 = image(normalise(fabric.to_device(batch), input_config))[2]  # [b, e]
-            features = text(fabric.to_device(tokens))  # [b, e]
-            loss = loss_of(F.normalize(f3, dim=1), F.normalize(features, dim=1), scale.exp())
-            check_finite(loss.item(), "pretrain", epoch, step, "lower pretrain.lr")
+            with tower_precision(precision, fabric.device):
+                f3 = image(normalise(fabric.to_device(batch), input_config))[2]  # [b, e]
+                features = text(fabric.to_device(tokens))  # [b, e]
+            loss = loss_of(F.normalize(lengthened(f3), dim=1), F.normalize(lengthened(features), dim=1), scale.exp())
             optimizer.zero_grad()
             fabric.backward(loss)
             optimizer.step()
             with torch.no_grad():
                 scale.clamp_(0, math.log(100))  # the bound of CLIP
-            losses.append(loss.item())
-        report({"loss": float(np.mean(losses)), "logit_scale": scale.exp().item()}, epoch)
+            losses.add({"loss": loss})
+        mean = float(np.mean(losses.read(epoch)["loss"].tolist()))
+        report({"loss": mean, "logit_scale": scale.exp().item()}, epoch)
         save_epoch(checkpoint, epoch + 1, states)
-    fold_scale(image, text, frames, captions, input_config, scale.exp().item())
+    fold_scale(image, text, frames, captions, input_config, scale.exp().item(), precision)
 
 
 @torch.no_grad()
-def fold_scale(image: nn.Module, text: TextTower, frames, captions: FrameCaptions, input_config, scale: float) -> None:
+def fold_scale(
+    image: nn.Module,
+    text: TextTower,
+    frames,
+    captions: FrameCaptions,
+    input_config,
+    scale: float,
+    precision: str = FULL,
+) -> None:
     """Scale both projections so that raw dot products have the size of `scale` times the cosine, on average.
 
     Each tower's mean feature norm becomes sqrt(scale), measured on the captioned frames.
     """
-    device = next(image.parameters()).device
-    image_norm = encode_frames(image, frames.take(captions.rows), input_config)[2].norm(dim=1).mean().item()
+    image_features = encode_frames(image, frames.take(captions.rows), input_config, precision=precision)[2]
+    image_norm = image_features.norm(dim=1).mean().item()
     tokens = _tokenize(sorted({captions.full(row) for row in captions.rows}))
-    text.eval()
-    text_norm = torch.cat([text(part.to(device)) for part in tokens.split(256)]).norm(dim=1).mean().item()
+    text_norm = encode_tokens(text, tokens, precision).norm(dim=1).mean().item()
     for weight in _image_projection(image):
         weight.mul_(math.sqrt(scale) / image_norm)
     text.text_projection.mul_(math.sqrt(scale) / text_norm)
@@ -104,10 +115,10 @@ def _image_projection(image: nn.Module) -> list[Tensor]:
 
 
 def _epoch_batches(captions: FrameCaptions, size: int, rng) -> tuple[list[list[Draw]], list[Tensor]]:
-    """Shuffled full batches of (row, view), and the tokens of each batch's captions [b, 77]."""
+    """Shuffled full batches of (row, view), and the tokens of each batch's captions [b, l]."""
     order = rng.permutation(captions.rows)[: len(captions.rows) // size * size].reshape(-1, size)
     batches = [draw_views(batch, rng) for batch in order]
-    return batches, [_tokenize([captions.varied(row, rng) for row in batch]) for batch in order]
+    return batches, [cut(_tokenize([captions.varied(row, rng) for row in batch])) for batch in order]
 
 
 def _tokenize(sentences: list[str]) -> Tensor:
@@ -116,7 +127,7 @@ def _tokenize(sentences: list[str]) -> Tensor:
     return open_clip.tokenize(sentences)  # [b, 77]
 
 
-def _optimizer(parts: nn.ModuleDict, settings) -> torch.optim.Optimizer:
+def _optimizer(parts: nn.ModuleDict, settings, **options: bool) -> torch.optim.Optimizer:
     """AdamW; the image tower at its own rate; no decay on the logit scale, norms and biases (as CLIP)."""
     groups = []
     for name, parameter in parts.named_parameters():
@@ -125,7 +136,7 @@ def _optimizer(parts: nn.ModuleDict, settings) -> torch.optim.Optimizer:
         groups.append(
             {"params": [parameter], "lr": settings.lr * factor, "peak": settings.lr * factor, "weight_decay": decay}
         )
-    return torch.optim.AdamW(groups, betas=(0.9, 0.98), foreach=False)
+    return torch.optim.AdamW(groups, betas=(0.9, 0.98), **options)
 
 
 def _set_lr(optimizer, step: int, total: int, warmup: int) -> None:

@@ -7,6 +7,8 @@ input cut behind the last end token of the batch gives the same features and gra
 import torch
 from torch import Tensor, nn
 
+from auxreid.training.precision import lengthened, tower_precision
+
 
 class TextTower(nn.Module):
     """Text transformer of an open_clip model; `dim` is the width of its output."""
@@ -27,16 +29,29 @@ class TextTower(nn.Module):
         return self.token_embedding(tokens)
 
     def encode(self, embedded: Tensor, end: Tensor) -> Tensor:
-        """Token embeddings [b, l, d] and the place of each end token [b] -> text features [b, e].
-
-        Only positions up to the last end token are computed.
-        """
-        length = int(end.max()) + 1
-        x = embedded[:, :length] + self.positional_embedding[:length]
+        """Token embeddings [b, l, d], cut behind the last end token, and the place of each end token [b] -> [b, e]."""
+        length = embedded.shape[1]
+        x = embedded + self.positional_embedding[:length]
         x = self.transformer(x, attn_mask=self.attn_mask[:length, :length])
         x = self.ln_final(x[torch.arange(x.shape[0], device=x.device), end])  # [b, d]
         return x @ self.text_projection
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """Token ids [b, l], end token highest as in CLIP's vocabulary -> text features [b, e]."""
+        """Token ids [b, l], end token highest as in CLIP's vocabulary -> text features [b, e]; see :func:`cut`."""
         return self.encode(self.embed(tokens), tokens.argmax(dim=-1))
+
+
+def cut(tokens: Tensor) -> Tensor:
+    """Token ids [b, l] without the columns behind the last end token.
+
+    To be called on the host, before they are sent: a GPU would have to be waited for to learn the length.
+    """
+    return tokens[:, : int(tokens.argmax(dim=-1).max()) + 1]
+
+
+@torch.no_grad()
+def encode_tokens(text: TextTower, tokens: Tensor, precision: str, batch_size: int = 256) -> Tensor:
+    """Text features [n, e], float32 on the CPU, of token ids [n, l] on the host; the tower is left in eval mode."""
+    device, text = text.text_projection.device, text.eval()
+    with tower_precision(precision, device):
+        return torch.cat([lengthened(text(cut(part).to(device))) for part in tokens.split(batch_size)]).cpu()

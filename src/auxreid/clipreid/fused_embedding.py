@@ -8,15 +8,17 @@ from auxreid.clip.embed import encode_frames
 from auxreid.clipreid.pose_fusion import PoseFusion
 from auxreid.clipreid.pose_inputs import open_pose
 from auxreid.plumbing.base.errors import DataError
+from auxreid.training.precision import FULL
 
 
-def embed_for_ranking(encoder, fused: tuple | None, frames, pose_file: str) -> np.ndarray:
+def embed_for_ranking(encoder, fused: tuple | None, frames, pose_file: str, precision: str = FULL) -> np.ndarray:
     """Embedding that is ranked, before the BNNeck, L2-normalised (THESIS section 3).
 
     Args:
         encoder: an image tower with `.input_config`.
         fused: the fusion of its checkpoint, as `load_ranked_encoder` gives it.
         pose_file: the data set's keypoint table; it is read only where the fused feature is ranked.
+        precision: of the encoder.
 
     Returns:
         float32 [n, d2 + d3]: concat(f2, f3), with the fused feature as f3 where the row ranks it.
@@ -24,7 +26,7 @@ def embed_for_ranking(encoder, fused: tuple | None, frames, pose_file: str) -> n
     Raises:
         DataError: the table lacks a frame or has other joints than the fusion was trained with.
     """
-    _, f2, f3 = encode_frames(encoder, frames, encoder.input_config)
+    _, f2, f3 = encode_frames(encoder, frames, encoder.input_config, precision=precision)
     if fused is not None and fused[0].pose.rank == "fused":
         f3 = _fuse(f3, *fused, pose_file, frames)
     return F.normalize(torch.cat([f2, f3], dim=1), dim=1).numpy()

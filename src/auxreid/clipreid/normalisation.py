@@ -31,16 +31,19 @@ class RunningMeanNorm(nn.Module):
         self.register_buffer("mean_norm", torch.zeros(()))  # 0: no batch has been seen
 
     def forward(self, vectors: Tensor) -> Tensor:
-        seen = bool(self.mean_norm > 0)
-        if not self.training and not seen:
-            raise ValueError("RunningMeanNorm in eval mode has seen no batch: there is no mean to divide by")
         if not self.training:
-            return vectors / self.mean_norm
+            return vectors / self._known_mean()
         batch = vectors.norm(dim=1).mean()
         batch = batch.detach() if self.detach else batch
-        mean = (1 - self.momentum) * self.mean_norm + self.momentum * batch if seen else batch
+        running = (1 - self.momentum) * self.mean_norm + self.momentum * batch
+        mean = torch.where(self.mean_norm > 0, running, batch)  # chosen on the device: the host need not wait for it
         self.mean_norm = mean.detach()
         return vectors / mean
+
+    def _known_mean(self) -> Tensor:
+        if not self.mean_norm > 0:
+            raise ValueError("RunningMeanNorm in eval mode has seen no batch: there is no mean to divide by")
+        return self.mean_norm
 
 
 def build_normalisation(name: str, detach: bool) -> nn.Module:

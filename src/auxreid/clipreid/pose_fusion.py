@@ -54,5 +54,5 @@ class PoseFusion(nn.Module):
 
     def _note_sizes(self, halves: tuple[Tensor, Tensor]) -> None:
         now = torch.stack([half.detach().abs().mean() for half in halves])
-        first = bool((self.input_size == 0).all())
-        self.input_size = now if first else (1 - INPUT_MOMENTUM) * self.input_size + INPUT_MOMENTUM * now
+        running = (1 - INPUT_MOMENTUM) * self.input_size + INPUT_MOMENTUM * now
+        self.input_size = torch.where((self.input_size == 0).all(), now, running)

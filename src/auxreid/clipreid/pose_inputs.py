@@ -93,11 +93,12 @@ class DriftingHRNet:
         self.net, self.spec = load_checkpoint(path)
         share_batch_norms(self.net.train().requires_grad_(False))
         self.drifting = {"hrnet": self.net}
+        self.scale = torch.tensor(IMAGENET_MEAN), torch.tensor(IMAGENET_STD)
 
     @torch.no_grad()
     def __call__(self, rows: np.ndarray, mirrored: np.ndarray, images: Tensor) -> Tensor:
         self.net.to(images.device)
-        mean, std = (torch.tensor(values, device=images.device) for values in (IMAGENET_MEAN, IMAGENET_STD))
+        mean, std = (values.to(images.device, non_blocking=True) for values in self.scale)
         pixels = ((images.float() - mean) / std).permute(0, 3, 1, 2)  # [b, 3, h, w]
         size = (self.spec.height, self.spec.width)
         if pixels.shape[2:] != size:

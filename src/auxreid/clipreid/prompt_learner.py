@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -43,14 +44,17 @@ class PromptLearner(nn.Module):
         }
         for name, tensor in kept.items():
             self.register_buffer(name, tensor, persistent=False)
+        self.lengths = (ends[kept["sentence"]] + 1).numpy()  # [k], on the host: how far each sentence is read
         self.learned = nn.Parameter(
             torch.randn(len(sentences), len(places[0]), embedded.shape[2]) * INIT_STD
         )  # [k, tokens, d]
 
-    def forward(self, identities: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, identities: np.ndarray) -> tuple[Tensor, Tensor]:
         """Identities [b] -> embedded sentences [b, l, d], cut behind the last end token, and the ends' places [b]."""
+        length = self.lengths[identities].max()
+        identities = torch.as_tensor(identities).to(self.learned.device, non_blocking=True)
         sentence = self.sentence[identities]
         ends = self.ends[sentence]
-        embedded = self.embedded[sentence, : int(ends.max()) + 1]  # [b, l, d], a copy
+        embedded = self.embedded[sentence, :length]  # [b, l, d], a copy
         places = self.places[sentence].unsqueeze(-1).expand(-1, -1, embedded.shape[2])  # [b, tokens, d]
         return embedded.scatter(1, places, self.learned[identities]), ends

@@ -23,9 +23,10 @@ from auxreid.data.sampler import identity_batches
 from auxreid.plumbing.base.progress import track
 from auxreid.training.batch_norm import share_batch_norms
 from auxreid.training.fabric import open_fabric
+from auxreid.training.precision import FULL
 from auxreid.training.seeding import epoch_seed, seed_everything
 from auxreid.training.share import Share
-from auxreid.training.state import Checkpoint, check_finite, continue_from, save_epoch
+from auxreid.training.state import Checkpoint, EpochLosses, continue_from, save_epoch
 
 Report = Callable[[dict[str, float], int], None]
 
@@ -54,6 +55,7 @@ def finetune_encoder(
     report: Report,
     pose: PoseBranch | None = None,
     checkpoint: Checkpoint | None = None,
+    precision: str = FULL,
 ) -> None:
     """Train `encoder`, and the pose's fusion where there is one, in place on `frames`.
 
@@ -62,13 +64,14 @@ def finetune_encoder(
         frames: the training frames; identities: theirs, in 0..k-1 [n].
         report: called with the epoch's mean loss terms and learning rate.
         checkpoint: where a killed training goes on from.
+        precision: of the encoder.
 
     Raises:
         ConfigError: a batch has fewer images than there are processes.
         DataError: a frame's camera is none of those that the encoder has an embedding of.
         FloatingPointError: the loss is not finite; names the epoch and the step.
     """
-    fabric, share = open_fabric()
+    fabric, share = open_fabric(precision)
     seed_everything(seed)  # the heads' weights
     dims = encoder.dims + ((encoder.dims[2],) if pose is not None and pose.supervise_image else ())
     losses_of = Stage2Losses(dims, int(identities.max()) + 1, supervision, settings)
@@ -76,19 +79,20 @@ def finetune_encoder(
     if pose is not None:
         trained["fusion"] = pose.fusion
     share_batch_norms(trained["encoder"])
-    loss_of = fabric.setup_module(_WholeBatchLoss(trained, row_encoder(encoder, frames), pose, share))
+    loss_of = fabric.setup_module(_WholeBatchLoss(trained, row_encoder(encoder, frames, precision), pose, share))
     optimizer = fabric.setup_optimizers(_optimizer(trained, settings))
     size = encoder.input_config
     images = TrainImages(frames, size.height, size.width)
     erase = _random_erasing(settings.erasing, fabric.device)
-    parts = {"trained": trained, "optimizer": optimizer} | ({} if pose is None else pose.inputs.drifting)
+    parts = {"trained": trained, "optimizer": optimizer, "precision": fabric.strategy.precision}
+    parts |= {} if pose is None else pose.inputs.drifting
     epochs = range(continue_from(checkpoint, parts, share) + 1, settings.epochs + 1)
     for epoch in track(epochs, "stage 2 epochs") if share.rank == 0 else epochs:
         seed_everything(epoch_seed(seed, epoch))  # an epoch draws the same whatever ran before it
         lr = _set_lr(optimizer, settings, epoch)
         batches = _draws(identities, settings, np.random.default_rng(epoch_seed(seed, epoch)))
         trained.train()
-        means = _Means()
+        losses = EpochLosses("stage 2", "lower finetune.lr")
         own = [draws[share.rows(len(draws))] for draws in batches]
         for batch, draws, mine in zip(loader(images, batch_sampler=own), batches, own, strict=True):
             labels = fabric.to_device(torch.from_numpy(identities[[row for row, _ in draws]]))  # of all rows
@@ -98,12 +102,12 @@ def finetune_encoder(
                 mirrored = np.array([view.mirrored for _, view in mine])
                 poses = fabric.to_device(pose.inputs(rows, mirrored, batch))
             terms = loss_of(erase(normalise(batch, size), share, len(draws)), rows, poses, labels)
-            check_finite(terms["loss"].item(), "stage 2", epoch, means.steps, "lower finetune.lr")
             optimizer.zero_grad()
             fabric.backward(terms["loss"])
             optimizer.step()
-            means.add(terms)
-        report(means.values() | {"lr": lr}, epoch)
+            losses.add(terms)
+        means = {name: sum(values.tolist()) / len(values) for name, values in losses.read(epoch).items()}
+        report(means | {"lr": lr}, epoch)
         save_epoch(checkpoint, epoch, parts)
     trained.eval()
 
@@ -139,21 +143,6 @@ def _random_erasing(probability: float, device) -> Callable[[Tensor, Share, int]
         return images
 
     return erase
-
-
-class _Means:
-    """Mean of each loss term over an epoch."""
-
-    def __init__(self):
-        self.steps, self.sums = 0, {}
-
-    def add(self, terms: dict[str, Tensor]) -> None:
-        self.steps += 1
-        for name, value in terms.items():
-            self.sums[name] = self.sums.get(name, 0.0) + value.item()
-
-    def values(self) -> dict[str, float]:
-        return {name: total / self.steps for name, total in self.sums.items()}
 
 
 def _draws(identities: np.ndarray, settings, rng) -> list[list[Draw]]:

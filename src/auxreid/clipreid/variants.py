@@ -7,11 +7,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from auxreid.clip.text_tower import TextTower
+from auxreid.clip.text_tower import TextTower, encode_tokens
 from auxreid.clipreid.attribute_sentences import sentence, thesis_sentence, tokens_sentence
 from auxreid.clipreid.attribute_targets import contrastive_identity, contrastive_share, contrastive_smoothing
 from auxreid.clipreid.identity_attributes import IdentityAttributes, share_of_equal
 from auxreid.clipreid.placeholders import plain_sentence
+from auxreid.training.precision import FULL
 
 
 def learner_sentences(variant, word: str, identities: int, attributes: IdentityAttributes | None) -> list[str]:
@@ -38,14 +39,12 @@ def contrastive_targets(variant, attributes: IdentityAttributes | None) -> Calla
     return partial(contrastive_smoothing, share=share, epsilon=variant.epsilon)
 
 
-@torch.no_grad()
-def encode_sentences(text: TextTower, sentences: Sequence[str], batch_size: int = 256) -> Tensor:
+def encode_sentences(text: TextTower, sentences: Sequence[str], batch_size: int = 256, precision: str = FULL) -> Tensor:
     """Text features [k, e] of sentences [k], on the CPU; equal sentences get equal features, to the bit."""
     import open_clip
 
     distinct = sorted(set(sentences))
-    tokens = open_clip.tokenize(distinct).to(text.text_projection.device)
-    features = torch.cat([text.eval()(part) for part in tokens.split(batch_size)]).cpu()
+    features = encode_tokens(text, open_clip.tokenize(distinct), precision, batch_size)
     numbers = {one: number for number, one in enumerate(distinct)}
     return features[[numbers[one] for one in sentences]]
 

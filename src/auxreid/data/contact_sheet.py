@@ -5,14 +5,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont, ImageOps
+from PIL import Image, ImageDraw, ImageOps
 
+from auxreid.data.captions import fitted, font
 from auxreid.data.frames import Frames
 from auxreid.plumbing.base.files import finished_file
 
 ROWS, FRAMES_PER_ROW = 10, 6
 TILE_WIDTH = 112  # pixels; the height follows the usual shape of the images
-CAPTION = 16
+CAPTION = 18
 MARGIN = 8
 MAX_BYTES = 1_000_000
 PAPER, INK, FAINT = "white", "black", "#777777"
@@ -29,17 +30,17 @@ def write_contact_sheet(frames: Frames, path: Path) -> None:
     tile = (TILE_WIDTH, round(TILE_WIDTH * min(max(shape, 0.5), 2.0)))
     step = (tile[0] + MARGIN, tile[1] + CAPTION + MARGIN)
     sheet = Image.new("RGB", (MARGIN + columns * step[0], MARGIN + len(grid) * step[1]), PAPER)
-    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(size=11)
+    draw = ImageDraw.Draw(sheet)
     for number, row in enumerate(grid):
         for column, index in enumerate(row):
             corner = (MARGIN + column * step[0], MARGIN + number * step[1])
             if index is None:
                 centre = (corner[0] + tile[0] / 2, corner[1] + tile[1] / 2)
-                draw.text(centre, "no image", fill=FAINT, font=font, anchor="mm")
+                draw.text(centre, "no image", fill=FAINT, font=font(), anchor="mm")
             else:
                 sheet.paste(_fitted(frames.preview(index), tile), corner)
                 below = (corner[0] + tile[0] / 2, corner[1] + tile[1] + 2)
-                draw.text(below, _caption(frames, index), fill=INK, font=font, anchor="ma")
+                draw.text(below, fitted(_caption(frames, index), tile[0]), fill=INK, font=font(), anchor="ma")
     with finished_file(path) as unfinished:
         unfinished.write_bytes(_jpeg(sheet))
 
@@ -77,7 +78,7 @@ def _fitted(pixels: np.ndarray, tile: tuple[int, int]) -> Image.Image:
 
 def _caption(frames: Frames, index: int) -> str:
     camera = f" c{frames.camera[index]}" if frames.camera[index] else ""
-    return f"{frames.identity_name[index] or 'unknown'}{camera} {frames.split[index]}"[-22:]
+    return f"{frames.identity_name[index] or 'unknown'}{camera} {frames.split[index]}"
 
 
 def _jpeg(sheet: Image.Image) -> bytes:

@@ -10,7 +10,6 @@ from PIL import Image
 from auxreid.data.frames import Frames
 from auxreid.evaluation.comparison import Row, common_seeds
 from auxreid.evaluation.ranked_lists import (
-    LIST_LENGTH,
     Entry,
     draw_lists,
     frame_captions,
@@ -68,10 +67,10 @@ def read_changes(root: Path, row: Row, reference: Row, count: int) -> list[Chang
 
 
 def draw_changes(changes: Sequence[Change], names: tuple[str, str], frames: Frames) -> Image.Image:
-    """One line per query: the query with both APs, the first places of the reference row, those of the other row.
+    """Two lines per query: the query with the first places of the reference row, then those of the other row.
 
     Args:
-        names: what is written above the places of the reference row and of the other.
+        names: of the reference row and of the other, written above their lines with the query's AP.
         frames: with all frames that the changes name.
 
     Raises:
@@ -81,8 +80,13 @@ def draw_changes(changes: Sequence[Change], names: tuple[str, str], frames: Fram
     wanted = np.unique([number for change in changes for number in _frame_ids(change)])
     shown = frames.take(_positions(frames, wanted))
     captions = frame_captions(shown)
-    lists = [_line(change, wanted, captions) for change in changes]
-    return draw_lists(lists, shown.image, {1: names[0], 1 + LIST_LENGTH: names[1]})
+    lists = [line for change in changes for line in _lines(change, wanted, captions)]
+    titles = [
+        f"{name}: AP {precision:.3f}"
+        for change in changes
+        for name, precision in zip(names, change.average_precision, strict=True)
+    ]
+    return draw_lists(lists, shown.image, titles)
 
 
 def _frame_ids(change: Change) -> list[int]:
@@ -99,12 +103,11 @@ def _positions(frames: Frames, wanted: np.ndarray) -> np.ndarray:
     return order[found]
 
 
-def _line(change: Change, wanted: np.ndarray, captions: Sequence[str]) -> list[Entry | None]:
-    """Entries whose frames are positions in `wanted`, the ascending numbers of frames; short lists are filled up."""
-    before, after = change.average_precision
+def _lines(change: Change, wanted: np.ndarray, captions: Sequence[str]) -> list[list[Entry | None]]:
+    """Entries whose frames are positions in `wanted`, the ascending numbers of frames; the query stands once."""
     query = int(np.searchsorted(wanted, change.frame_id))
-    line: list[Entry | None] = [query_entry(query, captions, f"AP {before:.3f}\nto {after:.3f}")]
-    for places in change.places:
-        entries = place_entries(np.searchsorted(wanted, places.frame_id), places.is_true, captions)
-        line += [*entries, *[None] * (LIST_LENGTH - len(entries))]
-    return line
+    firsts = (query_entry(query, captions, "query"), None)
+    return [
+        [first, *place_entries(np.searchsorted(wanted, places.frame_id), places.is_true, captions)]
+        for first, places in zip(firsts, change.places, strict=True)
+    ]

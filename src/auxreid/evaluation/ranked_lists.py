@@ -1,14 +1,15 @@
 """Pictures of ranked lists: the query at the left, then the gallery's first ten, framed green if true, else red."""
 
 import io
-from collections.abc import Callable, Mapping, Sequence
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
+from auxreid.data.captions import fitted, font
 from auxreid.data.frames import Frames
 from auxreid.evaluation.protocols import Entities
 from auxreid.evaluation.ranking import RankedQueries, nearest
@@ -18,12 +19,12 @@ Reader = Callable[[int], np.ndarray]  # position of a frame -> uint8 RGB [h, w, 
 
 LIST_LENGTH = 10
 CELL = 112  # longest side of an image, pixels
+CAPTION_WIDTH = 88  # pixels; eleven cells of this width can be read at 800 pixels
 BORDER = 4
 GAP = 6
-LINE = 14  # height of a line of text
+LINE = 16  # height of a line of text
 MARGIN = 10
 QUERY, TRUE, WRONG = (70, 70, 70), (30, 150, 60), (205, 45, 40)
-AFTER_QUERY = MappingProxyType({1: ""})  # a list's first place is set off from its query
 MAX_BYTES = 400_000
 QUALITIES = (90, 80, 65, 50)  # JPEG; the best that keeps a picture within MAX_BYTES
 
@@ -53,12 +54,15 @@ def chosen_queries(ranked: RankedQueries, count: int, seed: int) -> dict[str, np
 
 
 def frame_captions(frames: Frames) -> list[str]:
-    """Two lines per frame: the identity's name, and the camera or else the sequence."""
+    """Two lines per frame: the identity's name, and the camera or else the sequence.
+
+    They are CAPTION_WIDTH wide at most, the ends kept: names of images and sequences differ there.
+    """
     names = [name or f"id {identity}" for name, identity in zip(frames.identity_name, frames.identity, strict=True)]
     places = [
         f"cam {camera}" if camera else sequence for camera, sequence in zip(frames.camera, frames.sequence, strict=True)
     ]
-    return [f"{_shortened(name)}\n{_shortened(place)}" for name, place in zip(names, places, strict=True)]
+    return ["\n".join(fitted(line, CAPTION_WIDTH) for line in lines) for lines in zip(names, places, strict=True)]
 
 
 def first_places(distances: np.ndarray, query: Entities, gallery: Entities) -> list[tuple[np.ndarray, np.ndarray]]:
@@ -97,13 +101,11 @@ def ranked_list(
     return [head, *place_entries(*places[position], captions)]
 
 
-def draw_lists(
-    lists: Sequence[Sequence[Entry | None]], read: Reader, blocks: Mapping[int, str] = AFTER_QUERY
-) -> Image.Image:
-    """One line per ranked list, its first entry the query; nothing is drawn for None.
+def draw_lists(lists: Sequence[Sequence[Entry | None]], read: Reader, titles: Sequence[str] = ()) -> Image.Image:
+    """One line per ranked list, its first entry the query, set off from the others; nothing is drawn for None.
 
     Args:
-        blocks: columns that are set off from those before them -> what is written above them.
+        titles: what is written above each list, if anything.
 
     Raises:
         ValueError: no list, or an empty one.
@@ -114,17 +116,18 @@ def draw_lists(
     width = max(cell.width for one in cells for cell in one if cell)
     height = max(cell.height for one in cells for cell in one if cell)
     columns = np.arange(max(len(one) for one in cells))
-    set_off = 2 * GAP * (columns[:, None] >= np.array(list(blocks))).sum(axis=1)
-    lefts = (MARGIN + columns * (width + GAP) + set_off).tolist()
-    top = MARGIN + (LINE + GAP if any(blocks.values()) else 0)
-    picture = Image.new("RGB", (lefts[-1] + width + MARGIN, top + len(cells) * (height + GAP) - GAP + MARGIN), "white")
+    lefts = (MARGIN + columns * (width + GAP) + 2 * GAP * (columns > 0)).tolist()
+    heading = LINE + GAP if titles else 0
+    step = heading + height + GAP
+    picture = Image.new("RGB", (lefts[-1] + width + MARGIN, MARGIN + len(cells) * step - GAP + MARGIN), "white")
     for line, one in enumerate(cells):
+        top = MARGIN + line * step
+        if titles:
+            title = fitted(titles[line], picture.width - 2 * MARGIN, keep_end=False)
+            ImageDraw.Draw(picture).text((MARGIN, top), title, QUERY, font())
         for left, cell in zip(lefts, one, strict=False):
             if cell:
-                picture.paste(cell, (left, top + line * (height + GAP)))
-    for column, text in blocks.items():
-        if text:
-            ImageDraw.Draw(picture).text((lefts[column], MARGIN), text, QUERY, _font())
+                picture.paste(cell, (left + (width - cell.width) // 2, top + heading))
     return picture
 
 
@@ -139,28 +142,20 @@ def save_jpeg(picture: Image.Image, path: Path) -> None:
         unfinished.write_bytes(buffer.getvalue())
 
 
-def _shortened(text: str) -> str:
-    """At most 16 characters, the end kept: names of images and sequences differ there."""
-    return text if len(text) <= 16 else "…" + text[-15:]
-
-
 def _cell(pixels: np.ndarray, entry: Entry) -> Image.Image:
     """A framed image with its caption."""
     image = Image.fromarray(pixels)
     scale = CELL / max(image.size)
     image = image.resize([max(1, round(side * scale)) for side in image.size], Image.Resampling.BICUBIC)
-    font = _font()
     lines = entry.caption.split("\n")
-    width = max(image.width + 2 * BORDER, *(round(font.getlength(line)) for line in lines))
+    width = max(image.width + 2 * BORDER, *(math.ceil(font().getlength(line)) + 2 for line in lines))
     cell = Image.new("RGB", (width, image.height + 2 * BORDER + LINE * len(lines) + 2), "white")
     draw = ImageDraw.Draw(cell)
     colour = QUERY if entry.is_true is None else TRUE if entry.is_true else WRONG
     left = (cell.width - image.width) // 2
     draw.rectangle((left - BORDER, 0, left + image.width + BORDER - 1, image.height + 2 * BORDER - 1), fill=colour)
     cell.paste(image, (left, BORDER))
-    draw.multiline_text((cell.width / 2, image.height + 2 * BORDER + 2), entry.caption, colour, font, "ma", 2, "center")
+    draw.multiline_text(
+        (cell.width / 2, image.height + 2 * BORDER + 2), entry.caption, colour, font(), "ma", 2, "center"
+    )
     return cell
-
-
-def _font() -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    return ImageFont.load_default(size=11)

@@ -15,8 +15,12 @@ figure depends on the order of files.
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+if TYPE_CHECKING:
+    import torch
 
 JUNK = -1  # an identity that takes no part
 CMC_RANKS = (1, 5, 10, 20)
@@ -54,26 +58,35 @@ class RankedQueries:
         return len(self.valid)
 
 
-def squared_distances(query: np.ndarray, gallery: np.ndarray) -> np.ndarray:
+def squared_distances(query: np.ndarray, gallery: np.ndarray, device: "torch.device | None" = None) -> np.ndarray:
     """Squared Euclidean distances float32 [q, g] of `query` [q, d] and `gallery` [g, d], computed in chunks of queries.
+
+    Args:
+        device: a GPU to compute them on; None: NumPy does.
 
     Raises:
         ValueError: not two matrices of one width, or a value that is not finite (its row is named).
     """
     query, gallery = checked_embeddings(query, gallery)
     distances = np.empty((len(query), len(gallery)), np.float32)
-    for rows, chunk in distance_blocks(query, gallery):
+    for rows, chunk in distance_blocks(query, gallery, device):
         distances[rows] = chunk
     return distances
 
 
-def distance_blocks(query: np.ndarray, gallery: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
+def distance_blocks(
+    query: np.ndarray, gallery: np.ndarray, device: "torch.device | None" = None
+) -> Iterator[tuple[slice, np.ndarray]]:
     """What :func:`squared_distances` gives, as consecutive slices of the queries with their distances [b, g].
 
     Raises:
         ValueError: as :func:`squared_distances`.
     """
     query, gallery = checked_embeddings(query, gallery)
+    if device is not None:
+        from auxreid.evaluation.on_device import distance_blocks_on
+
+        return distance_blocks_on(device, query, gallery)
     query_norm, gallery_norm = squared_norms(query), squared_norms(gallery)
     step = max(1, CHUNK_BYTES // max(1, 4 * len(gallery)))
     starts = range(0, len(query), step)

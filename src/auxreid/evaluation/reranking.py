@@ -22,12 +22,17 @@ more than these are at one and the same distance does rounding choose among them
 """
 
 from collections.abc import Iterator
+from functools import partial
 from itertools import combinations_with_replacement
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.sparse import csr_array
 
 from auxreid.evaluation.ranking import checked_embeddings, distance_tile, squared_norms
+
+if TYPE_CHECKING:
+    import torch
 
 TILE = 1024  # entries to a side, at most 65,536; a tile of float32 is 4 MB
 SPARE = 11  # neighbours kept beyond those that are asked for
@@ -38,17 +43,24 @@ NOTHING = np.uint64(np.float32(np.inf).view(np.uint32)) << INDEX_BITS  # the key
 
 
 def reranked_distances(
-    query: np.ndarray, gallery: np.ndarray, *, k1: int = 20, k2: int = 6, weight: float = 0.3
+    query: np.ndarray, gallery: np.ndarray, *, k1: int = 20, k2: int = 6, weight: float = 0.3, **options
 ) -> np.ndarray:
     """What :func:`rerank_blocks` gives, as one matrix float32 [q, g]."""
     final = np.empty((len(query), len(gallery)), np.float32)
-    for rows, distances in rerank_blocks(query, gallery, k1=k1, k2=k2, weight=weight):
+    for rows, distances in rerank_blocks(query, gallery, k1=k1, k2=k2, weight=weight, **options):
         final[rows] = distances
     return final
 
 
 def rerank_blocks(
-    query: np.ndarray, gallery: np.ndarray, *, k1: int = 20, k2: int = 6, weight: float = 0.3, block: int = 256
+    query: np.ndarray,
+    gallery: np.ndarray,
+    *,
+    k1: int = 20,
+    k2: int = 6,
+    weight: float = 0.3,
+    block: int = 256,
+    device: "torch.device | None" = None,
 ) -> Iterator[tuple[slice, np.ndarray]]:
     """Final distances by k-reciprocal re-ranking, as defined at the head of this file.
 
@@ -58,6 +70,7 @@ def rerank_blocks(
         k2: over how many entries, itself among them, an entry's row of V is averaged; 1 leaves V as it is.
         weight: lambda, the share of the original distance.
         block: how many queries at a time; it has no influence on the distances but for rounding.
+        device: a GPU for what grows with the square of the entries; None: NumPy does that too.
 
     Returns:
         an iterator over consecutive slices of the queries, each with its distances float32 [b, g] in [0, 1].
@@ -74,28 +87,30 @@ def rerank_blocks(
     query, gallery = checked_embeddings(query, gallery)
     if not len(query) or not len(gallery):
         raise ValueError(f"{len(query)} queries and {len(gallery)} gallery entries, need at least one of each")
-    return _blocks(np.concatenate([query, gallery]), len(query), k1, k2, weight, block)
+    return _blocks(np.concatenate([query, gallery]), len(query), k1, k2, weight, block, device)
 
 
 def _blocks(
-    entries: np.ndarray, queries: int, k1: int, k2: int, weight: float, block: int
+    entries: np.ndarray, queries: int, k1: int, k2: int, weight: float, block: int, device: "torch.device | None"
 ) -> Iterator[tuple[slice, np.ndarray]]:
     """The final distances of the first `queries` of the entries [n, d] to the others."""
-    points = _centred(entries)
-    norms = squared_norms(points)
-    neighbours, furthest = _neighbours(entries, points, norms, k1, k2)
+    points, overlaps = _Points(_centred(entries)), _Overlaps
+    if device is not None:
+        from auxreid.evaluation.on_device import OverlapsOnDevice, PointsOnDevice
+
+        points, overlaps = PointsOnDevice(_centred(entries), device), partial(OverlapsOnDevice, device=device)
+    neighbours, furthest = _neighbours(entries, points, k1, k2)
     encoding = _encoding(points, furthest, neighbours, k1)
     encoding = _averaging(neighbours[:, :k2]) @ encoding
-    own = encoding[:queries]  # [q, n]
-    holders = encoding[queries:].T.tocsr()  # [n, g]: which gallery entries hold an entry
+    shared_by = overlaps(encoding[:queries], encoding[queries:].T.tocsr())
     for start in range(0, queries, block):
         rows = slice(start, min(start + block, queries))
-        final = distance_tile(points[rows], points[queries:], norms[rows], norms[queries:])  # [b, g]
+        final = points.tile(rows, slice(queries, None))  # [b, g]
         final /= furthest[rows, None]
         np.minimum(final, 1, out=final)  # the same distance in another tile can be rounded otherwise
         final *= weight
-        for row, distances in enumerate(final, start=start):
-            distances += (1 - weight) * _jaccard(own, holders, row)
+        for distances, shared in zip(final, shared_by.of(rows), strict=True):
+            distances += (1 - weight) * _jaccard(shared)
         yield rows, final
 
 
@@ -115,49 +130,73 @@ def _centred(entries: np.ndarray) -> np.ndarray:
     return points
 
 
-def _neighbours(
-    entries: np.ndarray, points: np.ndarray, norms: np.ndarray, k1: int, k2: int
-) -> tuple[np.ndarray, np.ndarray]:
+class _Points:
+    """n points [n, d] and their squared Euclidean distances; on_device.PointsOnDevice is its like."""
+
+    def __init__(self, points: np.ndarray):
+        self.points, self.norms = points, squared_norms(points)
+
+    def tile(self, rows: slice, columns: slice) -> np.ndarray:
+        """Distances [a, b] of some points to others."""
+        return distance_tile(self.points[rows], self.points[columns], self.norms[rows], self.norms[columns])
+
+    def pairs(self, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+        """Distances [m] of pairs of points, given by their numbers [m]."""
+        found = np.empty(len(rows), np.float32)
+        for start in range(0, len(rows), PAIRS):
+            some = slice(start, start + PAIRS)
+            apart = self.points[rows[some]]
+            apart -= self.points[columns[some]]
+            found[some] = squared_norms(apart)
+        return found
+
+    def nearest(self, count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Each point's nearest others int64 [n, count] by distance, then number; their distances; its largest one [n].
+
+        Where more are equally far than fit, any of these are taken.
+        """
+        keys, furthest = self._nearest_keys(count)
+        return (keys & np.uint64(2**32 - 1)).astype(np.int64), _key_distances(keys), furthest
+
+    def _nearest_keys(self, count: int) -> tuple[np.ndarray, np.ndarray]:
+        """Keys uint64 [n, count] of each point's nearest others in order, and its largest distance [n].
+
+        A key is a distance's 32 bits before the index's: no distance is negative, so keys sort as (distance, index) do.
+        """
+        keys = np.full((len(self.points), count), NOTHING)
+        furthest = np.zeros(len(self.points), np.float32)
+        tiles = [slice(start, start + TILE) for start in range(0, len(self.points), TILE)]
+        for rows, columns in combinations_with_replacement(tiles, 2):
+            tile = self.tile(rows, columns)
+            np.maximum(furthest[rows], tile.max(axis=1), out=furthest[rows])
+            if rows == columns:
+                np.fill_diagonal(tile, np.inf)  # an entry is none of the others
+            else:
+                np.maximum(furthest[columns], tile.max(axis=0), out=furthest[columns])
+                _keep_nearest(keys[columns], tile.T, rows.start)
+            _keep_nearest(keys[rows], tile, columns.start)
+        keys.sort(axis=1)
+        return keys, furthest
+
+
+def _neighbours(entries: np.ndarray, points: "_Points", k1: int, k2: int) -> tuple[np.ndarray, np.ndarray]:
     """Each entry's list, as long as k1 and k2 need it, int64 [n, k], and its largest distance float32 [n] (1 for 0)."""
-    needed = min(max(k1, k2 - 1), len(points) - 1)  # others, beside the entry itself
-    keys, furthest = _nearest_keys(points, norms, min(needed + SPARE, len(points) - 1))
-    others = (keys & np.uint64(2**32 - 1)).astype(np.int64)  # [n, k]
-    distances = _key_distances(keys)
+    needed = min(max(k1, k2 - 1), len(entries) - 1)  # others, beside the entry itself
+    others, distances, furthest = points.nearest(min(needed + SPARE, len(entries) - 1))
     ends = {end for end in (k1, _half(k1), k2 - 1) if 0 < end < others.shape[1]}
-    unclear = np.zeros(len(points), bool)
+    unclear, norms = np.zeros(len(entries), bool), points.norms
     for end in ends:  # the last that is in and the first that is out
         gap = distances[:, end] - distances[:, end - 1]
         unclear |= gap <= ROUNDING * (norms + norms[others[:, end]])
     for row in np.flatnonzero(unclear):
         exact = np.square(entries[others[row]].astype(np.float64) - entries[row]).sum(axis=1)
         others[row] = others[row, np.lexsort((others[row], exact))]
-    itself = np.arange(len(points))[:, None]
+    itself = np.arange(len(entries))[:, None]
     return np.hstack([itself, others[:, :needed]]), np.where(furthest > 0, furthest, np.float32(1))
 
 
 def _half(k1: int) -> int:
     return round(k1 / 2)
-
-
-def _nearest_keys(points: np.ndarray, norms: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """For each of n points, keys uint64 [n, count] of the nearest others in order, and the largest distance [n].
-
-    A key is a distance's 32 bits before the index's: no distance is negative, so keys sort as (distance, index) do.
-    """
-    keys = np.full((len(points), count), NOTHING)
-    furthest = np.zeros(len(points), np.float32)
-    tiles = [slice(start, start + TILE) for start in range(0, len(points), TILE)]
-    for rows, columns in combinations_with_replacement(tiles, 2):
-        tile = distance_tile(points[rows], points[columns], norms[rows], norms[columns])
-        np.maximum(furthest[rows], tile.max(axis=1), out=furthest[rows])
-        if rows == columns:
-            np.fill_diagonal(tile, np.inf)  # an entry is none of the others
-        else:
-            np.maximum(furthest[columns], tile.max(axis=0), out=furthest[columns])
-            _keep_nearest(keys[columns], tile.T, rows.start)
-        _keep_nearest(keys[rows], tile, columns.start)
-    keys.sort(axis=1)
-    return keys, furthest
 
 
 def _key_distances(keys: np.ndarray) -> np.ndarray:
@@ -206,17 +245,12 @@ def _below(tile: np.ndarray, bounds: np.ndarray) -> tuple[np.ndarray, np.ndarray
     return rows[order], columns[order]
 
 
-def _encoding(points: np.ndarray, furthest: np.ndarray, neighbours: np.ndarray, k1: int) -> csr_array:
+def _encoding(points: "_Points", furthest: np.ndarray, neighbours: np.ndarray, k1: int) -> csr_array:
     """V [n, n]."""
     members = _expanded(neighbours, k1)
     lengths = np.diff(members.indptr)
-    rows = np.repeat(np.arange(len(points)), lengths)
-    members.data = np.empty(len(rows), np.float32)
-    for start in range(0, len(rows), PAIRS):
-        pairs = slice(start, start + PAIRS)
-        apart = points[rows[pairs]]
-        apart -= points[members.indices[pairs]]
-        members.data[pairs] = np.exp(-squared_norms(apart) / furthest[rows[pairs]])
+    rows = np.repeat(np.arange(len(furthest)), lengths)
+    members.data = np.exp(-points.pairs(rows, members.indices) / furthest[rows])
     members.data /= np.repeat(np.add.reduceat(members.data, members.indptr[:-1]), lengths)  # no row is empty
     return members
 
@@ -254,14 +288,33 @@ def _from_lists(neighbours: np.ndarray, values: np.ndarray) -> csr_array:
     return csr_array((values.ravel(), neighbours.ravel(), np.arange(0, size * length + 1, length)), shape=(size, size))
 
 
-def _jaccard(own: csr_array, holders: csr_array, row: int) -> np.ndarray:
-    """Jaccard distances [g] of one query to the gallery, looking only at entries that share a member with it."""
-    members = slice(own.indptr[row], own.indptr[row + 1])
-    begins = holders.indptr[own.indices[members]]  # [m]
-    lengths = holders.indptr[own.indices[members] + 1] - begins
-    ends = lengths.cumsum()
-    held = np.repeat(begins - (ends - lengths), lengths) + np.arange(ends[-1])  # where the holders' values are stored
-    smaller = np.minimum(holders.data[held], np.repeat(own.data[members], lengths))
-    shared = np.bincount(holders.indices[held], smaller, minlength=holders.shape[1])
+class _Overlaps:
+    """The s(i, j) between queries and gallery entries; on_device.OverlapsOnDevice is its like.
+
+    Args:
+        own: U of the queries [q, n]; holders: U of the gallery entries, transposed [n, g].
+    """
+
+    def __init__(self, own: csr_array, holders: csr_array):
+        self.own, self.holders = own, holders
+
+    def of(self, rows: slice) -> Iterator[np.ndarray]:
+        """s [g] of each of some queries."""
+        return map(self._of_one, range(rows.start, rows.stop))
+
+    def _of_one(self, row: int) -> np.ndarray:
+        """Looks only at entries that share a member with the query."""
+        own, holders = self.own, self.holders
+        members = slice(own.indptr[row], own.indptr[row + 1])
+        begins = holders.indptr[own.indices[members]]  # [m]
+        lengths = holders.indptr[own.indices[members] + 1] - begins
+        ends = lengths.cumsum()
+        held = np.repeat(begins - (ends - lengths), lengths) + np.arange(ends[-1])  # where the holders' values are
+        smaller = np.minimum(holders.data[held], np.repeat(own.data[members], lengths))
+        return np.bincount(holders.indices[held], smaller, minlength=holders.shape[1])
+
+
+def _jaccard(shared: np.ndarray) -> np.ndarray:
+    """Jaccard distances [g] from the s [g] of one query, which is changed."""
     np.minimum(shared, 1, out=shared)  # rows of U sum to 1, but for rounding
     return 1 - shared / (2 - shared)

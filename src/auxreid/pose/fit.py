@@ -15,8 +15,8 @@ from auxreid.pose.architecture import PoseSpec, import_mmpose, model_config
 from auxreid.pose.coco_export import ANNOTATIONS, IMAGES, export_coco
 from auxreid.pose.joints import mmpose_metainfo
 from auxreid.pose.pck import pck
-from auxreid.pose.predict import predict_all
-from auxreid.training.state import Checkpoint, Part, State, TorchRandom, check_finite, continue_from, save_epoch
+from auxreid.pose.predict import FrameImages, predict_all
+from auxreid.training.state import Checkpoint, EpochLosses, Part, State, TorchRandom, continue_from, save_epoch
 
 if TYPE_CHECKING:
     from mmengine.config import Config
@@ -253,22 +253,21 @@ def _epoch_hook(
             torch.set_num_threads(self.threads)
 
         def before_train_epoch(self, runner: Any) -> None:
-            self.losses: list[float] = []
+            self.losses = EpochLosses("pose", "lower pose.lr")
 
         def after_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
-            loss = outputs["loss"].item()
-            check_finite(loss, "pose", runner.epoch + 1, batch_idx, "lower pose.lr")
-            self.losses.append(loss)
+            self.losses.add({"loss": outputs["loss"]})
 
         def after_train_epoch(self, runner: Any) -> None:
             number, last = runner.epoch + 1, runner.max_epochs
             due = number == last or number % max(1, last // MEASUREMENTS) == 0
-            on_epoch(Epoch(number, float(np.mean(self.losses)), self.measure(runner.model) if due else None))
+            loss = float(np.mean(self.losses.read(number)["loss"].tolist()))
+            on_epoch(Epoch(number, loss, self.measure(runner.model) if due else None))
             save_epoch(checkpoint, number, self.parts)
 
         def measure(self, net: "nn.Module") -> float:
             net.eval()  # the Runner itself returns to training mode at the start of an epoch
-            predicted = predict_all(net, spec, (held_out.image(index) for index in range(len(held_out))))
+            predicted = predict_all(net, spec, FrameImages(held_out))
             return pck(predicted[..., :2], truth).overall
 
     return EpochHook()

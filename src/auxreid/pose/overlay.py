@@ -5,7 +5,9 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from PIL import Image, ImageDraw
 
+from auxreid.data.captions import fitted, font
 from auxreid.data.frames import Frames
 from auxreid.plumbing.base.files import finished_file
 from auxreid.pose.architecture import PoseSpec
@@ -71,9 +73,9 @@ def _colours(spec: PoseSpec) -> list[tuple[int, int, int]]:
 
 
 def _captioned(tile: np.ndarray, caption: str) -> np.ndarray:
-    band = np.full((CAPTION_HEIGHT, tile.shape[1], 3), 255, np.uint8)
-    cv2.putText(band, caption, (4, 15), cv2.FONT_HERSHEY_SIMPLEX, 0.42, (0, 0, 0), 1, cv2.LINE_AA)
-    return np.concatenate([tile, band])
+    band = Image.new("RGB", (tile.shape[1], CAPTION_HEIGHT), "white")
+    ImageDraw.Draw(band).text((2, 3), fitted(caption, band.width - 4), "black", font())
+    return np.concatenate([tile, np.asarray(band)])
 
 
 def _grid(tiles: Sequence[np.ndarray]) -> np.ndarray:

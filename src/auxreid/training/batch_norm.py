@@ -7,6 +7,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from auxreid.plumbing.base.errors import ConfigError
 from auxreid.training.environment import world_size
+from auxreid.training.precision import lengthened
 
 
 def share_batch_norms(module: nn.Module) -> nn.Module:
@@ -56,14 +57,14 @@ class WholeBatchNorm(_BatchNorm):
         return self.act(self.drop(self._by_whole_batch(x) if self.training else super().forward(x)))
 
     def _by_whole_batch(self, x: Tensor) -> Tensor:
-        normed, mean, variance, count = _Normalise.apply(x, self.weight, self.bias, self.eps)
+        normed, mean, variance, count = _Normalise.apply(lengthened(x), self.weight, self.bias, self.eps)
         if self.track_running_stats:
             self.num_batches_tracked += 1
-            share = 1.0 / self.num_batches_tracked.item() if self.momentum is None else self.momentum
+            share = 1.0 / self.num_batches_tracked if self.momentum is None else self.momentum
             unbiased = variance * (count / (count - 1))
             self.running_mean.mul_(1 - share).add_(share * mean)
             self.running_var.mul_(1 - share).add_(share * unbiased)
-        return normed
+        return normed.to(x.dtype)
 
     def _check_input_dim(self, x: Tensor) -> None:
         if x.dim() < 2:

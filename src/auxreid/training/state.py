@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
+from auxreid.plumbing.base.errors import DataError
 from auxreid.training.share import ALONE, Share
 
 State = dict[str, Any]  # tensors, numbers, texts, and lists and mappings of them
@@ -67,6 +68,40 @@ def check_finite(loss: float, stage: str, epoch: int, step: int, remedy: str) ->
     """Raises FloatingPointError, naming epoch and step, for a loss that is inf or nan."""
     if not abs(loss) < float("inf"):
         raise FloatingPointError(f"{stage}: the loss is {loss} at epoch {epoch}, step {step}; {remedy}")
+
+
+class EpochLosses:
+    """The losses of an epoch's steps, left on their device: to read one is to wait until its step is computed.
+
+    Args:
+        stage, remedy: for the message about a loss that is not finite.
+    """
+
+    def __init__(self, stage: str, remedy: str):
+        self.stage, self.remedy = stage, remedy
+        self.steps: list[Mapping[str, Tensor]] = []
+
+    def add(self, terms: Mapping[str, Tensor]) -> None:
+        """A step's terms [] by name, the same names at every step; "loss" is what was minimised."""
+        self.steps.append({name: value.detach() for name, value in terms.items()})
+
+    def read(self, epoch: int) -> dict[str, Tensor]:
+        """Each term at all steps, float32 [steps] on the CPU; to be called before anything of the epoch is kept.
+
+        Raises:
+            DataError: the epoch had no step.
+            FloatingPointError: a loss is inf or nan; names the epoch and the first such step.
+        """
+        if not self.steps:
+            raise DataError(f"{self.stage}: epoch {epoch} has no step: there are fewer images than a batch needs")
+        names = self.steps[0]
+        table = torch.stack(
+            [torch.stack([step[name] for name in names]) for step in self.steps]
+        ).cpu()  # [steps, terms]
+        read = dict(zip(names, table.T, strict=True))
+        for step, loss in enumerate(read["loss"].tolist()):
+            check_finite(loss, self.stage, epoch, step, self.remedy)
+        return read
 
 
 class TorchRandom:

@@ -189,6 +189,9 @@ class AttributesConfig(Section):
 class RecipeConfig(Section):
     """How one data set's stages are trained; the sections that are there decide which stages it has."""
 
+    # Of the towers and the attributes' backbone: float32, or bfloat16 or float16 where autocast takes it. What leaves
+    # them is float32 (see training/precision.py). HRNet is always float32.
+    precision: Literal["32-true", "bf16-mixed", "16-mixed"] | None = None
     input: InputConfig | None = None
     encoder: EncoderConfig | None = None
     pretrain: PretrainConfig | None = None
@@ -197,6 +200,12 @@ class RecipeConfig(Section):
     evaluate: EvaluateConfig | None = None
     pose: PoseConfig | None = None
     attributes: AttributesConfig | None = None
+
+    @model_validator(mode="after")
+    def _precision_goes_with_towers(self) -> "RecipeConfig":
+        if (self.precision is not None) != (self.encoder is not None or self.attributes is not None):
+            raise ValueError("precision goes with an encoder or attributes, and only with those")
+        return self
 
     @model_validator(mode="after")
     def _chain_is_complete(self) -> "RecipeConfig":
