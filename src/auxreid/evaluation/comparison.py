@@ -75,7 +75,7 @@ class Difference:
     seeds: tuple[int, ...]  # those that both rows have
     value: float
     interval: Interval
-    test: Significance | None  # None with a single seed, of which nothing is claimed
+    test: Significance | None  # None with a single seed, of which nothing is claimed, and of a baseline
     thesis: float | None  # the thesis's own difference; None where it has no figures for the row or the data set
 
     @property
@@ -246,7 +246,8 @@ def _differences(
     values = {row.name: one for row, one in zip(rows, precision, strict=True)}
     paired = [row for row in rows if row is not reference and common_seeds(row, reference)]
     found = {row.name: estimate(values[row.name] - values[reference.name]) for row in paired}  # NaN if either is
-    tests = _tests({name: one for name, one in found.items() if one.seeds > 1}, settings)
+    asked = {row.name: found[row.name] for row in paired if row.form}  # whether training helps at all is no question
+    tests = _tests({name: one for name, one in asked.items() if one.seeds > 1}, settings)
     return {
         row.name: Difference(
             seeds=common_seeds(row, reference),

@@ -198,7 +198,7 @@ def _differences_note(comparison: Comparison) -> str:
     text = f"Points of per cent against {name}, on the same queries and the seeds that both rows have."
     tested = [one.test for one in found if one.test]
     if tested:
-        text += f" p: two-sided, over seeds and queries, after Holm's correction over {len(tested)} rows."
+        text += f" p: two-sided, over seeds and queries, after Holm's correction over {_rows(len(tested))}."
         text += _power(comparison)
     if len(tested) < len(found):
         text += " Of a single seed nothing is claimed: another training may differ as much as two rows do."
@@ -206,6 +206,10 @@ def _differences_note(comparison: Comparison) -> str:
         text += " The thesis's columns are its Table 2: CLIP RN50 at 256x128 on the whole of Market-1501"
         text += "; inside: whether its difference lies in our interval." if tested else "."
     return text
+
+
+def _rows(count: int) -> str:
+    return f"{count} row" if count == 1 else f"{count} rows"
 
 
 def _power(comparison: Comparison) -> str:

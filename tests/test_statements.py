@@ -1,0 +1,71 @@
+"""What README says of the demo, as checks: each holds for a table of that kind and fails for one that says otherwise."""
+
+import json
+
+import pandas as pd
+import pytest
+from statements import DIFFERENCE, STATEMENTS, Outcome, read_outcome, spread
+
+ROWS = {  # row: form, mAP, difference to clip_reid, p after correction
+    "untrained": (None, 3.0, -31.0, None),
+    "pretrained": (None, 8.0, -26.0, None),
+    "clip_reid": ("thesis", 34.0, None, None),
+    "visual_only_corrected": ("corrected", 33.0, -1.0, 0.6),
+    "attribute_smoothing_both": ("thesis", 20.0, -14.0, 0.004),
+}
+DOGS = {"mean_roc_auc": 0.9, "mean_balanced_accuracy": 0.7}
+
+
+def outcome(rows=ROWS, dogs=DOGS, pck=0.8):
+    columns = ["form", "mAP", DIFFERENCE, "p_holm"]
+    people = pd.DataFrame.from_dict(rows, orient="index", columns=columns).assign(CMC_1=10.0)
+    return Outcome(people, dogs, pck)
+
+
+def held(found):
+    return [bool(check(found)) for check in STATEMENTS.values()]
+
+
+def changed(row, place, value):
+    values = list(ROWS[row])
+    values[place] = value
+    return outcome(ROWS | {row: tuple(values)})
+
+
+def test_all_hold_for_a_table_of_their_kind():
+    assert all(held(outcome()))
+
+
+@pytest.mark.parametrize(
+    ("found", "number"),
+    [
+        (changed("untrained", 1, 8.5), 0),  # better than pre-training
+        (changed("visual_only_corrected", 1, 7.0), 0),  # fine-tuned, and worse than pre-training
+        (changed("attribute_smoothing_both", 3, 0.06), 1),
+        (changed("attribute_smoothing_both", 2, 14.0), 1),
+        (outcome(dogs=DOGS | {"mean_roc_auc": 0.84}), 2),
+        (outcome(dogs=DOGS | {"mean_balanced_accuracy": 0.5}), 3),  # chance is 1/8, four times 1/3 and 1/5: 0.276
+        (outcome(pck=0.74), 4),
+    ],
+)
+def test_each_fails_where_the_table_says_otherwise(found, number):
+    assert not held(found)[number]
+
+
+def test_the_spread_is_median_and_ends():
+    tables = {str(value): changed("clip_reid", 1, value) for value in (30.0, 36.0, 31.0)}
+    line = next(line for line in spread(tables) if line[0] == "clip_reid")
+    assert line[1:] == ["31.0 (30.0 to 36.0)", "10.0 (10.0 to 10.0)", "-"]
+
+
+def test_the_outcome_is_read_from_the_files_of_a_demo(tmp_path):
+    for path, content in {
+        "results/compare/sample_people/table.csv": "row,form,mAP\nuntrained,,3.1\nclip_reid,thesis,30.2\n",
+        "results/attributes/sample_dogs/metrics.json": json.dumps(DOGS),
+        "results/pose/sample_dogs/metrics.json": '{"PCK": 0.77}',
+    }.items():
+        (tmp_path / path).parent.mkdir(parents=True)
+        (tmp_path / path).write_text(content)
+    found = read_outcome(tmp_path)
+    assert list(found.tuned.index) == ["clip_reid"] and found.people.loc["untrained", "mAP"] == 3.1
+    assert found.pck == 0.77 and found.attributes["mean_roc_auc"] == 0.9
