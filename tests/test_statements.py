@@ -1,4 +1,4 @@
-"""What README says of the demo, as checks: each holds for a table of that kind and fails for one that says otherwise."""
+"""What README says of the demo, as checks: each holds for such a table, and fails for one that says otherwise."""
 
 import json
 

@@ -92,7 +92,7 @@ def dealt(rng: np.random.Generator, shares: Mapping[T, int], count: int) -> list
 def make_people(count: int, seed: int) -> list[PersonLook]:
     """People with the attributes of a street: common colours are common, every word of the vocabulary occurs.
 
-    Some `PEOPLE_PER_DESCRIPTION` are equal in all attributes and differ in the details: a description alone does not say
+    Some `PEOPLE_PER_DESCRIPTION` are equal in all attributes and differ in details: a description alone does not say
     who somebody is, and what takes equal attributes for one identity is led astray.
     """
     rng = rng_of(seed, 1)
