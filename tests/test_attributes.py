@@ -48,6 +48,7 @@ SETTINGS = {
     "warmup_epochs": 1,
     "label_smoothing": 0.0,
     "dropout": 0.1,
+    "augmentation": 1.0,
     "balance": "inverse_frequency",
     "seed": 3,
 }

@@ -319,6 +319,7 @@ ATTRIBUTES = SimpleNamespace(
     warmup_epochs=0,
     label_smoothing=0.1,
     dropout=0.3,
+    augmentation=1.0,
     balance="inverse_frequency",
     seed=3,
 )

@@ -178,6 +178,7 @@ ATTRIBUTES = {
     "warmup_epochs": 1,
     "label_smoothing": 0.0,
     "dropout": 0.5,  # draws from the global generator, across epochs
+    "augmentation": 1.0,
     "balance": "none",
     "seed": 3,
 }

@@ -45,14 +45,20 @@ def eval_transform(spec: Any) -> A.Compose:
 
 
 def train_transform(spec: Any) -> A.Compose:
-    """Augmentation that keeps the labels true: colour is one of them, so hue and saturation move only a little."""
+    """Augmentation that keeps the labels true: colour is one of them, so hue and saturation move only a little.
+
+    `spec.augmentation` is the strength of what hides parts of the individual. A net that is trained from nothing for
+    a few epochs learns small parts, such as ears, only while they are seen.
+    """
+    strength, holes = spec.augmentation, (0.1, 0.25)
+    area, aspect = 1 - 0.3 * strength, 1 - 0.2 * strength
     return A.Compose(
         [
-            A.RandomResizedCrop((spec.height, spec.width), scale=(0.7, 1.0), ratio=(0.8, 1.25), interpolation=3),
+            A.RandomResizedCrop((spec.height, spec.width), (area, 1.0), (aspect, 1 / aspect), interpolation=3),
             A.HorizontalFlip(p=0.5),
-            A.Rotate(limit=12, border_mode=0, p=0.4),
+            A.Rotate(limit=12, border_mode=0, p=0.4 * strength),
             A.ColorJitter(brightness=0.2, contrast=0.2, saturation=0.1, hue=0.01, p=0.8),
-            A.CoarseDropout(num_holes_range=(1, 3), hole_height_range=(0.1, 0.25), hole_width_range=(0.1, 0.25), p=0.4),
+            A.CoarseDropout((1, 3), hole_height_range=holes, hole_width_range=holes, p=0.4 * strength),
             *_to_tensor(spec),
         ]
     )

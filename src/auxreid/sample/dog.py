@@ -37,7 +37,8 @@ LEG = {name: number for number, name in enumerate(LEGS, start=4)}
 
 BODY_LENGTH = {"small": 0.38, "medium": 0.47, "large": 0.58}  # metres from chest to rump
 LEG_SHARE = {"short": 0.26, "medium": 0.52, "long": 0.78}  # of the body's length, ground to elbow and belly
-MUZZLE_SHARE = {"short": 0.0, "medium": 0.1, "long": 0.2}  # of the body's length, beyond the skull
+MUZZLE_SHARE = {"short": -0.02, "medium": 0.1, "long": 0.25}  # of the body's length, beyond the skull
+MUZZLE_WIDTH = {"short": 1.3, "medium": 1.0, "long": 0.6}
 HEAD_SIZE = 1.8  # times a real dog's: at some 90 pixels, ears and muzzle would be two or three of them
 FUR_LENGTH = {"short": 0.0, "medium": 0.05, "long": 0.16, "wire": 0.08, "curly": 0.09}
 
@@ -160,7 +161,7 @@ class HeadFrame:
 
 
 def _head_frame(figure: Figure) -> HeadFrame:
-    neck, reach = figure.place(0.0, -0.1, 0.38), 0.36 * figure.length
+    neck, reach = figure.place(0.0, -0.1, 0.38), 0.29 * figure.length
     raised, turn = figure.pose.head, figure.pose.turn
     skull = (neck[0], neck[1] - reach * sin(raised), neck[2] + reach * cos(raised))
     nod = -14.0
@@ -387,9 +388,9 @@ def _draw_face(figure: Figure, head: HeadFrame) -> None:
     if marks.blaze:
         line = [view.project(head.at(0, up, forward)) for up, forward in ((0.1, 0.02), (0.06, 0.1), (0.0, 0.14))]
         canvas.stroke(line, look.mark, max(3, int(marks.blaze * 0.16 * unit)))
-    narrow = 0.75 if look.attributes["muzzle"] == "long" else 1.0
+    width = MUZZLE_WIDTH[look.attributes["muzzle"]]
     muzzle = [head.at(0, -0.035, 0.06), head.at(0, -0.05, reach - 0.015)]
-    shape = figure.limb(muzzle, _head_radii(0.082, 0.056 * narrow), muzzle_colour, HEAD)
+    shape = figure.limb(muzzle, _head_radii(0.082, 0.056 * width), muzzle_colour, HEAD)
     if look.attributes["coat"] in ("wire", "long", "curly"):  # a beard
         _ruffle(figure, shape, muzzle_colour, HEAD, 1.0, hanging=0.6)
     jaw = [view.project(head.at(0, -0.075, f)) for f in (0.08, reach - 0.02)]
@@ -420,13 +421,13 @@ def _draw_ear(figure: Figure, head: HeadFrame, sign: int, light: float) -> None:
     colour = _patch_colour(look) if patched else tinted(look.main, 0.86)
     base_front, base_back = head.at(sign * 0.07, 0.075, 0.045), head.at(sign * 0.085, 0.06, -0.065)
     if look.attributes["ears"] == "drop":
-        tip = head.at(sign * 0.12, -0.15, 0.0)
+        tip = head.at(sign * 0.13, -0.22, 0.0)
         ear = figure.limb(
-            [head.at(sign * 0.085, 0.06, -0.01), tip], _head_radii(0.042, 0.062), colour, HEAD, 0.85 * light
+            [head.at(sign * 0.085, 0.06, -0.01), tip], _head_radii(0.048, 0.08), colour, HEAD, 0.85 * light
         )
         _ruffle(figure, ear, colour, HEAD, light, hanging=0.6)
         return
-    tip = head.at(sign * 0.1, 0.245, -0.02)
+    tip = head.at(sign * 0.11, 0.32, -0.02)
     corners = [figure.view.project(p) for p in (base_front, tip, base_back)]
     middle = lerp(corners[0], corners[2], 0.5)
     if look.attributes["ears"] == "erect":

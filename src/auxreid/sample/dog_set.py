@@ -22,7 +22,7 @@ from auxreid.sample.places import PLACES
 from auxreid.sample.world import DogLook, between, chance, make_dogs, pick, random_order, rng_of
 
 SIDE = 96  # pixels
-METRE = SIDE * OVERSAMPLING / 1.2  # canvas pixels: the picture shows 1.2 m
+METRE = SIDE * OVERSAMPLING / 1.15  # canvas pixels: the picture shows 1.15 m
 LIGHTS = (  # by the weather
     Light((1.06, 1.0, 0.92), 1.0, 22, 1.0, vignette=0.1, noise=2, blur=0.2),
     Light((0.94, 0.99, 1.05), 0.9, 16, 0.9, vignette=0.15, noise=2, blur=0.25),
@@ -70,9 +70,9 @@ class Setting:
 def render_dogs(
     root: Path,
     *,
-    dogs: int = 60,
-    sequences: tuple[int, int] = (3, 4),
-    frames: int = 4,
+    dogs: int = 800,
+    sequences: tuple[int, int] = (2, 2),
+    frames: int = 1,
     seed: int = 2024,
     workers: int = 2,
     overwrite: bool = False,
@@ -167,7 +167,7 @@ def _shoot(clip: Clip, setting: Setting, frame: int, file_name: str) -> tuple[Im
     background = PLACES[setting.place](size, metre, ground, rng_of(setting.seed), rng)
     canvas = Canvas(background)
     yaw = setting.yaw + between(rng, -10, 10)
-    ahead = -0.08 * size[0] if 0 < yaw < 180 else 0.08 * size[0]  # room for the head
+    ahead = -0.13 * size[0] if 0 < yaw < 180 else 0.13 * size[0]  # room for the head
     view = View(yaw, 10 + between(rng, -3, 4), metre, (size[0] * between(rng, 0.46, 0.54) + ahead, ground))
     pose = Pose(
         phase=between(rng, 0, 360),

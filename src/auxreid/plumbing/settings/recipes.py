@@ -182,6 +182,7 @@ class AttributesConfig(Section):
     warmup_epochs: NonNegativeInt
     label_smoothing: Fraction
     dropout: Fraction
+    augmentation: Annotated[float, Field(ge=0.0, le=1.0)]  # 0: mirroring and light alone; 1: crops, turns and holes too
     balance: Literal["none", "inverse_frequency"]
     seed: NonNegativeInt
 
