@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from auxreid.data.frames import FramesMeta, open_frames, write_frames
 from auxreid.plumbing.base.errors import ConfigError, DataError
-from auxreid.pose.architecture import PoseSpec, build, model_config
+from auxreid.pose.architecture import STRIDE, PoseSpec, build, import_mmpose, model_config
 from auxreid.pose.checkpoint import (
     PUBLISHED,
     Body,
@@ -26,7 +26,7 @@ from auxreid.pose.checkpoint import (
     save_checkpoint,
 )
 from auxreid.pose.coco_export import export_coco
-from auxreid.pose.fit import choose_frames, fit
+from auxreid.pose.fit import choose_frames, fit, training_pipeline
 from auxreid.pose.heatmaps import asked_runtime, folded
 from auxreid.pose.joints import flip_indices, flip_pairs, mirrored_name, mmpose_metainfo
 from auxreid.pose.overlay import draw_pose, write_overlay
@@ -322,6 +322,44 @@ def test_embedding_is_the_mean_of_each_grid_cell():
 
 
 # --- fitting
+
+
+@pytest.mark.parametrize(("height", "width"), [(96, 96), (96, 64), (128, 64), (160, 128), (256, 192), (384, 288)])
+def test_what_a_fit_is_taught_lies_where_the_joint_is_seen(height, width):
+    """A bright spot at the joint, through the training's own views: its place and that of the target's maximum."""
+    import_mmpose()
+    from mmengine.dataset import Compose
+
+    import auxreid.pose.transforms  # noqa: F401
+
+    spec = PoseSpec("small", ("left_eye", "right_eye"), (), height, width, 1.0, "test")
+    steps = [step for step in training_pipeline(spec) if step["type"] != "PhotometricDistortion"]
+    view, rng, apart = Compose(steps), np.random.default_rng(0), []
+    np.random.seed(0)  # mmpose's
+    rows, columns = np.mgrid[:height, :width]
+    for _ in range(40):
+        x, y = rng.uniform(0.35, 0.65, 2) * (width, height)
+        spot = 255 * np.exp(-((columns - x) ** 2 + (rows - y) ** 2) / 8)
+        joints = np.full((1, 2, 2), (x, y), np.float32)
+        seen = view(
+            {
+                "img": np.repeat(spot[..., None], 3, axis=2).astype(np.uint8),
+                "img_shape": (height, width),
+                "bbox": np.array([[0, 0, width, height]], np.float32),
+                "bbox_score": np.ones(1, np.float32),
+                "keypoints": joints,
+                "keypoints_visible": np.ones((1, 2), np.float32),
+                "flip_indices": [1, 0],
+            }
+        )
+        picture = seen["inputs"].numpy().mean(axis=0)
+        target = seen["data_samples"].gt_fields.heatmaps.numpy()[0]
+        if target.max() < 1:
+            continue  # turned out of the view
+        place = np.array(np.unravel_index(picture.argmax(), picture.shape))
+        apart.append(STRIDE * np.array(np.unravel_index(target.argmax(), target.shape)) - place)
+    assert len(apart) > 30
+    assert np.abs(np.mean(apart, axis=0)).max() < 1.0  # pixels: a cell is 4, and rounding goes both ways
 
 
 def test_a_fit_lowers_the_loss_and_repeats_itself(tmp_path):

@@ -104,7 +104,7 @@ def test_attribute_table_speaks_the_vocabulary(people):
 
 
 def test_every_word_of_the_vocabulary_is_worn_by_two_of_the_full_worlds_shared_people():
-    looks = make_people(410 + 6 + 12, 2024)[:410]
+    looks = make_people(420 + 6 + 12, 2024)[:420]
     worn = Counter((name, word) for look in looks for name, word in look.attributes.items())
     assert min(worn[name, word] for name, words in PERSON_ATTRIBUTES.items() for word in words) >= 2
 

@@ -86,14 +86,16 @@ def import_mmpose() -> ModuleType:
 def codec_config(spec: PoseSpec) -> dict[str, Any]:
     """mmpose's MSRA codec: one Gaussian a joint, decoded at the maximum plus a quarter cell towards the second one.
 
-    The Gaussian keeps mmpose's proportion to the heat map: sigma 2 at 64 cells, 3 at 96.
+    The Gaussian keeps mmpose's proportion to the heat map: sigma 2 at 64 cells, 3 at 96, but not below 1. Three sigmas
+    are a whole number of cells: of others mmpose puts the maximum one cell to the left of the joint and above it.
     """
     cells = (spec.width // STRIDE, spec.height // STRIDE)
+    sigma = max(1.0, round(3 * max(cells) / 32) / 3)
     return {
         "type": "MSRAHeatmap",
         "input_size": (spec.width, spec.height),
         "heatmap_size": cells,
-        "sigma": max(cells) / 32,
+        "sigma": sigma,
     }
 
 

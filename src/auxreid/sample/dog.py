@@ -377,9 +377,9 @@ def _draw_collar(figure: Figure, neck: list[Point3], thick: float) -> None:
 def _draw_face(figure: Figure, head: HeadFrame) -> None:
     look, canvas, view = figure.look, figure.canvas, figure.view
     marks, reach = look.markings, _nose_reach(figure)
-    muzzle_colour = (
-        look.mark if marks.blaze and look.attributes["color"] not in ("white", "multicolor") else _points_colour(figure)
-    )
+    points = _points_colour(figure)
+    mask = tinted(points, 0.6) if sum(points) > 200 else tinted(points, 2.0)  # or it could not be told from the skull
+    muzzle_colour = look.mark if marks.blaze and look.attributes["color"] not in ("white", "multicolor") else mask
     unit = head.length * view.scale
     for side, sign in (("left", 1), ("right", -1)):
         if marks.eye_patch in (side, "both") and _eye_seen(figure, head, sign):

@@ -42,7 +42,7 @@ CAMERAS = (
     Camera(
         "cam_a",
         1,
-        Light((1.08, 1.0, 0.88), 0.9, 8, 0.95, vignette=0.2, noise=5, blur=0.45),
+        Light((1.16, 1.0, 0.76), 0.78, 16, 0.9, vignette=0.2, noise=5, blur=0.45),
         (street, street, park),
         pitch=9,
         yaws=(0, 25, -25, 0, 35, -35, 70, -70, 160),
@@ -50,7 +50,7 @@ CAMERAS = (
     Camera(
         "cam_b",
         2,
-        Light((0.86, 0.95, 1.06), 1.0, 2, 0.88, vignette=0.45, noise=8, blur=0.6),
+        Light((0.7, 0.87, 1.12), 1.0, 2, 0.75, vignette=0.45, noise=8, blur=0.6),
         (passage, passage, park),
         pitch=16,
         yaws=(180, 155, -155, 180, 205, 110, -110, 60, -30),
@@ -73,8 +73,8 @@ class Walk:
 def render_people(
     root: Path,
     *,
-    shared: int = 410,
-    train: int = 90,
+    shared: int = 420,
+    train: int = 120,
     only_a: int = 6,
     only_b: int = 12,
     frames: int = 4,

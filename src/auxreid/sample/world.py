@@ -29,7 +29,6 @@ LOWER_SHARES = {
     **{"black": 28, "blue": 22, "gray": 16, "brown": 10},
     **{"white": 6, "green": 5, "pink": 4, "yellow": 3, "purple": 2},
 }
-PEOPLE_PER_DESCRIPTION = 8
 PATTERNS = ("plain", "rings", "pinstripes", "chest_band", "print", "yoke", "jacket", "check", "dots", "hem")
 SKIN: tuple[Colour, ...] = ((236, 196, 168), (222, 176, 142), (190, 140, 106), (142, 98, 72), (98, 66, 50))
 HAIR: tuple[Colour, ...] = ((30, 26, 26), (58, 40, 30), (96, 64, 40), (196, 158, 92), (140, 66, 36))
@@ -90,23 +89,16 @@ def dealt(rng: np.random.Generator, shares: Mapping[T, int], count: int) -> list
 
 
 def make_people(count: int, seed: int) -> list[PersonLook]:
-    """People with the attributes of a street: common colours are common, every word of the vocabulary occurs.
-
-    Some `PEOPLE_PER_DESCRIPTION` are equal in all attributes and differ in details: a description alone does not say
-    who somebody is, and what takes equal attributes for one identity is led astray.
-    """
+    """People with the attributes of a street: common colours are common, every word of the vocabulary occurs."""
     rng = rng_of(seed, 1)
-    kinds = max(1, count // PEOPLE_PER_DESCRIPTION)
-    uppers, lowers = dealt(rng, UPPER_SHARES, kinds), dealt(rng, LOWER_SHARES, kinds)
-    genders = dealt(rng, {"male": 1, "female": 1}, kinds)
-    ages = dealt(rng, {"adult": 56, "teenager": 24, "old": 12, "young": 8}, kinds)
+    uppers, lowers = dealt(rng, UPPER_SHARES, count), dealt(rng, LOWER_SHARES, count)
+    genders = dealt(rng, {"male": 1, "female": 1}, count)
+    ages = dealt(rng, {"adult": 56, "teenager": 24, "old": 12, "young": 8}, count)
     columns = zip(uppers, lowers, genders, ages, strict=True)
-    described = [_attributes(rng_of(seed, 13, number), *column) for number, column in enumerate(columns)]
-    kind_of = dealt(rng, dict.fromkeys(range(kinds), 1), count)
-    return [_person(rng_of(seed, 2, number), described[kind]) for number, kind in enumerate(kind_of)]
+    return [_person(rng_of(seed, 2, number), *column) for number, column in enumerate(columns)]
 
 
-def _attributes(rng: np.random.Generator, upper: str, lower: str, gender: str, age: str) -> dict[str, str]:
+def _person(rng: np.random.Generator, upper: str, lower: str, gender: str, age: str) -> PersonLook:
     female = gender == "female"
     dress = female and chance(rng, 0.4)
     carried = pick(rng, ("backpack", "bag", "handbag", "backpack", "bag", "", "", ""))
@@ -123,13 +115,6 @@ def _attributes(rng: np.random.Generator, upper: str, lower: str, gender: str, a
     }
     if carried:
         attributes[carried] = "yes"
-    return attributes
-
-
-def _person(rng: np.random.Generator, attributes: dict[str, str]) -> PersonLook:
-    """One of the people whom these attributes describe."""
-    upper, lower = (_colour_word(attributes, half) for half in ("up", "down"))
-    age, female = attributes["age"], attributes["gender"] == "female"
     body, other = _shade_of(rng, CLOTHES_COLOURS[upper]), _contrast(rng, upper)
     hair = GRAY_HAIR if age == "old" else pick(rng, HAIR)
     return PersonLook(
@@ -145,16 +130,12 @@ def _person(rng: np.random.Generator, attributes: dict[str, str]) -> PersonLook:
         pattern=pick(rng, PATTERNS),
         accent=other,
         accent_sleeves=chance(rng, 0.25),
-        side_stripe=attributes["clothes"] == "pants" and chance(rng, 0.25),
+        side_stripe=not dress and chance(rng, 0.25),
         shoes=pick(rng, SHOES),
         hat=pick(rng, tuple(CLOTHES_COLOURS.values())),
         carried=pick(rng, ((44, 44, 48), (120, 72, 44), (60, 96, 160), (168, 48, 52), (92, 110, 66), (200, 190, 170))),
         strap=pick(rng, ((30, 30, 32), (206, 200, 188), (150, 90, 50))),
     )
-
-
-def _colour_word(attributes: Mapping[str, str], half: str) -> str:
-    return next(word for word in CLOTHES_COLOURS if attributes.get(f"{half}{word}") == "yes")
 
 
 def _shade_of(rng: np.random.Generator, colour: Colour, spread: int = 14) -> Colour:
