@@ -35,7 +35,7 @@ SKELETON = (  # pairs of 1-based joints: AP-10K's limbs
 HEAD, BODY, TAIL = 1, 2, 3
 LEG = {name: number for number, name in enumerate(LEGS, start=4)}
 
-BODY_LENGTH = {"small": 0.38, "medium": 0.47, "large": 0.58}  # metres from chest to rump
+BODY_LENGTH = {"small": 0.36, "medium": 0.47, "large": 0.58}  # metres from chest to rump
 LEG_SHARE = {"short": 0.26, "medium": 0.52, "long": 0.78}  # of the body's length, ground to elbow and belly
 MUZZLE_SHARE = {"short": -0.02, "medium": 0.1, "long": 0.25}  # of the body's length, beyond the skull
 MUZZLE_WIDTH = {"short": 1.3, "medium": 1.0, "long": 0.6}

@@ -70,7 +70,7 @@ class Setting:
 def render_dogs(
     root: Path,
     *,
-    dogs: int = 800,
+    dogs: int = 1000,
     sequences: tuple[int, int] = (2, 2),
     frames: int = 1,
     seed: int = 2024,
