@@ -364,7 +364,7 @@ def test_publish_and_runs_in_the_middle_of_dvc_repro(work, monkeypatch):
 READS = """
 from auxreid.plumbing.dvc.lockfile import read_lock
 from auxreid.plumbing.stage.old_checkpoints import remove_old
-for _ in range(13):
+for _ in range(60 if name.endswith("@b-0") else 5):  # so that one row's stages are committed while the other's read
     remove_old(pathlib.Path())
     assert len(read_lock(pathlib.Path("dvc.lock"))) >= 10
 """
@@ -379,7 +379,7 @@ def test_stages_that_read_dvc_lock_side_by_side_never_fail(tmp_path, monkeypatch
     (study.root / ".checkpoints/finetune-x").mkdir(parents=True)
     about = json.dumps({"stage": "finetune", "key": "x", "record": "none"})
     (study.root / ".checkpoints/finetune-x/finished.json").write_text(about)
-    for _ in range(4):  # 312 reads in all
+    for _ in range(3):
         shutil.rmtree(study.root / ".dvc/cache", ignore_errors=True)
         shutil.rmtree(study.root / "out", ignore_errors=True)
         dump_yaml("dvc.lock", lock_of(10))  # so that DVC takes its time to write it
