@@ -5,9 +5,12 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 import yaml
+from filelock import FileLock
 
 from auxreid.sample.people_set import render_people
 
@@ -16,6 +19,7 @@ PARTS = ("dvc.yaml", "params.yaml", "pipeline", "src", "requirements.lock", "dat
 PARTS += (".dvc/config", ".dvc/.gitignore", ".dvcignore", ".gitignore")
 TO_MAKE = ("Makefile", "pyproject.toml")
 SAMPLE = "data/sample"
+PEOPLE_ROWS = ["visual_only_corrected", "clip_reid", "clip_reid_twice"]
 IDENTITY = {f"GIT_{who}_{what}": "test@example.org" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
 
 
@@ -54,6 +58,10 @@ class Clone:
         self.run("git", "add", "-A")
         self.run("git", "commit", "-qm", message)
 
+    def take_python(self, folder: Path) -> None:
+        """Stages run by the `python` of this folder."""
+        self.env["PATH"] = f"{folder}{os.pathsep}{self.env['PATH']}"
+
     def lend_environment(self) -> None:
         """The running environment in the place of the one that `make` would install."""
         folder = self.root / ".venv"
@@ -82,6 +90,30 @@ def git_clone(source: Path, root: Path) -> Clone:
 def render_small_people(clone: Clone) -> None:
     """The people of the sample, a few of them, where data.dvc says that the sample lies."""
     render_people(clone.root / SAMPLE, workers=1, shared=16, train=8, only_a=2, only_b=4, frames=3)
+
+
+def once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], None]) -> Path:
+    """What `make` writes below the folder that it gets: one for all of pytest's processes, which no test changes."""
+    base = factory.getbasetemp().parent if "PYTEST_XDIST_WORKER" in os.environ else factory.getbasetemp()
+    folder, made = base / name, base / f"{name}.made"
+    with FileLock(base / f"{name}.lock"):
+        if not made.exists():
+            shutil.rmtree(folder, ignore_errors=True)  # a part of it, if another process failed here
+            make(folder)
+            made.touch()
+    return folder
+
+
+def train_people(root: Path, python: Path) -> None:
+    """A miniature study of the people alone, committed and then run by one `dvc repro`, whose output is in root.log."""
+    clone = copy_project(root, PARTS + TO_MAKE)
+    clone.take_python(python)
+    render_small_people(clone)
+    clone.dvc("commit", "-q", "-f", "data.dvc")
+    clone.edit(lambda params: (shrink(params), people_only(params, PEOPLE_ROWS)))
+    clone.run(sys.executable, "-m", "auxreid.cli", "plan")
+    clone.commit("The study")
+    root.with_suffix(".log").write_text(clone.dvc("repro"))
 
 
 def executed(output: str) -> list[str]:

@@ -12,6 +12,7 @@ os.environ.setdefault("AUXREID_LIVE", "off")
 import pytest
 from hypothesis import HealthCheck, settings
 from tracking_workspace import Workspace, forked
+from warm_python import warm_python
 
 settings.register_profile("auxreid", deadline=None, max_examples=40, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("auxreid")
@@ -50,3 +51,18 @@ def clone(work, empty_database, tmp_path_factory):
         return Workspace(root, empty_database)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def stage_python(tmp_path_factory):
+    """A folder for PATH whose `python` runs a stage in a fork, for tests that are not about its process."""
+    with warm_python(tmp_path_factory.mktemp("warm")) as folder:
+        yield folder
+
+
+@pytest.fixture(scope="session")
+def trained_people(tmp_path_factory, stage_python):
+    """A trained study of few people, to be copied; beside it, as a .log, what its `dvc repro` said."""
+    from clones import once, train_people
+
+    return once(tmp_path_factory, "trained_people", lambda root: train_people(root, stage_python))

@@ -5,12 +5,11 @@ import shutil
 import signal
 import sqlite3
 import subprocess
-import sys
 from collections import Counter
 
 import pytest
 import yaml
-from clones import copy_project, git_clone, people_only, render_small_people, shrink
+from clones import PEOPLE_ROWS, Clone, executed, git_clone
 from ray_cluster import FanOut, two_nodes, wait_for
 from small_study import SmallStudy
 
@@ -94,23 +93,17 @@ def test_no_clone_is_left(lost, tmp_path_factory):
     assert left == []
 
 
-ROWS = ["visual_only", "visual_only_corrected", "clip_reid", "clip_reid_twice"]
-
-
 @pytest.fixture(scope="module")
-def miniature(tmp_path_factory):
+def miniature(tmp_path_factory, trained_people):
     """The same miniature study, run by one `dvc repro` and by a fan-out of which a worker is killed in mid-training."""
     folder = tmp_path_factory.mktemp("miniature")
-    origin = copy_project(folder / "origin")
-    render_small_people(origin)
+    serial = Clone(trained_people)
+    serial.stages = executed(trained_people.with_suffix(".log").read_text())
+    origin = git_clone(serial.root, folder / "origin")  # the study as it was committed, without results
+    shutil.copytree(serial.root / "data", origin.root / "data")
     origin.dvc("commit", "-q", "-f", "data.dvc")
     origin.dvc("remote", "add", "-q", "--default", "team", str(folder / "remote"))
-    origin.edit(lambda params: (shrink(params), people_only(params, ROWS)))
-    origin.run(sys.executable, "-m", "auxreid.cli", "plan")
-    origin.commit("miniature")
-    serial = git_clone(origin.root, folder / "serial")
-    shutil.copytree(origin.root / "data", serial.root / "data")
-    serial.stages = serial.repro()
+    origin.commit("A remote")
     clones = folder / "clones"
     clones.mkdir()
     with two_nodes({**origin.env, "TMPDIR": str(clones)}) as cluster:
@@ -156,4 +149,4 @@ def test_nothing_is_left_to_do_and_the_runs_are_published(miniature):
     assert "up to date" in fanned.dvc("status")
     with sqlite3.connect(fanned.root / "mlruns/mlflow.db") as store:
         rows = {value for (value,) in store.execute("SELECT value FROM tags WHERE key = 'auxreid.ablation'")}
-    assert rows == {*ROWS, "untrained", "pretrained"}, fanned.output
+    assert rows == {*PEOPLE_ROWS, "untrained", "pretrained"}, fanned.output

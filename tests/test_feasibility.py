@@ -198,7 +198,7 @@ def test_an_ingest_ends_with_it(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     raw = params(identities=9)
     changes = {"folder": "raw", "attributes": None, "keypoints": None, "shared_identities": 6, "min_frames": 1}
-    raw["datasets"][DATASET] |= changes
+    raw["datasets"][DATASET] |= changes | {"splits": None}
     raw["study"]["rows"] = ["visual_only_corrected"]
     write_study(raw)
     prid_multi(tmp_path / "raw")

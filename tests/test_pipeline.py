@@ -1,6 +1,7 @@
 """The whole graph under the real DVC, on a miniature sample in a temporary clone; then edits, and what they rerun.
 
 The first run is one with stages side by side; those after it, by `dvc repro` itself, tell that nothing was left out.
+They fork their stages from a process that has imported torch, and must come to the bytes of the first run.
 """
 
 import json
@@ -25,7 +26,7 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def clone(tmp_path_factory) -> Clone:
+def clone(tmp_path_factory, stage_python) -> Clone:
     clone = copy_project(tmp_path_factory.mktemp("clone"))
     render_small_people(clone)
     render_dogs(clone.root / SAMPLE, workers=1, dogs=16, sequences=(2, 2), frames=2)
@@ -35,6 +36,7 @@ def clone(tmp_path_factory) -> Clone:
     clone.run(sys.executable, "-m", "auxreid.cli", "plan")
     first = clone.run(sys.executable, "-m", "auxreid.cli", "repro", "--jobs", "2")
     clone.executed = executed(first.stdout)
+    clone.take_python(stage_python)
     return clone
 
 

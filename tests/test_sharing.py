@@ -9,18 +9,7 @@ import sys
 
 import pytest
 import yaml
-from clones import (
-    PARTS,
-    ROOT,
-    TO_MAKE,
-    Clone,
-    copy_project,
-    executed,
-    git_clone,
-    people_only,
-    render_small_people,
-    shrink,
-)
+from clones import ROOT, Clone, executed, git_clone
 from compare_stores import differences
 from s3_server import BUCKET, s3_server, without_credentials
 
@@ -33,8 +22,8 @@ SHARE = "git commit -am 'Results' && dvc push --run-cache && git push"
 RECEIVE = "dvc repro --pull && make publish"
 UPDATE = "git pull && dvc repro --pull && make publish"
 
-ROWS = ["visual_only_corrected", "clip_reid"]
-CHAIN = {f"{stage}@sample_people-clip_reid-0" for stage in ("finetune", "evaluate")} | {"compare@sample_people"}
+ROW = "visual_only_corrected"
+CHAIN = {f"{stage}@sample_people-{ROW}-0" for stage in ("finetune", "evaluate")} | {"compare@sample_people"}
 
 
 def fetched(output: str) -> set[str]:
@@ -71,21 +60,17 @@ def prepare(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory, prepare) -> Clone:
+def trained(tmp_path_factory, trained_people, stage_python, prepare) -> Clone:
     """The clone that trained, and pushed to a folder and to a bare repository beside it."""
-    clone = prepare(copy_project(tmp_path_factory.mktemp("team") / "trained", PARTS + TO_MAKE))
-    render_small_people(clone)
-    clone.dvc("commit", "-q", "-f", "data.dvc")
-    clone.edit(shrink)
-    clone.edit(lambda params: people_only(params, ROWS))
-    clone.run(sys.executable, "-m", "auxreid.cli", "plan")
-    clone.commit("The study")
-    hub, folder = clone.root.parent / "hub", clone.root.parent / "remote"
+    root = tmp_path_factory.mktemp("team") / "trained"
+    clone = prepare(Clone(shutil.copytree(trained_people, root, symlinks=True)))
+    clone.take_python(stage_python)
+    hub, folder = root.parent / "hub", root.parent / "remote"
     clone.run("git", "init", "-q", "--bare", "-b", "main", str(hub))
     clone.run("git", "remote", "add", "origin", str(hub))
     clone.run("git", "push", "-qu", "origin", "main")
     clone.shell(ADD.format(url=folder))
-    assert set(clone.repro()) == stages(clone) and len(stages(clone)) == 12
+    assert set(executed(trained_people.with_suffix(".log").read_text())) == stages(clone) and len(stages(clone)) == 15
     clone.run("git", "add", "dvc.lock")
     clone.shell(SHARE)
     clone.shell("make publish")
@@ -109,30 +94,30 @@ def test_the_readme_says_these_commands():
 def test_a_teammate_gets_the_same_runs_without_training(trained, teammate):
     received = teammate.shell(RECEIVE).stdout
     assert executed(received) == [] and fetched(received) == stages(trained)
-    assert published(received) == {"created": 8, "unchanged": 0, "superseded": 0}  # a row's three stages are one run
+    assert published(received) == {"created": 10, "unchanged": 0, "superseded": 0}  # a row's three stages are one run
     assert teammate.run("git", "status", "--porcelain").stdout == ""
     again = teammate.shell(RECEIVE).stdout
-    assert executed(again) == [] and published(again) == {"created": 0, "unchanged": 8, "superseded": 0}
+    assert executed(again) == [] and published(again) == {"created": 0, "unchanged": 10, "superseded": 0}
     script = ROOT / "tests/compare_stores.py"
     done = teammate.run(sys.executable, str(script), store(trained), store(teammate), check=False)
     assert (done.returncode, done.stdout) == (0, "the same runs\n")
 
 
 def test_an_edit_of_one_ablation_arrives_as_its_chain_alone(trained, teammate):
-    trained.edit(lambda params: params["ablations"]["clip_reid"].update(finetune={"lr": 1.0e-4}))
+    trained.edit(lambda params: params["ablations"][ROW].update(finetune={"lr": 1.0e-4}))
     assert set(trained.repro()) == CHAIN
     trained.shell(SHARE)
     trained.shell("make publish")
     assert len(differences(store(trained), store(teammate))) == 4  # two runs are new, two superseded
     received = teammate.shell(UPDATE).stdout
     assert executed(received) == [] and fetched(received) == CHAIN
-    assert published(received) == {"created": 2, "unchanged": 6, "superseded": 2}
+    assert published(received) == {"created": 2, "unchanged": 8, "superseded": 2}
     assert differences(store(trained), store(teammate)) == []
 
 
 def test_an_edit_back_is_answered_by_the_run_cache_of_the_remote(teammate):
     edited = (teammate.root / "dvc.lock").read_text()
-    teammate.edit(lambda params: params["ablations"]["clip_reid"].pop("finetune"))
+    teammate.edit(lambda params: params["ablations"][ROW].pop("finetune"))
     shutil.rmtree(teammate.root / ".dvc/cache")
     received = teammate.shell("dvc repro --pull").stdout
     assert executed(received) == [] and fetched(received) >= CHAIN
