@@ -27,8 +27,8 @@ from auxreid.sample.person import Gait, draw_person
 from auxreid.sample.world import COATS_OF_COLOUR, make_dogs, make_people, rng_of
 
 # Of the smallest worlds below: equal on every x86-64 machine that has the locked packages.
-PEOPLE_SHA256 = "134109dc1983fd6dbee3e96d87394cf45de283b873d670fcc3726af95a09f848"
-DOGS_SHA256 = "4d1d3179f641a07a6ac622ff376dd7ea0d88fc88caf83379b4013994c95a9feb"
+PEOPLE_SHA256 = "8d1767c1038b2f737afc95c996fcf69db3f7fe335ff97b8c852fac3093834e38"
+DOGS_SHA256 = "1239805ce48bb6ce7f795c21c6b544684947a38dece38099fb44978c028d1159"
 
 
 @pytest.fixture(scope="module")

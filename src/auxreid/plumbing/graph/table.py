@@ -66,10 +66,16 @@ def build_graph(config: Config) -> Graph:
 def _add_data_stages(graph: Graph, config: Config, dataset: str) -> None:
     body, recipe = config.datasets[dataset], config.recipe(dataset)
     common = {"dataset": dataset, "recipe": body.recipe}
-    if why_no_pose(config, dataset) is None:
+    if why_no_pose(config, dataset) is None and _pose_is_read(config, dataset):
         graph["pose"][dataset] = common | {"weights": local_file(recipe.pose.checkpoint)}
     if recipe.attributes is not None:
         graph["attributes"][dataset] = common | {"weights": local_file(recipe.attributes.weights)}
+
+
+def _pose_is_read(config: Config, dataset: str) -> bool:
+    """Whether a row of the study has a pose; where there are no rows, the keypoints are the result themselves."""
+    rows = applicable_rows(config, dataset) if config.recipe(dataset).has_chain else ()
+    return not rows or any(config.ablations[row].pose is not None for row in rows)
 
 
 def _add_row(graph: Graph, config: Config, dataset: str, row: str, seed: int) -> None:
