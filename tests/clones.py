@@ -5,7 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -136,7 +136,13 @@ def shrink(params: dict) -> None:
     dogs["attributes"] |= {"epochs": 1, "height": 64, "width": 64, "warmup_epochs": 0}
 
 
+def one_seed(params: dict, rows: Sequence[str]) -> None:
+    """These rows with one seed each."""
+    params["study"] |= {"rows": list(rows), "seeds": [0], "row_seeds": {}}
+
+
 def people_only(params: dict, rows: list[str]) -> None:
     """The smallest study: these rows on the people, without dogs and without anything that needs a pose."""
-    params["study"] |= {"datasets": ["sample_people"], "rows": rows}
+    one_seed(params, rows)
+    params["study"]["datasets"] = ["sample_people"]
     params["datasets"]["sample_people"]["keypoints"] = None

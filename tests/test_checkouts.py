@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from clones import Clone, copy_project, render_small_people, shrink
+from clones import Clone, copy_project, people_only, render_small_people, shrink
 
 pytestmark = pytest.mark.slow
 
@@ -26,7 +26,7 @@ def workspace(tmp_path_factory) -> Clone:
     render_small_people(clone)
     clone.dvc("commit", "-q", "-f", "data.dvc")
     clone.edit(shrink)
-    clone.edit(lambda params: params["study"].update(datasets=["sample_people"], rows=["visual_only_corrected"]))
+    clone.edit(lambda params: people_only(params, ["visual_only_corrected"]))
     clone.run(sys.executable, "-m", "auxreid.cli", "plan")
     clone.dvc("repro", TARGET)
     clone.commit("The study")

@@ -32,7 +32,7 @@ def raw() -> dict:
 
 
 def test_the_repository_is_up_to_date():
-    check_graph(CONFIG, ROOT / "pipeline/graph.yaml")
+    check_graph(load_config(ROOT / "params.yaml"), ROOT / "pipeline/graph.yaml")
 
 
 @pytest.mark.parametrize("name", ["params.yaml", "dvc.yaml", "pipeline/graph.yaml", "data.dvc"])
@@ -192,9 +192,9 @@ def test_scores_of_rows_that_left_the_study_are_removed(raw, tmp_path):
 
 @pytest.fixture
 def study(tmp_path, monkeypatch) -> Path:
-    """A folder with the repository's own settings, table and sources' hashes, and no results."""
+    """A folder with the repository's settings for every row, their table and sources' hashes, and no results."""
     monkeypatch.chdir(tmp_path)
-    shutil.copy2(ROOT / "params.yaml", "params.yaml")
+    Path("params.yaml").write_text(yaml.safe_dump(raw_params()))
     write_graph(CONFIG)
     write_sources(ROOT)
     return tmp_path
@@ -202,7 +202,10 @@ def study(tmp_path, monkeypatch) -> Path:
 
 def test_a_script_gets_the_files_and_blocks_that_dvc_knows_of_and_no_others(study, tmp_path_factory):
     """By DVC's own reading of dvc.yaml, for every stage of the study."""
-    with Repo(str(copy_project(tmp_path_factory.mktemp("project")).root)) as repo:
+    project = copy_project(tmp_path_factory.mktemp("project")).root
+    for path in ("params.yaml", "pipeline/graph.yaml"):
+        shutil.copy2(study / path, project / path)
+    with Repo(str(project)) as repo:
         known = [stage for stage in repo.index.stages if "@" in getattr(stage, "name", "")]
     assert len(known) > 60
     for theirs in known:

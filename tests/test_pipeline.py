@@ -12,7 +12,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 import yaml
-from clones import ROOT, SAMPLE, Clone, copy_project, executed, render_small_people, shrink
+from clones import ROOT, SAMPLE, Clone, copy_project, executed, one_seed, render_small_people, shrink
 from dvc.repo import Repo
 from networkx import ancestors, relabel_nodes
 from params import new_row
@@ -32,7 +32,7 @@ def clone(tmp_path_factory, stage_python) -> Clone:
     render_dogs(clone.root / SAMPLE, workers=1, dogs=16, sequences=(2, 2), frames=2)
     clone.dvc("commit", "-q", "-f", "data.dvc")
     clone.edit(shrink)
-    clone.edit(lambda params: params["study"].update(rows=list(ROWS)))
+    clone.edit(lambda params: one_seed(params, ROWS))
     clone.run(sys.executable, "-m", "auxreid.cli", "plan")
     first = clone.run(sys.executable, "-m", "auxreid.cli", "repro", "--jobs", "2")
     clone.executed = executed(first.stdout)
