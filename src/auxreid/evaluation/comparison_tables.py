@@ -200,7 +200,7 @@ def _differences_note(comparison: Comparison) -> str:
     if tested:
         text += f" p: two-sided, over seeds and queries, after Holm's correction over {_rows(len(tested))}."
         text += _power(comparison)
-    if len(tested) < len(found):
+    if any(len(one.seeds) == 1 for one in found):
         text += " Of a single seed nothing is claimed: another training may differ as much as two rows do."
     if comparison.thesis:
         text += " The thesis's columns are its Table 2: CLIP RN50 at 256x128 on the whole of Market-1501"
