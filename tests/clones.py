@@ -12,6 +12,8 @@ import pytest
 import yaml
 from filelock import FileLock
 
+from auxreid.plumbing.graph.table import write_graph
+from auxreid.plumbing.settings.load import load_config
 from auxreid.sample.people_set import render_people
 
 ROOT = Path(__file__).parent.parent
@@ -80,6 +82,14 @@ def copy_project(root: Path, parts: tuple[str, ...] = PARTS) -> Clone:
     clone = Clone(root)
     clone.run("git", "init", "-q", "-b", "main")
     return clone
+
+
+def copy_with_every_row(root: Path) -> Path:
+    """The project whose study has every row, with one seed: its settings and its table of runs, as DVC reads them."""
+    clone = copy_project(root)
+    clone.edit(lambda params: one_seed(params, params["ablations"]))
+    write_graph(load_config(root / "params.yaml"), root / "pipeline/graph.yaml")
+    return root
 
 
 def git_clone(source: Path, root: Path) -> Clone:

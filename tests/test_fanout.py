@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 import typer
-from clones import ROOT, copy_project
+from clones import copy_with_every_row
 from dvc.repo import Repo
 from hypothesis import given
 from hypothesis import strategies as st
+from params import CONFIG
 from small_study import SmallStudy
 from typer.testing import CliRunner
 from waiting import wait_until
@@ -25,7 +26,6 @@ from auxreid.plumbing.fanout.ledger import DONE, FAILED, RUNNING, Ledger
 from auxreid.plumbing.fanout.plan import Unit, group, select
 from auxreid.plumbing.graph.applicability import applicable_rows
 from auxreid.plumbing.graph.table import build_graph
-from auxreid.plumbing.settings.load import load_config
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +33,7 @@ def study(tmp_path_factory):
     """All stages of the project with what each needs, in order, from DVC's own graph."""
     from networkx import lexicographical_topological_sort, relabel_nodes
 
-    with Repo(str(copy_project(tmp_path_factory.mktemp("study")).root)) as repo:
+    with Repo(str(copy_with_every_row(tmp_path_factory.mktemp("study")))) as repo:
         stages = [stage for stage in repo.index.graph if hasattr(stage, "name")]  # without data.dvc, which runs nothing
         graph = relabel_nodes(repo.index.graph.subgraph(stages), lambda stage: stage.name)
     names = reversed(list(lexicographical_topological_sort(graph)))
@@ -41,13 +41,12 @@ def study(tmp_path_factory):
 
 
 def test_every_row_of_the_study_is_one_task_with_its_private_prompts(study):
-    config = load_config(ROOT / "params.yaml")
-    rows = applicable_rows(config, "sample_people")
-    users = {variant: [row for row in rows if config.ablations[row].prompts == variant] for variant in config.prompts}
+    rows = applicable_rows(CONFIG, "sample_people")
+    users = {variant: [row for row in rows if CONFIG.ablations[row].prompts == variant] for variant in CONFIG.prompts}
     units = group(study)
     assert len(rows) == 20
     for row in rows:
-        variant = config.ablations[row].prompts
+        variant = CONFIG.ablations[row].prompts
         private = [f"prompts@sample_people-{variant}-0"] if users.get(variant) == [row] else []
         chain = [*private, f"finetune@sample_people-{row}-0", f"evaluate@sample_people-{row}-0"]
         assert list(units[f"sample_people-{row}-0"].stages) == chain, row
@@ -109,7 +108,7 @@ def test_any_study_is_split_into_tasks_that_can_be_ordered(stages):
 
 
 def test_rows_and_seeds_are_those_of_the_study():
-    graph = build_graph(load_config(ROOT / "params.yaml"))
+    graph = build_graph(CONFIG)
     assert select(graph, ["clip_reid", "untrained"], [0]) == [
         "evaluate@sample_people-untrained-0",
         "evaluate@sample_people-clip_reid-0",

@@ -1,11 +1,10 @@
 """The table of runs that dvc.yaml's foreach stages walk, and what a stage's script gets of it."""
 
-import shutil
 from pathlib import Path
 
 import pytest
 import yaml
-from clones import copy_project
+from clones import copy_with_every_row
 from dvc.dependency import ParamsDependency
 from dvc.repo import Repo
 from params import CONFIG, ROOT, new_row, raw_params
@@ -202,10 +201,7 @@ def study(tmp_path, monkeypatch) -> Path:
 
 def test_a_script_gets_the_files_and_blocks_that_dvc_knows_of_and_no_others(study, tmp_path_factory):
     """By DVC's own reading of dvc.yaml, for every stage of the study."""
-    project = copy_project(tmp_path_factory.mktemp("project")).root
-    for path in ("params.yaml", "pipeline/graph.yaml"):
-        shutil.copy2(study / path, project / path)
-    with Repo(str(project)) as repo:
+    with Repo(str(copy_with_every_row(tmp_path_factory.mktemp("project")))) as repo:
         known = [stage for stage in repo.index.stages if "@" in getattr(stage, "name", "")]
     assert len(known) > 60
     for theirs in known:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import yaml
 import zc.lockfile
-from clones import IDENTITY, ROOT, copy_project
+from clones import IDENTITY, ROOT, copy_project, copy_with_every_row
 from dvc.repo import Repo
 from hypothesis import given
 from hypothesis import strategies as st
@@ -248,7 +248,7 @@ def test_three_branches_in_a_row_keep_what_each_has_made():
 @pytest.fixture(scope="module")
 def real_shape(tmp_path_factory):
     """The stages of the project as DVC reads them, in order: what each reads, its files of parameters, its outputs."""
-    with Repo(str(copy_project(tmp_path_factory.mktemp("shape")).root)) as repo:
+    with Repo(str(copy_with_every_row(tmp_path_factory.mktemp("shape")))) as repo:
         stages, order = {stage.name: stage for stage in repo.index.stages if hasattr(stage, "name")}, []
         made = {out.def_path for stage in stages.values() for out in stage.outs}
         while len(order) < len(stages):

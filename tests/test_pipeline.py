@@ -12,13 +12,12 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 import yaml
-from clones import ROOT, SAMPLE, Clone, copy_project, executed, one_seed, render_small_people, shrink
+from clones import SAMPLE, Clone, copy_project, copy_with_every_row, executed, one_seed, render_small_people, shrink
 from dvc.repo import Repo
 from networkx import ancestors, relabel_nodes
-from params import new_row
+from params import CONFIG, new_row
 
 from auxreid.plumbing.graph.applicability import applicable_rows
-from auxreid.plumbing.settings.load import load_config
 from auxreid.sample.dog_set import render_dogs
 
 ROWS = ("visual_only", "clip_reid", "clip_reid_twice", "keypoints_mean_norm_corrected")
@@ -188,7 +187,7 @@ def test_a_single_stage_on_stale_sources_is_refused_with_the_remedy(clone):
 @pytest.fixture(scope="module")
 def full_graph(tmp_path_factory):
     """DVC's reading of the project with all rows: the stages that read each block of params.yaml, and the edges."""
-    with Repo(str(copy_project(tmp_path_factory.mktemp("full")).root)) as repo:
+    with Repo(str(copy_with_every_row(tmp_path_factory.mktemp("full")))) as repo:
         stages = {stage.name: stage for stage in repo.index.stages if hasattr(stage, "name")}
         readers: dict[str, set[str]] = {}
         for name, stage in stages.items():
@@ -209,7 +208,7 @@ def both(*rows: str) -> set[str]:
 
 
 def test_an_edit_of_any_row_reaches_its_chain_and_what_starts_from_it(full_graph):
-    rows = applicable_rows(load_config(ROOT / "params.yaml"), "sample_people")
+    rows = applicable_rows(CONFIG, "sample_people")
     assert len(rows) == 20
     twice = both("clip_reid_twice") | {"prompts@sample_people-learned_twice-0"}
     for row in rows:
@@ -217,9 +216,8 @@ def test_an_edit_of_any_row_reaches_its_chain_and_what_starts_from_it(full_graph
 
 
 def test_an_edit_of_any_prompts_variant_reaches_the_rows_that_share_it(full_graph):
-    config = load_config(ROOT / "params.yaml")
-    for variant in config.prompts:
-        shared = {row for row in applicable_rows(config, "sample_people") if config.ablations[row].prompts == variant}
+    for variant in CONFIG.prompts:
+        shared = {row for row in applicable_rows(CONFIG, "sample_people") if CONFIG.ablations[row].prompts == variant}
         expected = both(*shared) | {f"prompts@sample_people-{variant}-0"}
         if "clip_reid" in shared:  # where the second round starts
             expected |= both("clip_reid_twice") | {"prompts@sample_people-learned_twice-0"}
