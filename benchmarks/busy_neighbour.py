@@ -1,6 +1,6 @@
 """Fine-tuning beside other programs: how OpenMP's threads wait for each other, on an idle machine and on a busy one.
 
-    python benchmarks/busy_neighbour.py [--epochs 3]
+    python benchmarks/busy_neighbour.py [--epochs 8]
 
 The sample's encoder trains on synthetic JPEGs with one thread per core, beside none, one and two processes that
 keep a core busy. Ours is what pipeline/checkout.py sets, unless the user's environment says otherwise; the reference is
@@ -74,7 +74,7 @@ def seconds(policy: dict[str, str], neighbours: int, epochs: int) -> float:
     return float(done.stdout.split()[-1])
 
 
-def rows(epochs: int = 3) -> list[Row]:
+def rows(epochs: int = 8) -> list[Row]:
     """A row for each number of neighbours."""
     found = []
     for neighbours in NEIGHBOURS:
@@ -89,5 +89,5 @@ def rows(epochs: int = 3) -> list[Row]:
 
 if __name__ == "__main__":
     started = time.perf_counter()
-    finish(rows(**read_sizes(__doc__, epochs=3)))
+    finish(rows(**read_sizes(__doc__, epochs=8)))
     print(f"{time.perf_counter() - started:.0f} s", file=sys.stderr)

@@ -14,7 +14,18 @@ from result import Row, finish
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-BENCHMARKS = ("startup", "dvc_status", "ranking", "reranking", "large_gallery", "stage1", "stage2", "hrnet", "ddp")
+BENCHMARKS = (
+    "startup",
+    "dvc_status",
+    "ranking",
+    "reranking",
+    "large_gallery",
+    "stage1",
+    "stage2",
+    "hrnet",
+    "ddp",
+    "busy_neighbour",
+)
 
 
 def main() -> None:
