@@ -57,10 +57,10 @@ def demo_row(number: int, miniature: bool) -> Row:
     return Row(f"{kind} {number} from nothing", "all of it", *figures, bounds, remark)
 
 
-def run(root: Path, command: str) -> subprocess.CompletedProcess:
-    """A command of the clone's; its python is the running interpreter."""
+def run(root: Path, command: str, **variables: str) -> subprocess.CompletedProcess:
+    """A command of the clone's, with these environment variables; its python is the running interpreter."""
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-    environment = os.environ | {"PATH": path, "PYTHONPATH": str(root / "src")}
+    environment = os.environ | {"PATH": path, "PYTHONPATH": str(root / "src")} | variables
     arguments = [sys.executable, "-m", "auxreid.cli", command]
     return subprocess.run(arguments, cwd=root, env=environment, capture_output=True, text=True)
 

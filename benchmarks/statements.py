@@ -9,7 +9,6 @@ statement does not hold somewhere.
 """
 
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -18,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
+from core_seconds import run
 from result import print_table
 from sizes import read_sizes
 
@@ -90,10 +90,7 @@ def demo(environment: Mapping[str, str]) -> Outcome:
     with tempfile.TemporaryDirectory(prefix="auxreid-statements-") as folder:
         root = Path(folder, "clone")
         subprocess.run(["git", "clone", "-q", str(ROOT), str(root)], check=True)
-        path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-        variables = os.environ | {"PATH": path, "PYTHONPATH": str(root / "src")} | dict(environment)
-        command = [sys.executable, "-m", "auxreid.cli", "demo"]
-        done = subprocess.run(command, cwd=root, env=variables, capture_output=True, text=True)
+        done = run(root, "demo", **environment)
         if done.returncode:
             raise RuntimeError(f"the demo ended with {done.returncode}:\n{done.stdout[-4000:]}{done.stderr[-4000:]}")
         return read_outcome(root)

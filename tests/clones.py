@@ -5,12 +5,13 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import yaml
 from filelock import FileLock
+from params import one_seed
 
 from auxreid.plumbing.graph.table import write_graph
 from auxreid.plumbing.settings.load import load_config
@@ -144,11 +145,6 @@ def shrink(params: dict) -> None:
     for recipe in (people, dogs):
         recipe["pose"] |= {"epochs": 1, "height": 64, "width": 64 if recipe is dogs else 32, "max_images": 32}
     dogs["attributes"] |= {"epochs": 1, "height": 64, "width": 64, "warmup_epochs": 0}
-
-
-def one_seed(params: dict, rows: Sequence[str]) -> None:
-    """These rows with one seed each."""
-    params["study"] |= {"rows": list(rows), "seeds": [0], "row_seeds": {}}
 
 
 def people_only(params: dict, rows: list[str]) -> None:

@@ -53,6 +53,18 @@ def clone(work, empty_database, tmp_path_factory):
     return make
 
 
+@pytest.fixture
+def check_study(monkeypatch):
+    """Runs `auxreid check` in a folder that is no repository: what it says of the study alone."""
+    from typer.testing import CliRunner
+
+    from auxreid.cli import app
+
+    for name in ("credentials.check_dvc_config", "own_folders.look_after"):
+        monkeypatch.setattr(f"auxreid.plumbing.team.{name}", lambda root: [])
+    return lambda: CliRunner().invoke(app, ["check"])
+
+
 @pytest.fixture(scope="session")
 def stage_python(tmp_path_factory):
     """A folder for PATH whose `python` runs a stage in a fork, for tests that are not about its process."""

@@ -4,6 +4,7 @@ The settings' classes have no defaults, so that a test starts from the file's va
 """
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 
 import yaml
@@ -14,10 +15,15 @@ from auxreid.plumbing.settings.recipes import FinetuneConfig
 ROOT = Path(__file__).parent.parent
 
 
+def one_seed(params: dict, rows: Iterable[str]) -> None:
+    """These rows with one seed each."""
+    params["study"] |= {"rows": list(rows), "seeds": [0], "row_seeds": {}}
+
+
 def raw_params() -> dict:
     """All of params.yaml, with no block that an anchor shares between two places; of every row, one seed is run."""
     raw = json.loads(json.dumps(yaml.safe_load((ROOT / "params.yaml").read_text())))
-    raw["study"] |= {"seeds": [0], "rows": list(raw["ablations"]), "row_seeds": {}}
+    one_seed(raw, raw["ablations"])
     return raw
 
 

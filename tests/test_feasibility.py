@@ -8,9 +8,7 @@ from dataset_folders import prid_multi
 from params import CONFIG
 from small_frames import small_frames
 from tiny_study import DATASET, run, tiny_params, write_study
-from typer.testing import CliRunner
 
-from auxreid.cli import app
 from auxreid.clipreid.feasibility import Study, study_faults
 from auxreid.data.frames import FramesMeta, open_frames, write_frames
 from auxreid.plumbing.base.errors import DataError
@@ -179,19 +177,14 @@ def test_no_stage_of_the_chain_starts_to_train(study, stage):
     assert read_record(folder / "record").status == "failed" and not list(folder.glob("*.safetensors"))
 
 
-def test_check_ends_with_all_of_it_and_tells_nothing_of_what_is_not_ingested(study, monkeypatch):
+def test_check_ends_with_all_of_it_and_tells_nothing_of_what_is_not_ingested(study, check_study):
     write_study(params(pretrain=25, identities=9))
-    for module in (
-        "auxreid.plumbing.team.credentials.check_dvc_config",
-        "auxreid.plumbing.team.own_folders.look_after",
-    ):
-        monkeypatch.setattr(module, lambda root: [])
-    checked = CliRunner().invoke(app, ["check"])
+    checked = check_study()
     assert isinstance(checked.exception, DataError)
     told = str(checked.exception).splitlines()
     assert told == ["the study cannot run:", FEW_CAPTIONS, FEW_PEOPLE, AFTER_A_CHANGE]
     Path(f"results/ingest/{DATASET}/frames.arrow").unlink()
-    assert CliRunner().invoke(app, ["check"]).exception is None
+    assert check_study().exception is None
 
 
 def test_an_ingest_ends_with_it(tmp_path, monkeypatch, capsys):

@@ -12,10 +12,10 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 import yaml
-from clones import SAMPLE, Clone, copy_project, copy_with_every_row, executed, one_seed, render_small_people, shrink
+from clones import SAMPLE, Clone, copy_project, copy_with_every_row, executed, render_small_people, shrink
 from dvc.repo import Repo
 from networkx import ancestors, relabel_nodes
-from params import CONFIG, new_row
+from params import CONFIG, new_row, one_seed
 
 from auxreid.plumbing.graph.applicability import applicable_rows
 from auxreid.sample.dog_set import render_dogs

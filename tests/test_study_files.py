@@ -6,9 +6,7 @@ import pytest
 import torch
 import yaml
 from params import raw_params
-from typer.testing import CliRunner
 
-from auxreid.cli import app
 from auxreid.clip.model_names import open_clip_fault, tag_fault, timm_fault
 from auxreid.plumbing.base.errors import DataError
 from auxreid.plumbing.graph.study_files import missing_files
@@ -186,19 +184,14 @@ def test_raw_data_whose_results_can_be_pulled_are_no_fault(raw):
         assert [len(part) for part in told] == ([0, 1] if "ingest@market1501" in others else [1, 0])
 
 
-def test_check_fails_and_names_all_of_them(raw, monkeypatch):
+def test_check_fails_and_names_all_of_them(raw, check_study):
     from auxreid.plumbing.graph.table import write_graph
 
     raw["datasets"]["market1501"]["attributes"] = "none.mat"
     raw["recipes"]["dogs"]["attributes"]["backbone"] = "resnet_18"
     Path("params.yaml").write_text(yaml.safe_dump(raw))
     write_graph(parse_config(raw))
-    for module in (
-        "auxreid.plumbing.team.credentials.check_dvc_config",
-        "auxreid.plumbing.team.own_folders.look_after",
-    ):
-        monkeypatch.setattr(module, lambda root: [])
-    checked = CliRunner().invoke(app, ["check"])
+    checked = check_study()
     assert isinstance(checked.exception, DataError)
     head, *lines = str(checked.exception).splitlines()
     assert head == "the study cannot run:" and len(lines) == 2
