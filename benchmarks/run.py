@@ -25,6 +25,7 @@ BENCHMARKS = (
     "hrnet",
     "ddp",
     "busy_neighbour",
+    "kept_memory",
 )
 
 

@@ -27,7 +27,7 @@ from auxreid.plumbing.base.errors import DataError
 from auxreid.plumbing.base.progress import track
 from auxreid.training.batch_norm import share_batch_norms
 from auxreid.training.fabric import open_fabric
-from auxreid.training.precision import FULL, adam_options, lengthened, tower_precision
+from auxreid.training.precision import FULL, lengthened, tower_precision
 from auxreid.training.seeding import seed_everything
 from auxreid.training.share import Share
 from auxreid.training.state import Checkpoint, EpochLosses, State, TorchRandom, continue_from, save_epoch
@@ -94,7 +94,7 @@ def fit(
     model = AttributeModel(backbone, vocabulary, settings.dropout, frozen)
     share_batch_norms(model.backbone)
     loader = train_loader(train, vocabulary, settings, share)
-    optimizer = AdamW(parameter_groups(model, settings), **adam_options(precision, fabric.device))
+    optimizer = AdamW(parameter_groups(model, settings), fused=True)
     schedule = LambdaLR(optimizer, warmup_cosine(settings.warmup_epochs, settings.epochs, len(loader)))
     weights = class_weights(train, vocabulary, settings.balance, fabric.device)
     whole = _WholeBatchLoss(

@@ -18,7 +18,7 @@ from auxreid.clip.images import Draw, TrainImages, draw_views, loader, normalise
 from auxreid.clip.text_tower import TextTower, cut, encode_tokens
 from auxreid.plumbing.base.progress import track
 from auxreid.training.fabric import fabric_of_one
-from auxreid.training.precision import FULL, adam_options, lengthened, tower_precision
+from auxreid.training.precision import FULL, lengthened, tower_precision
 from auxreid.training.seeding import epoch_seed, seed_everything
 from auxreid.training.state import Checkpoint, EpochLosses, continue_from, save_epoch
 
@@ -55,7 +55,7 @@ def pretrain_clip(
     parts = nn.ModuleDict({"image": image.to(memory_format=torch.channels_last), "text": text})
     parts.register_parameter("scale", scale)
     fabric.to_device(parts)
-    optimizer = fabric.setup_optimizers(_optimizer(parts, settings, **adam_options(precision, fabric.device)))
+    optimizer = fabric.setup_optimizers(_optimizer(parts, settings))
     captions = FrameCaptions(frames)
     total = settings.epochs * (len(captions.rows) // settings.batch_size)
     images, loss_of = TrainImages(frames, input_config.height, input_config.width), ClipLoss()
@@ -127,7 +127,7 @@ def _tokenize(sentences: list[str]) -> Tensor:
     return open_clip.tokenize(sentences)  # [b, 77]
 
 
-def _optimizer(parts: nn.ModuleDict, settings, **options: bool) -> torch.optim.Optimizer:
+def _optimizer(parts: nn.ModuleDict, settings) -> torch.optim.Optimizer:
     """AdamW; the image tower at its own rate; no decay on the logit scale, norms and biases (as CLIP)."""
     groups = []
     for name, parameter in parts.named_parameters():
@@ -136,7 +136,7 @@ def _optimizer(parts: nn.ModuleDict, settings, **options: bool) -> torch.optim.O
         groups.append(
             {"params": [parameter], "lr": settings.lr * factor, "peak": settings.lr * factor, "weight_decay": decay}
         )
-    return torch.optim.AdamW(groups, betas=(0.9, 0.98), **options)
+    return torch.optim.AdamW(groups, betas=(0.9, 0.98), fused=True)
 
 
 def _set_lr(optimizer, step: int, total: int, warmup: int) -> None:

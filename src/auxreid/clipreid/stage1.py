@@ -12,7 +12,7 @@ from auxreid.clipreid.prompt_learner import PromptLearner
 from auxreid.clipreid.schedules import warmup_cosine
 from auxreid.plumbing.base.progress import track
 from auxreid.training.fabric import fabric_of_one
-from auxreid.training.precision import FULL, adam_options, lengthened, tower_precision
+from auxreid.training.precision import FULL, lengthened, tower_precision
 from auxreid.training.state import Checkpoint, EpochLosses, TorchRandom, continue_from, save_epoch
 
 Report = Callable[[dict[str, float], int], None]
@@ -59,8 +59,8 @@ def train_prompts(
     for module in (text, prompts):
         fabric.to_device(module)
     features = fabric.to_device(features)  # all of them, once
-    options = {"lr": settings.lr, "weight_decay": settings.weight_decay} | adam_options(precision, fabric.device)
-    optimizer = fabric.setup_optimizers(torch.optim.Adam(prompts.parameters(), **options))
+    adam = torch.optim.Adam(prompts.parameters(), lr=settings.lr, weight_decay=settings.weight_decay, fused=True)
+    optimizer = fabric.setup_optimizers(adam)
     parts = {
         "prompts": prompts,
         "optimizer": optimizer,

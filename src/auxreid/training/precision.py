@@ -23,11 +23,3 @@ def tower_precision(precision: str, device: torch.device) -> AbstractContextMana
 def lengthened(tensor: Tensor) -> Tensor:
     """A tensor of 16 bits as float32; any other as it is."""
     return tensor.to(torch.promote_types(tensor.dtype, torch.float32))
-
-
-def adam_options(precision: str, device: torch.device) -> dict[str, bool]:
-    """How an Adam steps: on a GPU as one kernel, which alone can leave out a step of overflowing gradients unasked.
-
-    A float32 step on a CPU goes tensor by tensor.
-    """
-    return {"foreach": False} if precision != SCALED and device.type == "cpu" else {"fused": True}

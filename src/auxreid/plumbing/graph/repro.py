@@ -90,11 +90,10 @@ def stages_to_do(targets: list[str]) -> tuple[Stages, int]:
         graph, stale = _graph_and_stale()
     from networkx import descendants, lexicographical_topological_sort
 
-    named = {
-        name for name in graph if not name.endswith(".dvc")
-    }  # as DVC has it: of .dvc files, those that stages read
     if targets:
         named = set().union(*(_named(target, graph) for target in targets))
+    else:  # as DVC has it: of .dvc files, those that stages read
+        named = {name for name in graph if not name.endswith(".dvc")}
     wanted = named.union(*(descendants(graph, name) for name in named))
     to_do: dict[str, set[str]] = {}
     for name in reversed(list(lexicographical_topological_sort(graph))):
