@@ -74,13 +74,15 @@ def _twice_chance(found: Outcome) -> bool:
     return found.attributes["mean_balanced_accuracy"] >= 2 * chance
 
 
+# README's sentences on the demo, word for word.
 STATEMENTS: dict[str, Callable[[Outcome], bool]] = {
-    "pre-training ranks better than random weights, every fine-tuned row better than pre-training": _ladder,
-    f"{COLLAPSE} is the last of the fine-tuned rows, the interval of its difference to {REFERENCE} below 0": _collapse,
-    "with one true match per query, re-ranking helps no fine-tuned row": _reranking,
-    "dogs never seen, mean of the attributes: ROC AUC at least .85": lambda found: _roc_auc(found) >= 0.85,
-    "dogs never seen, mean of the attributes: balanced accuracy at least twice chance": _twice_chance,
-    "dogs never seen: PCK@0.1 of the keypoints at least .75": lambda found: found.pck >= 0.75,
+    "pre-training ranks better than random weights, and every fine-tuned row better than pre-training": _ladder,
+    f"`{COLLAPSE}` is the last of the fine-tuned rows, and the interval of its difference to `{REFERENCE}` lies "
+    "below 0": _collapse,
+    "re-ranking helps no fine-tuned row: it needs several true matches per query, and here each has one": _reranking,
+    "dogs never seen: the attributes' mean ROC AUC is at least .85": lambda found: _roc_auc(found) >= 0.85,
+    "dogs never seen: the attributes' mean balanced accuracy is at least twice chance": _twice_chance,
+    "dogs never seen: PCK@0.1 of the keypoints is at least .75": lambda found: found.pck >= 0.75,
 }
 
 
