@@ -56,9 +56,7 @@ class DatasetConfig(Section):
     min_frames: PositiveInt | None = None  # multi-shot: who has fewer in a camera takes no part; null: nobody
     n_splits: PositiveInt | None = None  # how many splits are drawn, or read from `splits`; null: one
     # Of sets like Market-1501, in its layout:
-    file_name: str | None = (
-        None  # a regular expression of the name without ending, with groups camera, identity, sequence
-    )
+    file_name: str | None = None  # a regular expression of names without ending: groups camera, identity, sequence
     folders: Folders | None = None  # null: Market-1501's
     lists: Lists | None = None  # null: a split is all of its folder, and names say who is on an image
     # Of a table, in layout csv:
