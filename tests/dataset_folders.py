@@ -27,7 +27,7 @@ def put(path: Path, content: bytes) -> Path:
 
 def config(root: Path, layout: str, **changes) -> SimpleNamespace:
     """What the ingest reads of a data set's configuration."""
-    protocol = {"market1501": "market1501", "prid2011": "prid2011_single_shot", "dogs": "dogs"}[layout]
+    protocol = {"prid2011": "prid2011_single_shot", "csv": "dogs"}.get(layout, layout)
     values = {
         "name": f"small_{layout}",
         "layout": layout,
@@ -40,6 +40,11 @@ def config(root: Path, layout: str, **changes) -> SimpleNamespace:
         "shared_identities": 6,
         "min_frames": 2,
         "n_splits": 3,
+        "file_name": None,
+        "folders": None,
+        "lists": None,
+        "table": None,
+        "columns": None,
     }
     return SimpleNamespace(**values | changes)
 

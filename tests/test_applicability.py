@@ -165,7 +165,7 @@ def test_dogs_have_no_cameras_to_embed(raw):
     raw["study"]["rows"] = ["clip_reid"]
     raw["recipes"]["dogs"] |= {"encoder": raw["recipes"]["vit_b_16"]["encoder"], "pretrain": None}
     raw["ablations"]["cameras"] = new_row(vit={"camera_embedding": 3.0})
-    assert why_not(parse_config(raw), "dogs", "cameras") == "needs cameras, and dogs have none"
+    assert why_not(parse_config(raw), "dogs", "cameras") == "needs cameras, and protocol dogs has none"
 
 
 def test_rows_that_cannot_run_are_listed_with_the_reason_for_every_data_set(raw):

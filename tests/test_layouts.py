@@ -1,7 +1,8 @@
-"""Reading the three layouts: what their names and tables say, and what is refused."""
+"""Reading the layouts: what their names and tables say, and what is refused."""
 
 import json
 from collections import Counter, defaultdict
+from pathlib import Path
 from unicodedata import normalize
 
 import dataset_folders
@@ -22,8 +23,7 @@ from hypothesis import strategies as st
 from params import ROOT
 
 from auxreid.data.ingest import examine
-from auxreid.data.layouts import dogs as dogs_layout
-from auxreid.data.layouts import market1501, prid2011
+from auxreid.data.layouts import listed, market1501, prid2011
 from auxreid.data.splits import deal, half_splits, linked_groups, read_splits
 from auxreid.data.vocabulary import PERSON_ATTRIBUTES
 from auxreid.plumbing.base.errors import DataError
@@ -556,7 +556,7 @@ def test_dogs_other_columns_in_another_spelling_are_named(tmp_path):
 def test_dogs_why_there_is_no_query_is_said(tmp_path):
     rows = [row for row in dog_rows() if row["split"] != "test"]
     with pytest.raises(
-        DataError, match=r"split query is empty: no usable image of frames\.csv with a dog_id is in split"
+        DataError, match=r"split query is empty: no usable image of frames\.csv with a value of dog_id is in split"
     ):
         by_path(dogs(tmp_path / "none", rows), "dogs")
     rows += [
@@ -573,10 +573,11 @@ def test_dogs_why_there_is_no_query_is_said(tmp_path):
 def test_drawn_dog_splits_share_no_dog_and_no_sequence(pairs):
     """Dog 0 stands for images of no dog."""
     sources = [
-        dogs_layout.Source(f"{n}.jpg", "", dog or -1, str(dog) if dog else "", sequence=str(sequence))
+        listed.Source(f"{n}.jpg", "", dog or -1, str(dog) if dog else "", sequence=str(sequence))
         for n, (dog, sequence) in enumerate(pairs)
     ]
-    drawn, _, _ = dogs_layout.assign_splits(sources, None, None)
+    of_dogs = config(Path("dogs"), "dogs")
+    drawn, _, _ = listed.assign_splits(sources, None, of_dogs)
     part_of = defaultdict(set)
     for source in drawn:
         part = source.split if source.split in ("train", "val") else "test"
@@ -584,13 +585,13 @@ def test_drawn_dog_splits_share_no_dog_and_no_sequence(pairs):
         if source.identity > 0:
             part_of["dog", source.identity].add(part)
     assert {len(parts) for parts in part_of.values()} == {1}
-    assert drawn == dogs_layout.assign_splits(sources, None, None)[0]
+    assert drawn == listed.assign_splits(sources, None, of_dogs)[0]
 
 
 @given(st.integers(10, 200))
 def test_dealt_groups_of_equal_weight_keep_the_shares(count):
-    dealt = Counter(deal(dict.fromkeys(range(count), 1), dogs_layout.SHARES).values())
-    for part, share in dogs_layout.SHARES.items():
+    dealt = Counter(deal(dict.fromkeys(range(count), 1), listed.SHARES).values())
+    for part, share in listed.SHARES.items():
         assert abs(dealt[part] - share * count) <= 1
 
 

@@ -20,6 +20,8 @@ APART = {
     "prid2011_multi_shot": ("camera", "the folders cam_a and cam_b"),
     "dogs": ("sequence", "the column sequence of frames.csv"),
 }
+# Layouts that are a table of images: what it is called, its column of individuals, and what one of them is.
+TABLES = {"dogs": ("frames.csv", "dog_id", "dog"), "csv": ("the table", "identity", "individual")}
 
 
 @dataclass(frozen=True)
@@ -99,7 +101,7 @@ def _ranking_faults(frames: Frames) -> Iterator[str]:
         yield str(error)
         return
     if not _has_match(query, gallery):
-        why = _why_alone(query, gallery, protocol)
+        why = _why_alone(query, gallery, protocol, frames.meta.layout)
         yield f"protocol {protocol}: no query has a true match in the gallery: {why}"
 
 
@@ -112,11 +114,12 @@ def _has_match(query: Entities, gallery: Entities) -> bool:
     return any(identity > 0 and groups.get(identity, set()) - {group} for identity, group in asked)
 
 
-def _why_alone(query: Entities, gallery: Entities, protocol: str) -> str:
+def _why_alone(query: Entities, gallery: Entities, protocol: str, layout: str) -> str:
     shared = np.intersect1d(query.identity[query.identity > 0], gallery.identity)
     if not len(shared):
         return "no individual of the query is in the gallery"
     what, where = APART[protocol]
+    where = f"the column {what} of the table" if layout == "csv" else where
     groups = np.unique(np.concatenate([query.group, gallery.group]))
     count = f"all are of one {what}" if len(groups) == 1 else f"each is there in the query's own {what} alone"
     who = f"{len(shared)} individual{'s are' if len(shared) > 1 else ' is'}"
@@ -126,12 +129,14 @@ def _why_alone(query: Entities, gallery: Entities, protocol: str) -> str:
 def _why_empty(tested: Frames) -> str:
     if not (tested.identity > 0).any():
         return f"none of {len(tested)} test images says whom it shows{_where_named(tested)}"
-    if tested.meta.layout == "dogs":
-        return (
-            "no test dog has two sequences, of which one could ask for the other; see the column sequence of frames.csv"
-        )
+    if tested.meta.layout in TABLES:
+        what, (table, _, one) = APART[tested.meta.protocol][0], TABLES[tested.meta.layout]
+        return f"no test {one} has two {what}s, of which one could ask for the other; see the column {what} of {table}"
     return f"the {len(tested)} test images are all {' or '.join(sorted(set(tested.split)))}"
 
 
 def _where_named(frames: Frames) -> str:
-    return "; see the column dog_id of frames.csv" if frames.meta.layout == "dogs" else ""
+    if frames.meta.layout not in TABLES:
+        return ""
+    table, column, _ = TABLES[frames.meta.layout]
+    return f"; see the column {column} of {table}"

@@ -14,16 +14,14 @@ from auxreid.data import checks
 from auxreid.data.checks import Checked
 from auxreid.data.coco import KeypointTable, read_coco
 from auxreid.data.frames import FramesMeta, resolve_split, write_frames
-from auxreid.data.layouts import dogs, market1501, prid2011
+from auxreid.data.layouts import listed, market1501, prid2011
 from auxreid.data.layouts.listing import MOST_NAMED, Fault, LeftOut, Listing, Source, by_kind, few, stop_on
 from auxreid.data.near_copies import near_copies
 from auxreid.plumbing.base.errors import DataError
 from auxreid.plumbing.base.files import write_text
 from auxreid.plumbing.base.progress import track
 
-LISTERS = {"market1501": market1501.list_sources, "prid2011": prid2011.list_sources, "dogs": dogs.list_sources}
-WHY_EMPTY = {"market1501": market1501.why_empty, "prid2011": prid2011.why_empty, "dogs": dogs.why_empty}
-SPLITTERS = {"prid2011": prid2011.assign_splits, "dogs": dogs.assign_splits}  # Market-1501's folders are its split
+LAYOUTS = {"market1501": market1501, "prid2011": prid2011, "dogs": listed, "csv": listed}
 NO_KEYPOINTS = KeypointTable([], [], {}, {}, 0)
 
 
@@ -75,7 +73,7 @@ def _read(config: Any) -> Ingested:
     root = Path(config.folder)
     if not root.is_dir():
         raise DataError(f"data set {config.name}: no such folder: {root}")
-    listing = LISTERS[config.layout](root, config)
+    listing = LAYOUTS[config.layout].list_sources(root, config)
     given = config.keypoints
     keypoints = NO_KEYPOINTS
     if given:
@@ -185,9 +183,9 @@ def _left_out_lines(left_out: Sequence[Mapping[str, str]]) -> Iterator[str]:
 
 def _assign_splits(images: list[Checked], listing: Listing, config: Any) -> tuple[list[Checked], list[dict], list[str]]:
     """The images with the final `split` of their sources (of repeated splits, the first), the splits and warnings."""
-    if config.layout not in SPLITTERS:
+    if config.layout == "market1501":  # its folders are its split
         return images, [], []
-    sources, splits, warnings = SPLITTERS[config.layout]([image.source for image in images], listing, config)
+    sources, splits, warnings = LAYOUTS[config.layout].assign_splits([one.source for one in images], listing, config)
     if splits:
         names = _splits_of(sources, splits, 0)
         sources = [replace(source, split=name) for source, name in zip(sources, names, strict=True)]
@@ -205,13 +203,13 @@ def _splits_of(sources: Sequence[Source], splits: list[dict[str, list[int]]], in
 
 def _empty_splits(sources: Sequence[Source], config: Any) -> list[Fault]:
     missing = checks.empty_splits(source.split for source in sources)
-    why_empty = WHY_EMPTY[config.layout]
+    why_empty = LAYOUTS[config.layout].why_empty
     return [Fault("empty splits", f"split {name} is empty: {why_empty(name, sources, config)}") for name in missing]
 
 
 def _leaks(sources: Sequence[Source], config: Any) -> list[Fault]:
     """A dog's clip may not be in train and test; Market-1501's sequences are shared by both by design."""
-    return checks.leaks(sources, by_sequence=config.layout == "dogs")
+    return checks.leaks(sources, by_sequence=config.protocol == "dogs")
 
 
 def _keypoint_faults(images: Sequence[Checked], table: KeypointTable, config: Any, listing: Listing) -> list[Fault]:

@@ -59,6 +59,21 @@ def _cells(path: Path, text: str, separator: str, width: int) -> pd.DataFrame:
         raise DataError(f"{path}: not a table in CSV ({error})") from None
 
 
+def renamed(path: Path, rows: pd.DataFrame, columns: Mapping[str, str]) -> pd.DataFrame:
+    """The table with its columns under our names: `columns` has the table's name of each that it calls otherwise.
+
+    Raises:
+        DataError: the table has no such column, or has one under our name beside it.
+    """
+    header = ", ".join(rows)
+    for ours, theirs in columns.items():
+        if theirs not in rows:
+            raise DataError(f"{path}: missing column {theirs}, which `columns` takes as {ours}, found: {header}")
+        if ours in rows and ours not in columns.values():
+            raise DataError(f"{path}: has a column {ours} beside {theirs}, which `columns` takes as {ours}")
+    return rows.rename(columns={theirs: ours for ours, theirs in columns.items()})
+
+
 def look_alikes(header: Iterable[str], wanted: str, other_names: Iterable[str] = ()) -> str:
     """The end of a message: which columns may have been meant as `wanted`, which is not there; empty if none."""
     names = {_plain(name) for name in (wanted, *other_names)}

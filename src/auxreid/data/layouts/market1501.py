@@ -1,33 +1,43 @@
-"""Market-1501's folders: bounding_box_train, query and bounding_box_test (Zheng et al., ICCV 2015)."""
+"""Market-1501's folders: bounding_box_train, query and bounding_box_test (Zheng et al., ICCV 2015), and sets like it.
+
+`folders` and `file_name` read other folders and names, as DukeMTMC's; `lists` reads MSMT17's: a text file per split,
+whose lines give a path below the split's folder and a person's number, from 0 on, in training of other people than in
+the test.
+"""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from auxreid.data.layouts.listing import Listing, Source, image_paths
+from auxreid.data.layouts.listing import IMAGE_SUFFIXES, Listing, Source, image_paths
 from auxreid.data.layouts.person_attributes import note_people_without, read_person_attributes
+from auxreid.plumbing.base.errors import DataError
 
-FOLDERS = {"bounding_box_train": "train", "query": "query", "bounding_box_test": "gallery"}
-# Copies with a doubled ending (.jpg.jpg) are about, and some with endings in capitals.
-FILE_NAME = re.compile(r"(-1|\d{4})_c([1-6])s(\d+)_\d+_\d+(?i:\.jpg){1,2}")
+FOLDERS = {"train": "bounding_box_train", "query": "query", "gallery": "bounding_box_test"}
+FILE_NAME = r"(?P<identity>-1|\d{4})_c(?P<camera>[1-6])s(?P<sequence>\d+)_\d+_\d+"
 NAME = "{:04d}"  # of an identity
 FORM = "<id>_c<camera>s<sequence>_<frame>_<box>.jpg, id -1 or four digits, camera 1..6"
+TRAINED = 1_000_000  # where lists number people: added to those of training, who are others than those tested
 
 
 def list_sources(root: Path, config) -> Listing:
-    """List the images of a Market-1501 folder, with their people's attributes if the data set names a table."""
+    """List the images of such a folder, with their people's attributes if the data set names a table."""
     listing = Listing()
     table = read_person_attributes(root / config.attributes, NAME, listing) if config.attributes else {}
-    for folder, split in FOLDERS.items():
-        for path in image_paths(root / folder, root, listing):
-            match = FILE_NAME.fullmatch(path.name)
+    folders, pattern = _folders(config), re.compile(config.file_name or FILE_NAME)
+    for split, folder in folders.items():
+        for path, number in _images(root, folder, split, config, listing):
+            match = pattern.fullmatch(_stem(path.name))
             if match is None:
-                listing.fault("a wrong file name", f"{path}: a wrong file name, allowed: {FORM}")
-            elif split != "gallery" and int(match[1]) <= 0:
-                text = f"{path}: junk and distractors (identity {match[1]}) belong in the gallery only"
+                form = FORM if config.file_name is None else f"names that match file_name, {config.file_name}"
+                listing.fault("a wrong file name", f"{path}: a wrong file name, allowed: {form}")
+                continue
+            source = _source(path.relative_to(root).as_posix(), split, match, number, table)
+            if split != "gallery" and source.identity <= 0:
+                text = f"{path}: junk and distractors (identity {source.identity_name}) belong in the gallery only"
                 listing.fault("junk outside the gallery", text)
             else:
-                listing.sources.append(_source(path.relative_to(root).as_posix(), split, match, table))
+                listing.sources.append(source)
     if table:
         people = {source.identity_name for source in listing.sources if source.identity > 0}
         note_people_without(people, table, root / config.attributes, listing)
@@ -36,17 +46,71 @@ def list_sources(root: Path, config) -> Listing:
 
 def why_empty(split: str, usable: Sequence[Source], config) -> str:
     """Why a split that must not be empty is."""
-    folder = next(folder for folder, name in FOLDERS.items() if name == split)
-    return f"{Path(config.folder) / folder} holds no image that can be used"
+    return f"{Path(config.folder) / _folders(config)[split]} holds no image that can be used"
 
 
-def _source(path: str, split: str, match: re.Match, table: dict) -> Source:
+def _folders(config) -> dict[str, str]:
+    """The folder of each split."""
+    return FOLDERS if config.folders is None else config.folders.model_dump()
+
+
+def _images(root: Path, folder: str, split: str, config, listing: Listing) -> Iterator[tuple[Path, int | None]]:
+    """The images of a split, each with its person's number where a list gives it."""
+    if config.lists is None:
+        yield from ((path, None) for path in image_paths(root / folder, root, listing))
+        return
+    for name in getattr(config.lists, split):
+        yield from _listed(root / name, root / folder, listing)
+
+
+def _listed(table: Path, folder: Path, listing: Listing) -> Iterator[tuple[Path, int]]:
+    """What a list names: a path and a number a line, apart by a space.
+
+    Raises:
+        DataError: no such list.
+    """
+    if not table.is_file():
+        raise DataError(f"{table}: no such file, which `lists` names")
+    missing = []
+    for number, line in enumerate(table.read_text(encoding="utf-8").splitlines(), start=1):
+        path, _, person = line.strip().rpartition(" ")
+        if not path or not person.isdecimal():
+            text = f"{table}, line {number}: {line.strip()[:80]!r}, allowed: a path, a space and a number from 0 on"
+            listing.fault("a wrong line", text)
+        elif not (folder / path).is_file():
+            missing.append(f"{table}, line {number}: no such file: {folder / path}")
+        elif (folder / path).suffix.lower() not in IMAGE_SUFFIXES:
+            listing.fault("a wrong line", f"{table}, line {number}: not an image: {path}")
+        else:
+            yield folder / path, int(person)
+    for text in missing:
+        listing.fault("files that are not there", text)
+
+
+def _stem(name: str) -> str:
+    """Without its ending. Copies with a doubled one (.jpg.jpg) are about, and some with endings in capitals."""
+    for _ in range(2):
+        stem, dot, ending = name.rpartition(".")
+        if dot and f".{ending.lower()}" in IMAGE_SUFFIXES:
+            name = stem
+    return name
+
+
+def _source(path: str, split: str, match: re.Match, number: int | None, table: dict) -> Source:
+    """An image by its name, or by a list's number for who is on it."""
+    found = match.groupdict()
+    if number is None:
+        identity, name = int(found["identity"]), found["identity"]
+    else:
+        identity = number + 1 + (TRAINED if split == "train" else 0)
+        name = f"{'train' if split == 'train' else 'test'}/{number:04d}"
+    sequence = found.get("sequence")
     return Source(
         path=path,
         split=split,
-        identity=int(match[1]),
-        identity_name=match[1],
-        camera=int(match[2]),
-        sequence=f"c{match[2]}s{match[3]}",
-        attributes=table.get(match[1], {}),
+        identity=identity,
+        identity_name=name,
+        camera=int(found["camera"]),
+        sequence=f"c{found['camera']}" + (f"s{sequence}" if sequence else ""),
+        attributes=table.get(name, {}),
     )

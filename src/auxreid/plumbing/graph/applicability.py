@@ -85,7 +85,7 @@ def _reasons(config: Config, dataset: str, row: str) -> Iterator[str]:
     body, recipe, ablation = config.datasets[dataset], config.recipe(dataset), config.ablations[row]
     if _needs_attributes(config, row) and not body.has_attributes:
         yield f"needs attributes, and datasets.{dataset}.attributes names no table"
-    if _speaks_of_people(config, row) and body.layout == "dogs":
+    if _speaks_of_people(config, row) and body.of_animals:
         yield "the author's sentence describes people"
     if reads_texts(config, row) and (reason := why_no_texts(config, dataset)) is not None:
         yield f"needs a text tower, and {reason}"
@@ -93,8 +93,8 @@ def _reasons(config: Config, dataset: str, row: str) -> Iterator[str]:
         yield f"needs a pose, and {reason}"
     if ablation.vit is not None and not _is_vit(recipe):
         yield f"changes a vision transformer, and recipes.{body.recipe} has none"
-    if ablation.vit is not None and ablation.vit.camera_embedding is not None and body.layout == "dogs":
-        yield "needs cameras, and dogs have none"
+    if ablation.vit is not None and ablation.vit.camera_embedding is not None and body.of_animals:
+        yield "needs cameras, and protocol dogs has none"
     for other in sorted(config.rows_needed_by(row)):
         if (reason := why_not(config, dataset, other)) is not None:
             yield f"starts from {other}: {reason}"

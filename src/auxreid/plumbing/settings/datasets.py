@@ -1,5 +1,6 @@
 """Where a data set lies, and how it is read and evaluated."""
 
+import re
 from typing import Literal
 
 from pydantic import Field, model_validator
@@ -14,11 +15,35 @@ class KeypointFile(Section):
     images: str | None = None  # the folder that the file's image names are relative to; null: the data set's own
 
 
+class Folders(Section):
+    """The folder of each split, in Market-1501's layout."""
+
+    train: str
+    query: str
+    gallery: str
+
+
+class Lists(Section):
+    """The lists of each split, in MSMT17's form."""
+
+    train: tuple[str, ...] = Field(min_length=1)
+    query: tuple[str, ...] = Field(min_length=1)
+    gallery: tuple[str, ...] = Field(min_length=1)
+
+
+# The keys that one layout reads alone.
+OF_LAYOUT = {
+    "prid2011": ("splits", "shared_identities", "min_frames", "n_splits"),
+    "market1501": ("file_name", "folders", "lists"),
+    "csv": ("table", "columns"),
+}
+
+
 class DatasetConfig(Section):
     """Where a data set lies, how to read it, and by which protocol it is evaluated."""
 
     name: Name
-    layout: Literal["market1501", "prid2011", "dogs"]
+    layout: Literal["market1501", "prid2011", "dogs", "csv"]
     folder: str
     protocol: Literal["market1501", "prid2011_single_shot", "prid2011_multi_shot", "dogs"]
     word: str = Field(pattern=r"^[a-z]+$")  # the noun of the prompt
@@ -30,21 +55,50 @@ class DatasetConfig(Section):
     shared_identities: PositiveInt | None = None  # the first so many are one person in both; null: all that both have
     min_frames: PositiveInt | None = None  # multi-shot: who has fewer in a camera takes no part; null: nobody
     n_splits: PositiveInt | None = None  # how many splits are drawn, or read from `splits`; null: one
+    # Of sets like Market-1501, in its layout:
+    file_name: str | None = None  # a regular expression of names without ending: groups camera, identity, sequence
+    folders: Folders | None = None  # null: Market-1501's
+    lists: Lists | None = None  # null: a split is all of its folder, and names say who is on an image
+    # Of a table, in layout csv:
+    table: str | None = None  # null: frames.csv
+    columns: dict[str, str] | None = None  # the table's name of each column that it calls otherwise
 
     @property
     def has_attributes(self) -> bool:
-        """Whether it may bring attributes: people's are in a table of their own, dogs' beside their paths."""
-        return self.attributes is not None or self.layout == "dogs"
+        """Whether it may bring attributes: in a table of their own, or beside the paths of a table of images."""
+        return self.attributes is not None or self.layout in ("dogs", "csv")
+
+    @property
+    def of_animals(self) -> bool:
+        """Whether individuals are seen in sequences and described as dogs are; else by cameras, and as people are."""
+        return self.protocol == "dogs"
 
     @model_validator(mode="after")
     def _protocol_fits_layout(self) -> "DatasetConfig":
-        if not self.protocol.startswith(self.layout):
+        allowed = ("market1501", "dogs") if self.layout == "csv" else (self.layout,)
+        if not self.protocol.startswith(allowed):
             raise ValueError(f"protocol {self.protocol!r} does not fit layout {self.layout!r}")
         return self
 
     @model_validator(mode="after")
-    def _splits_are_prid2011s(self) -> "DatasetConfig":
-        for name in ("splits", "shared_identities", "min_frames", "n_splits"):
-            if self.layout != "prid2011" and getattr(self, name) is not None:
-                raise ValueError(f"{name} is for layout 'prid2011'")
+    def _keys_fit_layout(self) -> "DatasetConfig":
+        for layout, names in OF_LAYOUT.items():
+            for name in names:
+                if self.layout != layout and getattr(self, name) is not None:
+                    raise ValueError(f"{name} is for layout {layout!r}")
+        if self.layout in ("dogs", "csv") and self.attributes is not None:
+            raise ValueError(f"attributes are columns of the table in layout {self.layout!r}")
+        return self
+
+    @model_validator(mode="after")
+    def _file_name_has_groups(self) -> "DatasetConfig":
+        if self.file_name is None:
+            return self
+        try:
+            groups = re.compile(self.file_name).groupindex
+        except re.error as error:
+            raise ValueError(f"file_name is not a regular expression: {error}") from None
+        for name in ("camera",) if self.lists else ("camera", "identity"):
+            if name not in groups:
+                raise ValueError(f"file_name has no group {name}: (?P<{name}>...) with digits in it")
         return self
