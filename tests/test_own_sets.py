@@ -2,8 +2,11 @@
 
 import csv
 import re
+import sys
 
+import pandas as pd
 import pytest
+from clones import copy_project, one_seed, shrink
 from dataset_folders import config, picture_bytes, put
 from params import raw_params
 
@@ -197,10 +200,13 @@ def of_lists(root):
         "protocol": "market1501",
         "word": "person",
         "file_name": MSMT,
-        "folders": {"train": "train", "query": "test", "gallery": "test"},
+        "folders": FOLDERS,
         "lists": LISTS,
     }
     return parse_config(raw).datasets["lists"]
+
+
+FOLDERS = {"train": "train", "query": "test", "gallery": "test"}
 
 
 def test_lists_like_msmt17s(tmp_path):
@@ -249,3 +255,32 @@ def test_keys_of_another_layout_are_refused(change, message):
     } | change
     with pytest.raises(ConfigError, match=message):
         parse_config(raw)
+
+
+def test_each_comes_from_its_folder_to_a_table(tmp_path, stage_python):
+    clone = copy_project(tmp_path / "clone")
+    clone.take_python(stage_python)
+    raw = clone.root / "raw"
+    entry = {"protocol": "market1501", "word": "person", "recipe": "sample_people"}
+    of_market = {"layout": "market1501", **entry}
+    sets = {
+        "listed": {"layout": "csv", "folder": str(table(raw / "listed", people(split=halves))), **entry},
+        "duke": {"folder": str(duke(raw / "duke")), "file_name": DUKE, **of_market},
+        "msmt": {"folder": str(msmt(raw / "msmt")), "file_name": MSMT, "folders": FOLDERS, "lists": LISTS, **of_market},
+    }
+
+    def study(params):
+        shrink(params)
+        one_seed(params, ["visual_only_corrected"])
+        params["study"]["datasets"] = list(sets)
+        params["datasets"] |= sets
+        params["recipes"]["sample_people"]["pretrain"] = None
+        params["recipes"]["sample_people"]["finetune"] |= {"epochs": 1, "identities": 2, "milestones": [1]}
+
+    clone.edit(study)
+    for command in ("plan", "check"):
+        clone.run(sys.executable, "-m", "auxreid.cli", command)
+    clone.dvc("repro")
+    for name in sets:
+        rows = pd.read_csv(clone.root / f"results/compare/{name}/table.csv", index_col="row")["mAP"]
+        assert list(rows.index) == ["untrained", "visual_only_corrected"] and rows.between(0.1, 100).all()
