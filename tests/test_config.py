@@ -16,6 +16,8 @@ from auxreid.plumbing.settings.recipes import FinetuneConfig, RerankingConfig, T
 from auxreid.plumbing.settings.rows import Centroids, ViTConfig
 from auxreid.plumbing.settings.study import CompareConfig, RegistryConfig
 
+DOGS = {"layout": "dogs", "folder": "raw/dogs", "protocol": "dogs", "word": "dog"}
+
 
 @pytest.fixture
 def raw() -> dict:
@@ -63,6 +65,8 @@ def test_the_repository_is_valid():
         ),
         ("ablations.untrained", new_row(), r"ablations.untrained: the name is taken"),
         ("ablations.Clip-Reid", new_row(), r"should match pattern"),
+        ("datasets.my dogs", {}, r"datasets.my dogs.*should match pattern"),
+        ("datasets.Dogs", {**DOGS, "folder": "raw/Dogs"}, r"datasets.*dogs and Dogs differ in capitals alone"),
         ("compare.level", 1.0, "compare.level = 1.0: Input should be less than 1"),
         ("compare.power", 0, "compare.power = 0: Input should be greater than 0"),
         ("registry", {"metric": "map"}, r"registry.metric = 'map': Input should be 'mAP', 'mINP'"),
@@ -98,6 +102,12 @@ def test_all_faults_are_told_at_once(raw):
 def test_part_of_a_chain_is_an_error(raw):
     del raw["recipes"]["sample_people"]["prompts"]
     assert "has input, encoder, finetune, evaluate but no prompts" in fault(raw)
+
+
+def test_a_data_set_has_the_name_that_its_users_give_it(raw):
+    raw["datasets"]["MSMT17_V1-part"] = DOGS
+    raw["study"]["datasets"] = ["MSMT17_V1-part"]
+    assert parse_config(raw).datasets["MSMT17_V1-part"].name == "MSMT17_V1-part"
 
 
 def settings_of(config: Config, row: str) -> FinetuneConfig:

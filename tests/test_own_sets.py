@@ -264,8 +264,8 @@ def test_each_comes_from_its_folder_to_a_table(tmp_path, stage_python):
     entry = {"protocol": "market1501", "word": "person", "recipe": "sample_people"}
     of_market = {"layout": "market1501", **entry}
     sets = {
-        "listed": {"layout": "csv", "folder": str(table(raw / "listed", people(split=halves))), **entry},
-        "duke": {"folder": str(duke(raw / "duke")), "file_name": DUKE, **of_market},
+        "My-Set": {"layout": "csv", "folder": str(table(raw / "listed", people(split=halves))), **entry},
+        "Duke": {"folder": str(duke(raw / "duke")), "file_name": DUKE, **of_market},
         "msmt": {"folder": str(msmt(raw / "msmt")), "file_name": MSMT, "folders": FOLDERS, "lists": LISTS, **of_market},
     }
 

@@ -1,20 +1,34 @@
 """params.yaml as a whole: validated, frozen objects."""
 
+from typing import Annotated
+
+from pydantic import AfterValidator
+
 from auxreid.plumbing.settings.datasets import DatasetConfig
 from auxreid.plumbing.settings.recipes import RecipeConfig
 from auxreid.plumbing.settings.rows import AblationConfig, PromptVariant
-from auxreid.plumbing.settings.section import Name, Section
+from auxreid.plumbing.settings.section import DatasetName, Name, Section
 from auxreid.plumbing.settings.study import CompareConfig, RegistryConfig, Study
 
 BASELINES = ("untrained", "image_weights", "pretrained")  # rows that a comparison may have besides the ablations
 REFERENCE_ROW = "clip_reid"  # the row that the others are compared with
 
 
+def told_apart(datasets: dict[str, DatasetConfig]) -> dict[str, DatasetConfig]:
+    """Raises ValueError for names that are one folder where a file system takes no notice of capitals."""
+    names: dict[str, str] = {}
+    for name in datasets:
+        if other := names.get(name.lower()):
+            raise ValueError(f"{other} and {name} differ in capitals alone")
+        names[name.lower()] = name
+    return datasets
+
+
 class Config(Section):
     """All of params.yaml."""
 
     study: Study
-    datasets: dict[Name, DatasetConfig]
+    datasets: Annotated[dict[DatasetName, DatasetConfig], AfterValidator(told_apart)]
     recipes: dict[Name, RecipeConfig]
     prompts: dict[Name, PromptVariant]
     ablations: dict[Name, AblationConfig]

@@ -5,7 +5,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from auxreid.plumbing.settings.section import Name, PositiveInt, Section
+from auxreid.plumbing.settings.section import DatasetName, Name, PositiveInt, Section
 
 
 class KeypointFile(Section):
@@ -42,7 +42,7 @@ OF_LAYOUT = {
 class DatasetConfig(Section):
     """Where a data set lies, how to read it, and by which protocol it is evaluated."""
 
-    name: Name
+    name: DatasetName
     layout: Literal["market1501", "prid2011", "dogs", "csv"]
     folder: str
     protocol: Literal["market1501", "prid2011_single_shot", "prid2011_multi_shot", "dogs"]

@@ -5,8 +5,8 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from auxreid.plumbing.settings.section import (
+    DatasetName,
     Fraction,
-    Name,
     NonNegativeFloat,
     NonNegativeInt,
     PositiveFloat,
@@ -75,7 +75,7 @@ EncoderConfig = Annotated[OpenClipEncoder | ResNetEncoderConfig | TimmEncoderCon
 class PretrainConfig(Section):
     """Contrastive pre-training of a small CLIP on captions made from attributes."""
 
-    captions_from: Name | None = None  # the data set whose images and captions it sees; null: the one that is trained
+    captions_from: DatasetName | None = None  # the data set whose images and captions it sees; null: its own
     epochs: PositiveInt
     batch_size: PositiveInt
     lr: PositiveFloat

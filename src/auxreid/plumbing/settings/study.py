@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
-from auxreid.plumbing.settings.section import Name, NonNegativeInt, Section, Seeds
+from auxreid.plumbing.settings.section import DatasetName, Name, NonNegativeInt, Section, Seeds
 
 RegistryMetric = Literal[
     "mAP", "mINP", "CMC_1", "CMC_5", "CMC_10", "CMC_20", "reranked_mAP", "reranked_mINP", "reranked_CMC_1"
@@ -15,7 +15,7 @@ RegistryMetric = Literal[
 class Study(Section):
     """What a `dvc repro` runs over."""
 
-    datasets: Annotated[tuple[Name, ...], Field(min_length=1)]
+    datasets: Annotated[tuple[DatasetName, ...], Field(min_length=1)]
     seeds: Seeds
     rows: tuple[Name, ...] | None = None  # ablations to run; null: all of them
     row_seeds: dict[Name, Seeds] = Field(default_factory=dict)  # rows that run with other seeds than `seeds`
