@@ -257,7 +257,9 @@ JOBS = min(os.cpu_count() or 1, 4)
 def study(jobs: Jobs = JOBS) -> None:
     """The demo with all rows of Table 2: `study.rows: null` in params.yaml, plan, then as `auxreid demo`."""
     from auxreid.plumbing.graph.whole_table import PARAMS, ask_for_all_rows
+    from auxreid.plumbing.settings.load import load_config
 
+    load_config()
     if ask_for_all_rows():
         print(f"{PARAMS}: study.rows is null, all rows; `git checkout {PARAMS} && auxreid plan` goes back")
     plan()
