@@ -60,6 +60,7 @@ def check_study(monkeypatch):
 
     from auxreid.cli import app
 
+    monkeypatch.setattr("auxreid.cli.go_to_root", lambda: None)
     for name in ("credentials.check_dvc_config", "own_folders.look_after"):
         monkeypatch.setattr(f"auxreid.plumbing.team.{name}", lambda root: [])
     return lambda: CliRunner().invoke(app, ["check"])

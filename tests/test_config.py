@@ -290,7 +290,7 @@ def test_a_missing_or_broken_file_is_named(tmp_path):
     with pytest.raises(ConfigError, match=r"params\.yaml: no such file"):
         load_config(tmp_path / "params.yaml")
     (tmp_path / "params.yaml").write_text("study: [")
-    with pytest.raises(ConfigError, match="not valid YAML"):
+    with pytest.raises(ConfigError, match="line 2, column 1: not YAML"):
         load_config(tmp_path / "params.yaml")
     (tmp_path / "params.yaml").write_text("- a list")
     with pytest.raises(ConfigError, match="found list"):

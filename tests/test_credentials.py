@@ -13,6 +13,7 @@ from voluptuous import Marker, Schema
 
 from auxreid.cli import app
 from auxreid.plumbing.base.errors import ConfigError
+from auxreid.plumbing.base.repository_root import MARKS
 from auxreid.plumbing.team.credentials import SECRET_OPTIONS, check_dvc_config, secret_options, secret_texts
 
 ROOT = Path(__file__).parent.parent
@@ -117,6 +118,8 @@ def test_a_secret_option_of_any_remote_is_refused(repository, option):
 def test_check_refuses_what_dvc_itself_wrote_until_the_remedy_is_followed(repository):
     assert dvc_main(["remote", "add", "-q", "team", "ssh://host/srv"]) == 0
     assert dvc_main(["remote", "modify", "-q", "team", "password", "hunter2"]) == 0
+    for mark in MARKS:
+        (repository / mark).touch()
     refused = CliRunner().invoke(app, ["check"])
     assert isinstance(refused.exception, ConfigError) and "team: password is a secret" in str(refused.exception)
     for remedy in re.findall(r"`dvc ([^`]+)`", str(refused.exception)):

@@ -18,7 +18,8 @@ from tiny_study import DATASET, run, tiny_params, write_inputs, write_study
 
 from auxreid.data.frames import open_frames
 from auxreid.plumbing.base.errors import DataError
-from auxreid.plumbing.stage.instance import Stage
+from auxreid.plumbing.stage.instance import Stage, _instead
+from auxreid.plumbing.stage.launch import run_stage
 from auxreid.plumbing.stage.record import read_history, read_record
 from auxreid.plumbing.stage.run import stage_run
 from auxreid.plumbing.stage.script import run_script
@@ -26,6 +27,7 @@ from auxreid.plumbing.stage.script import run_script
 ROW, EPOCHS = "visual_only_corrected", 5
 KEY = f"{DATASET}-{ROW}-0"
 OUT = Path("results/finetune") / KEY
+SCRIPTS = sorted(path.stem for path in (ROOT / "pipeline").glob("*.py") if "run_s" in path.read_text())
 FRAMES = Path(f"results/ingest/{DATASET}/frames.arrow")
 
 
@@ -220,19 +222,62 @@ def test_a_fault_of_ours_keeps_its_traceback(workspace, monkeypatch):
         run_script(broken)
 
 
+USAGE = r"usage: python pipeline/finetune\.py DATASET-ROW-SEED"
+
+
 @pytest.mark.parametrize(
     ("keys", "told"),
     [
-        ((), r"usage: python pipeline/finetune.py KEY, with a key of pipeline/graph.yaml"),
-        ((KEY, "0"), r"usage: python pipeline/finetune.py KEY"),
-        (("nobody",), rf"finetune 'nobody': not in pipeline/graph.yaml, which has {KEY}$"),
+        ((), rf"{USAGE}, a key of pipeline/graph.yaml; 0 arguments were given$"),
+        ((KEY, "0"), rf"{USAGE}, a key of pipeline/graph.yaml; 2 arguments were given$"),
+        (
+            (KEY.replace("0", "7"),),
+            rf"{USAGE}; '{KEY[:-1]}7' is no finetune of pipeline/graph.yaml; near to it: {KEY}$",
+        ),
+        ((f"finetune@{KEY}",), rf"{USAGE}; 'finetune@{KEY}' is no finetune of .*; near to it: {KEY}$"),
+        (("nobody",), rf"{USAGE}; 'nobody' is no finetune of pipeline/graph.yaml, which has {KEY}$"),
     ],
 )
-def test_a_command_line_without_a_key_of_the_study_is_told_what_is_there(workspace, monkeypatch, capsys, keys, told):
+@pytest.mark.parametrize("start", [run_script, run_stage])
+def test_a_command_line_without_a_key_of_the_study_is_told_what_is_there(
+    workspace, monkeypatch, capsys, start, keys, told
+):
+    before = sorted(workspace.rglob("*"))
     monkeypatch.setattr(sys, "argv", [str(ROOT / "pipeline/finetune.py"), *keys])
     with pytest.raises(SystemExit) as ended:
+        start(lambda stage: pytest.fail("it was started"))
+    assert ended.value.code == 2 and re.match(f"error: {told}", capsys.readouterr().err)
+    assert sorted(workspace.rglob("*")) == before
+
+
+def test_of_many_keys_that_are_not_near_a_few_are_told():
+    assert _instead("x", ["abc"] * 6) == ", which has abc, abc, abc, abc and 2 more"
+    assert _instead("x", []) == ", which has none"
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+@pytest.mark.parametrize("option", ["-h", "--help"])
+def test_every_script_says_how_it_is_called_wherever_one_is(tmp_path, monkeypatch, capsys, script, option):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", [str(ROOT / f"pipeline/{script}.py"), option])
+    with pytest.raises(SystemExit) as ended:
         run_script(lambda stage: pytest.fail("it was started"))
-    assert ended.value.code == 1 and re.match(f"error: {told}", capsys.readouterr().err)
+    said = capsys.readouterr().out
+    assert ended.value.code == 0 and f"usage: python pipeline/{script}.py DATASET" in said and f"`{script}`" in said
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_ctrl_c_ends_a_script_with_a_line_and_its_record_says_so(workspace, monkeypatch, capsys):
+    def interrupted(stage: Stage) -> None:
+        with stage.run():
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(sys, "argv", [str(ROOT / "pipeline/finetune.py"), KEY])
+    with pytest.raises(SystemExit) as ended:
+        run_script(interrupted)
+    assert ended.value.code == 130 and capsys.readouterr().err == "stopped by Ctrl-C\n"
+    record = read_record(OUT / "record")
+    assert record.status == "failed" and record.failure.startswith("KeyboardInterrupt")
 
 
 def test_a_stage_whose_dvc_is_gone_before_it_looks_does_not_start(monkeypatch, capsys):

@@ -9,7 +9,7 @@ from mlflow.utils.validation import _validate_metric_name
 
 from auxreid.plumbing.base.errors import DataError
 from auxreid.plumbing.stage.record import Point, check_name, flatten, parse_point, point_line, read_history, read_record
-from auxreid.plumbing.stage.run import stage_run
+from auxreid.plumbing.stage.run import number, stage_run
 
 
 @pytest.fixture(autouse=True)
@@ -155,3 +155,31 @@ def test_one_setting_of_two_rows_has_one_name_in_mlflow():
     settings = {"ablation.prompts": "null", "recipe.finetune.lr": "0.1", "prompts_key": "k"}
     assert shown("clip_reid", "rn50") == settings | {"ablation": "clip_reid", "recipe": "rn50"}
     assert shown("visual_only", "lite0") == settings | {"ablation": "visual_only", "recipe": "lite0"}
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        (300.0, "300"),
+        (12936.0, "12936"),
+        (1234567.8, "1234568"),
+        (0.0, "0"),
+        (-0.25, "-0.25"),
+        (0.123456, "0.1235"),
+        (0.00001234, "0.00001234"),
+        (44.128, "44.13"),
+        (1e-12, "0.000000000001"),
+    ],
+)
+def test_numbers_of_a_line_have_no_exponent_and_no_false_point(value, told):
+    assert number(value) == told
+
+
+def test_the_last_line_of_a_stage_begins_with_what_matters(tmp_path, capsys):
+    with run(tmp_path) as stage:
+        stage.summary({"queries": 300, "mINP": 0.1, "reranked_mAP": 0.3, "a.CMC_1": 0.5, "b.mAP": 0.21, "a.mAP": 0.2})
+        stage.summary({f"CMC_{k}": 0.6 for k in range(2, 7)})
+    line = capsys.readouterr().out.splitlines()[-1]
+    values = "b.mAP 0.21, a.mAP 0.2, a.CMC_1 0.5, queries 300, mINP 0.1, reranked_mAP 0.3, CMC_2 0.6, CMC_3 0.6"
+    values += " and 3 more"
+    assert line.partition(" s: ")[2] == values

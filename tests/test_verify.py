@@ -75,6 +75,7 @@ def template(tmp_path_factory):
         (root / "data" / name).write_bytes(name.encode() * 3000)
     (root / "setting").write_text("1")
     (root / "dvc.yaml").write_text(STAGES)
+    (root / "params.yaml").touch()
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(root)
         subprocess.run(["git", "init", "-q"], check=True)

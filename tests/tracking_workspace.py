@@ -24,6 +24,8 @@ class Workspace:
         self.root, self.dataset = root, dataset
         self.lock: dict[str, dict] = {}
         (root / "mlruns").mkdir(parents=True)
+        (root / "dvc.yaml").write_text("stages: {}\n")
+        (root / "params.yaml").touch()
         shutil.copy(empty_database, root / "mlruns" / "mlflow.db")
 
     def stage(

@@ -1,16 +1,57 @@
-"""The command line: `auxreid --help`. Every command runs from the repository's root."""
+"""The command line: `auxreid --help`. Every command works at the top of the repository that the user is in."""
 
 import os
 import sys
+from collections.abc import Callable
+from contextlib import suppress
+from functools import wraps
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import click
 import typer
 
+from auxreid import __version__
 from auxreid.plumbing.base.errors import ConfigError, DataError, FullDiskError
+from auxreid.plumbing.base.interrupted import INTERRUPTED, tell_interrupted
+from auxreid.plumbing.base.repository_root import find_root, go_to_root
 
-app = typer.Typer(add_completion=False, no_args_is_help=True)
+GITS_OWN = "merge_lock"  # called at the top of a worktree in the middle of a merge, when files may be missing
+
+
+class Commands(typer.Typer):
+    """Commands that start at the repository's top; a path that one gets is where the user is (`resolve_path`)."""
+
+    def command(self, *names: str, **more: Any) -> Callable:
+        register = super().command(*names, **more)
+
+        def registered(function: Callable) -> Callable:
+            register(function if function.__name__ == GITS_OWN else at_the_top(function))
+            return function
+
+        return registered
+
+
+def at_the_top(function: Callable) -> Callable:
+    """What a command does before its own work, once its arguments are read: `--help` needs no repository."""
+
+    @wraps(function)
+    def run(*args: Any, **options: Any) -> None:
+        from auxreid.plumbing.team.own_folders import look_after
+
+        go_to_root()
+        for line in look_after(ROOT):
+            print(line, file=sys.stderr)
+        try:
+            function(*args, **options)
+        except KeyboardInterrupt:
+            tell_interrupted()
+            raise typer.Exit(INTERRUPTED) from None
+
+    return run
+
+
+app = Commands(context_settings={"help_option_names": ["-h", "--help"]})
 ROOT = Path(".")
 SAMPLE = Path("data/sample")  # what data.dvc describes
 
@@ -30,15 +71,23 @@ class SeveralValues(typer.core.TyperCommand):
         return super().parse_args(ctx, spread)
 
 
-@app.callback()
-def before_each(context: typer.Context) -> None:
-    """Re-identification with auxiliary information."""
-    if context.invoked_subcommand == "merge-lock":  # Git's, in the middle of a merge
-        return
-    from auxreid.plumbing.team.own_folders import look_after
+def show_version(asked: bool) -> None:
+    if asked:
+        print(f"auxreid {__version__}")
+        raise typer.Exit
 
-    for line in look_after(ROOT):
-        print(line, file=sys.stderr)
+
+Version = Annotated[bool, typer.Option("--version", callback=show_version, is_eager=True, help="Show it and exit.")]
+
+
+@app.callback(invoke_without_command=True)
+def auxreid(
+    context: typer.Context,
+    version: Version = False,
+) -> None:
+    """Re-identification with auxiliary information."""
+    if context.invoked_subcommand is None:
+        print(context.get_help())
 
 
 @app.command()
@@ -84,11 +133,13 @@ def plan() -> None:
 
 
 @app.command()
-def sample(root: Annotated[Path, typer.Option(help="folder to render into")] = SAMPLE) -> None:
+def sample(
+    root: Annotated[Path | None, typer.Option(resolve_path=True, help=f"to render into, else {SAMPLE}")] = None,
+) -> None:
     """Render the sample people and dogs."""
     from auxreid.sample.render import render_sample
 
-    render_sample(root)
+    render_sample(root or SAMPLE)
 
 
 @app.command()
@@ -206,7 +257,9 @@ JOBS = min(os.cpu_count() or 1, 4)
 def study(jobs: Jobs = JOBS) -> None:
     """The demo with all rows of Table 2: `study.rows: null` in params.yaml, plan, then as `auxreid demo`."""
     from auxreid.plumbing.graph.whole_table import PARAMS, ask_for_all_rows
+    from auxreid.plumbing.settings.load import load_config
 
+    load_config()
     if ask_for_all_rows():
         print(f"{PARAMS}: study.rows is null, all rows; `git checkout {PARAMS} && auxreid plan` goes back")
     plan()
@@ -219,7 +272,7 @@ def demo(jobs: Jobs = JOBS) -> None:
     from auxreid.plumbing.graph.repro import run_repro
 
     if not any(SAMPLE.glob("*")):
-        sample(SAMPLE)
+        sample()
     check()
     if code := run_repro([], jobs):
         raise typer.Exit(code)
@@ -232,7 +285,7 @@ def main() -> None:
     """Entry point: the errors that a user can act on are shown without a traceback."""
     run_sources_of_this_checkout()
     try:
-        app()
+        app(prog_name="auxreid")
     except (ConfigError, DataError, FullDiskError) as error:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(1) from None
@@ -240,11 +293,12 @@ def main() -> None:
 
 def run_sources_of_this_checkout() -> None:
     """In a worktree or a clone, the command starts anew with its sources, if another checkout is the installed one."""
-    here = ROOT / "src/auxreid/cli.py"
-    if here.is_file() and not here.samefile(__file__):
-        search = os.pathsep.join(filter(None, [str(here.parents[1].resolve()), os.environ.get("PYTHONPATH")]))
-        command = [sys.executable, "-m", "auxreid.cli", *sys.argv[1:]]
-        os.execve(sys.executable, command, os.environ | {"PYTHONPATH": search})
+    with suppress(ConfigError):  # outside any, the command itself says so
+        here = find_root() / "src/auxreid/cli.py"
+        if here.is_file() and not here.samefile(__file__):
+            search = os.pathsep.join(filter(None, [str(here.parents[1].resolve()), os.environ.get("PYTHONPATH")]))
+            command = [sys.executable, "-m", "auxreid.cli", *sys.argv[1:]]
+            os.execve(sys.executable, command, os.environ | {"PYTHONPATH": search})
 
 
 if __name__ == "__main__":

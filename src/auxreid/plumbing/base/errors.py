@@ -5,6 +5,10 @@ class ConfigError(ValueError):
     """params.yaml, or a file derived from it, says something that cannot be run."""
 
 
+class UsageError(ConfigError):
+    """A command line names nothing that could be run; the exit code is 2, as of a wrong option."""
+
+
 class DataError(ValueError):
     """A file that the user brought, or a stage wrote, is missing, broken or would falsify a result."""
 

@@ -5,12 +5,14 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Iterable, Iterator, Mapping, Set
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from threading import Lock
 from typing import TYPE_CHECKING
 
 from auxreid.plumbing.base.errors import ConfigError
+from auxreid.plumbing.base.interrupted import ending_them
 from auxreid.plumbing.dvc.repo import locked, opened_repo
 
 if TYPE_CHECKING:
@@ -48,8 +50,9 @@ def run_repro(targets: list[str], jobs: int = 1) -> int:
         bufsize=1,
     )
     assert process.stdout is not None
-    _pass_on(process.stdout, total)
-    return process.wait()
+    with ending_them([process]):
+        _pass_on(process.stdout, total)
+        return process.wait()
 
 
 def _count_stages(targets: list[str]) -> int:
@@ -153,6 +156,8 @@ class _SideBySide:
     def __init__(self, stages: Stages, up_to_date: int, jobs: int) -> None:
         self.waiting, self.jobs, self.total = dict(stages), jobs, len(stages)
         self.done: set[str] = set()
+        self.processes: set[subprocess.Popen] = set()
+        self.is_interrupted = False
         self.printing, self.started = Lock(), time.monotonic()
         threads = max(1, (os.cpu_count() or 1) // jobs)
         self.environment = {"OMP_NUM_THREADS": str(threads)} | os.environ
@@ -160,7 +165,7 @@ class _SideBySide:
 
     def run(self) -> int:
         code, running = 0, {}
-        with ThreadPoolExecutor(self.jobs) as pool:
+        with ThreadPoolExecutor(self.jobs) as pool, self._ending_all():
             while True:
                 while not code and len(running) < self.jobs and (chain := next_chain(self.waiting, self.done)):
                     for name in chain:
@@ -173,6 +178,16 @@ class _SideBySide:
         if self.waiting:
             print(f"not run: {', '.join(self.waiting)}", flush=True)
         return code
+
+    @contextmanager
+    def _ending_all(self) -> Iterator[None]:
+        """After Ctrl-C, what DVC says of stages that failed by it is no news."""
+        with ending_them(self.processes):
+            try:
+                yield
+            except KeyboardInterrupt:
+                self.is_interrupted = True
+                raise
 
     def _ended(self, future: Future, chain: list[str]) -> int:
         code = future.result()
@@ -188,16 +203,19 @@ class _SideBySide:
             command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, bufsize=1, env=self.environment
         ) as process:
             assert process.stdout is not None
+            self.processes.add(process)
             name = chain[0]
             for line in process.stdout:
                 if match := STAGE_LINE.match(line):
                     name = match["name"]
                 if line.strip() and not line.startswith(HINTS):
                     self._say(f"{name} | {line.rstrip()}")
+        self.processes.discard(process)
         if process.returncode:
             self._say(f"{name} | failed with code {process.returncode}")
         return process.returncode
 
     def _say(self, line: str) -> None:
         with self.printing:
-            print(line, flush=True)
+            if not self.is_interrupted:
+                print(line, flush=True)

@@ -28,7 +28,7 @@ _PIN = re.compile(r"^([\w.-]+)==([^\s;]+)", re.MULTILINE)
 def import_closure(script: Path, root: Path) -> dict[str, ast.Module]:
     """Files of `root` that `script` imports, directly or not, imports inside functions too, with the script itself.
 
-    Package files (`__init__.py`) are left out: they are empty in this project.
+    Package files (`__init__.py`) are left out: they are empty in this project, but for the version.
 
     Returns:
         Syntax trees by path relative to `root`, sorted.

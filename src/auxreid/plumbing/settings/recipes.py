@@ -1,5 +1,6 @@
 """How one data set is trained: the sections that are there decide which stages it has."""
 
+import json
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
@@ -125,7 +126,7 @@ class FinetuneConfig(Section):
 
     def replaced(self, values: dict[str, Any]) -> "FinetuneConfig":
         """The same with other values, validated as these were. Raises pydantic's ValidationError."""
-        return FinetuneConfig(**(self.model_dump() | values))
+        return FinetuneConfig.model_validate_json(json.dumps(self.model_dump() | values), strict=True)
 
 
 class RerankingConfig(Section):

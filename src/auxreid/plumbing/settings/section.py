@@ -1,6 +1,8 @@
 """What every section of params.yaml shares: no unknown keys, no change after loading, and the types of the values."""
 
+import json
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -16,6 +18,14 @@ NonNegativeFloat = Annotated[float, Field(ge=0.0)]
 Triple = tuple[float, float, float]
 Seeds = Annotated[tuple[NonNegativeInt, ...], Field(min_length=1)]
 
+WORDS = {  # pydantic's, of JSON and of Python, which a reader of YAML may not know
+    "tuple_type": "Input should be a list: [...]",
+    "dict_type": "Input should be a block of keys and values",
+    "model_type": "Input should be a block of keys and values",
+    "model_attributes_type": "Input should be a block of keys and values",
+}
+FOUND_SHOWN = 80  # characters of a value that was found
+
 
 class Section(BaseModel):
     """A block of params.yaml: unknown keys are errors, values cannot change after loading.
@@ -27,9 +37,35 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
+@dataclass(frozen=True)
+class Fault:
+    """Something wrong with a value: its path in params.yaml, and what was found and is allowed."""
+
+    path: tuple[str | int, ...]
+    text: str
+
+    @property
+    def name(self) -> str:
+        """The path as it is written."""
+        return ".".join(map(str, self.path))
+
+
+def faults(error: ValidationError) -> Iterator[Fault]:
+    """What pydantic found, in the words of YAML."""
+    found = error.errors()
+    above = {one["loc"][:-1] for one in found}
+    for one in found:
+        if one["type"] == "too_short" and one["loc"] in above:  # it does not count the values that are wrong themselves
+            continue
+        found = "" if one["type"] == "missing" else f" = {_shortened(one['input'])}"
+        yield Fault(one["loc"], f"{found}: {WORDS.get(one['type'], one['msg'])}")
+
+
 def fault_lines(error: ValidationError, source: str) -> Iterator[str]:
     """A line for each fault: its path in `source`, what was found, and what is allowed."""
-    for fault in error.errors():
-        place = ".".join(str(part) for part in fault["loc"])
-        found = "" if fault["type"] == "missing" else f" = {fault['input']!r}"
-        yield f"{source}: {place}{found}: {fault['msg']}"
+    return (f"{source}: {fault.name}{fault.text}" for fault in faults(error))
+
+
+def _shortened(value: object) -> str:
+    text = json.dumps(value) if value is None or isinstance(value, bool) else repr(value)
+    return text if len(text) <= FOUND_SHOWN else f"{text[:FOUND_SHOWN]}..."

@@ -11,7 +11,8 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from auxreid.plumbing.base.errors import ConfigError
+from auxreid.clip.model_names import near
+from auxreid.plumbing.base.errors import ConfigError, UsageError
 from auxreid.plumbing.dvc.stages import STAGES_FILE, read_stages
 from auxreid.plumbing.graph.feasible import TRAINING, stop_if_infeasible, tell_of_ingest
 from auxreid.plumbing.graph.sources import check_sources
@@ -22,6 +23,7 @@ from auxreid.plumbing.stage.passed_over import passed_over
 from auxreid.plumbing.stage.run import Run, stage_run
 
 RESULTS = Path("results")
+KEYS_SHOWN = 4  # where none is like the one that was asked for
 ONE_OF = {"datasets": "dataset", "ablations": "ablation", "prompts": "variant"}  # sections whose blocks have names
 
 
@@ -100,19 +102,28 @@ def open_stage(name: str, key: str, root: Path) -> Stage:
         root: the checkout whose sources run.
 
     Raises:
-        ConfigError: params.yaml is wrong, the table or results/sources/ is out of date, or there is no such key.
+        ConfigError: params.yaml is wrong, or the table or results/sources/ is out of date.
+        UsageError: there is no such key; the nearest ones are named.
     """
     config = load_study()
     graph = build_graph(config)
     entries = graph["pose" if name == "keypoints" else name]
     if key not in entries:
-        raise ConfigError(f"{name} {key!r}: not in {GRAPH_FILE}, which has {', '.join(entries) or 'none'}")
+        raise UsageError(f"{key!r} is no {name} of {GRAPH_FILE}{_instead(key, list(entries))}")
     entry = entries[key]
     text = read_stages(root).get(name)
     if text is None:
         raise ConfigError(f"{root / STAGES_FILE}: has no stage {name}")
     blocks = {block: _find(config, block) for block in _blocks(text.get("params", []), key, entry)}
     return Stage(name, key, entry, blocks, dict(_reads(text.get("deps", []), key, entry)), check_sources(name, root))
+
+
+def _instead(key: str, keys: list[str]) -> str:
+    """The keys that may have been meant, however the stage was written before them; else the first of all."""
+    if found := near(key.rpartition("@")[2], keys):
+        return found
+    more = f" and {len(keys) - KEYS_SHOWN} more" if len(keys) > KEYS_SHOWN else ""
+    return f", which has {', '.join(keys[:KEYS_SHOWN]) or 'none'}{more}"
 
 
 def _blocks(params: list, key: str, entry: Mapping[str, Any]) -> Iterator[str]:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from auxreid.plumbing.stage.dvc_watch import end_with_dvc
 from auxreid.plumbing.stage.instance import Stage
-from auxreid.plumbing.stage.script import asked_stage, run_script, told_errors
+from auxreid.plumbing.stage.script import asked_stage, run_script, show_help_if_asked, told_errors
 from auxreid.training.environment import asked_processes, rank, under_torchrun, world_size
 
 if TYPE_CHECKING:
@@ -53,6 +53,7 @@ def _run_as_one_of_many(main: Callable[[Stage], None]) -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(STOPPED))
     Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
     with told_errors():
+        show_help_if_asked()
         try:
             main(asked_stage())
         except Exception:

@@ -9,8 +9,8 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from decimal import Decimal
 from importlib import metadata
-from itertools import islice
 from pathlib import Path
 
 from auxreid.plumbing.base.errors import DataError
@@ -34,6 +34,8 @@ from auxreid.plumbing.stage.record import (
 from auxreid.plumbing.stage.system_metrics import SystemMetrics
 
 CLOSING_METRICS = 8  # that a stage's last line names
+FOREMOST = ("mAP", "CMC_1", "mean_balanced_accuracy", "PCK")  # of them, of whatever row; then in the record's order
+WHOLE_FROM = 1000.0  # numbers of four digits before the point and more have none behind it
 VERSIONED = ("auxreid", "torch", "torchvision", "open_clip_torch", "timm", "mmpose", "numpy", "pyarrow", "scikit-learn")
 
 
@@ -208,12 +210,26 @@ def milliseconds() -> int:
 
 
 def closing_line(record: Record) -> str:
-    """The stage, its seconds, and the first of its final metrics: a comparison has hundreds."""
+    """The stage, its seconds, and the foremost of its final metrics: a comparison has hundreds."""
     seconds = (record.finished - record.started) / 1000
-    values = ", ".join(f"{name} {value:.4g}" for name, value in islice(record.summary.items(), CLOSING_METRICS))
+    foremost = sorted(record.summary.items(), key=lambda metric: _place(metric[0]))[:CLOSING_METRICS]
+    values = ", ".join(f"{name} {number(value)}" for name, value in foremost)
     if len(record.summary) > CLOSING_METRICS:
         values += f" and {len(record.summary) - CLOSING_METRICS} more"
     return f"== {record.stage} {record.key}: {seconds:.1f} s" + (f": {values}" if values else "")
+
+
+def _place(metric: str) -> int:
+    """0 for what a reader looks for first; metrics of equal places keep their order."""
+    name = metric.rpartition(".")[2]
+    return FOREMOST.index(name) if name in FOREMOST else len(FOREMOST)
+
+
+def number(value: float) -> str:
+    """Whole numbers as such, others to four digits; never with an exponent."""
+    if value == round(value) or abs(value) >= WHOLE_FROM:
+        return str(round(value))
+    return f"{Decimal(f'{value:.4g}'):f}"
 
 
 def host() -> dict[str, object]:
