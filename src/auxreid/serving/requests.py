@@ -3,7 +3,6 @@
 import base64
 import binascii
 import os
-import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -17,7 +16,6 @@ SERVED = "_MLFLOW_IS_IN_SERVING_ENVIRONMENT"  # MLflow's variable in a process t
 IMAGE, POSE, CAMERA = "image", "pose", "camera"  # the columns
 
 os.environ.setdefault("AUXREID_WORKERS", "0")  # a request has few images: no measurement of decoding processes
-warnings.filterwarnings("ignore", ".*Add type hints to the `predict` method")  # MLflow's; a signature says it already
 
 
 def images_of(asked: Any) -> list[Image]:
