@@ -14,7 +14,8 @@ from filelock import FileLock, Timeout
 
 from auxreid.plumbing.base.errors import DataError
 from auxreid.plumbing.mirror import view
-from auxreid.plumbing.mirror.registry import register_best
+from auxreid.plumbing.mirror.models import Models, ensure_models, plain_files
+from auxreid.plumbing.mirror.registry import register_attributes, register_best
 from auxreid.plumbing.mirror.result import AGAIN, Content, Result, gather
 from auxreid.plumbing.mirror.store import Store, open_store, tracking_uri
 from auxreid.plumbing.settings.study import RegistryConfig
@@ -38,6 +39,7 @@ class PublishReport:
     unchanged: list[str] = field(default_factory=list)
     superseded: list[str] = field(default_factory=list)  # runs whose place was taken, never deleted
     skipped: list[tuple[str, str]] = field(default_factory=list)
+    modelled: list[str] = field(default_factory=list)  # runs whose MLflow model was made or mended
     registered: list[str] = field(default_factory=list)  # per data set: the encoder that is the registered one, and why
 
 
@@ -57,9 +59,11 @@ def publish(root: Path = Path("."), uri: str | None = None, registry: RegistryCo
         with store.naming_an_outage():
             for dataset in sorted({result.main.record.dataset for result in results}):
                 present = [result for result in results if result.main.record.dataset == dataset]
-                published = publish_dataset(store, dataset, present, report)
-                if registry is not None and (line := register_best(store, registry, dataset, published, skipped)):
-                    report.registered.append(line)
+                published, models = publish_dataset(store, dataset, present, report)
+                if registry is not None:
+                    lines = register_best(store, registry, dataset, published, skipped, models.of_run)
+                    lines += register_attributes(store, registry, dataset, published, models.of_run)
+                    report.registered += lines
     return report
 
 
@@ -80,8 +84,10 @@ def only_publisher(root: Path) -> Iterator[None]:
         lock.release()
 
 
-def publish_dataset(store: Store, dataset: str, results: Sequence[Result], report: PublishReport) -> Published:
-    """Makes the runs, then marks those whose place they took. Returns the results with their runs.
+def publish_dataset(
+    store: Store, dataset: str, results: Sequence[Result], report: PublishReport
+) -> tuple[Published, Models]:
+    """Makes the runs, marks those whose place they took, makes the models. Returns the results with their runs.
 
     A result that a stage or DVC rewrites meanwhile is left out; what MLflow has of it is completed another time.
     """
@@ -99,7 +105,10 @@ def publish_dataset(store: Store, dataset: str, results: Sequence[Result], repor
     published = [(result, first_of_result(runs, result.digest())) for result in shown]
     for result, run in published:
         report.superseded += supersede(store, runs, result, run.info.run_id)
-    return published
+    models = ensure_models(store, experiment, published)
+    report.modelled += models.filled
+    report.skipped += models.skipped
+    return published, models
 
 
 def ensure_run(store: Store, experiment: str, runs: Sequence["MlflowRun"], result: Result) -> str:
@@ -166,7 +175,7 @@ def fill(store: Store, run: "MlflowRun", result: Result, content: Content) -> No
     store.log_params(run_id, {name: text for name, text in params.items() if name not in run.data.params})
     store.log_points(run_id, content.points)
     store.log_inputs(run_id, content.inputs)
-    for path, folder in content.files:
+    for path, folder in plain_files(result, content.files):
         send(store, run_id, path, folder)
     result.check()
     remarks = {view.CUT_PARAMS: cut, view.MISSING_POINTS: content.missing}
@@ -210,6 +219,8 @@ def format_report(report: PublishReport) -> str:
     for outcome in OUTCOMES:
         if outcome != "unchanged":
             lines += [f"  {outcome}: {label}" for label in getattr(report, outcome)]
+    if report.modelled:
+        lines.append(f"  models made or mended: {', '.join(report.modelled)}")
     lines += [f"  left out: {stage}: {reason}" for stage, reason in report.skipped]
     lines += [f"  registry: {line}" for line in report.registered]
     return "\n".join(lines)

@@ -6,7 +6,7 @@ Versions are never deleted: when an old result is the best again, the alias retu
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from statistics import fmean
 from typing import TYPE_CHECKING
 
@@ -18,8 +18,11 @@ from auxreid.plumbing.settings.study import RegistryConfig
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities import LoggedModel
     from mlflow.entities import Run as MlflowRun
     from mlflow.entities.model_registry import ModelVersion
+
+MODEL = "auxreid.model"  # tag of a version: the id of its logged model, which MLflow itself does not keep
 
 
 def register_best(
@@ -28,25 +31,66 @@ def register_best(
     dataset: str,
     published: Sequence[tuple[Result, "MlflowRun"]],
     skipped: Sequence[tuple[str, str]],
-) -> str | None:
+    models: Mapping[str, "LoggedModel"],
+) -> list[str]:
     """Registers the best encoder among the published results and points the alias at it. Each step can be repeated.
 
-    Returns a line that says which it is; None where the data set has no encoder. While results of dvc.lock are missing
-    in the workspace (`skipped`, stages and reasons) nothing is changed: the best may be among them.
+    Returns a line that says which it is; none where the data set has no encoder. While results of dvc.lock are missing
+    in the workspace (`skipped`, stages and reasons) nothing is changed: the best may be among them. models has the
+    MLflow models of runs by the runs' ids.
     """
     name = rule.name.format(dataset=dataset)
     if absent := [stage for stage, _ in skipped if stage.startswith(f"evaluate@{dataset}-")]:
-        return f"{name}@{rule.alias} stays as it is while results are missing: {', '.join(absent)}"
+        return [f"{name}@{rule.alias} stays as it is while results are missing: {', '.join(absent)}"]
     candidates = [(result, run) for result, run in published if is_candidate(result, rule)]
     if not candidates:
-        return None
+        return []
     best, mean = choose([result for result, _ in candidates], rule.metric)
     run = next(run for result, run in candidates if result is best)
-    version, is_new = ensure_version(store.client, name, best, run, rule.metric)
-    moved = point_alias(store.client, name, rule.alias, version.version)
-    change = "new" if is_new else "alias moved" if moved else "unchanged"
+    record = best.main.record
+    tags = {
+        "auxreid.ablation": record.ablation,
+        "auxreid.seed": str(record.seed),
+        f"auxreid.{rule.metric}": f"{figure(best, rule.metric):.6g}",
+    }
+    line = register(store.client, name, rule.alias, best, run, models.get(run.info.run_id), tags)
     seed = f"{rule.metric} {figure(best, rule.metric):.4g}, {mean:.4g} in the mean over the row's seeds"
-    return f"{name}@{rule.alias} is version {version.version} ({change}): {view.run_name(best.main.record)}, {seed}"
+    return [f"{line}: {view.run_name(record)}, {seed}"]
+
+
+def register_attributes(
+    store: Store,
+    rule: RegistryConfig,
+    dataset: str,
+    published: Sequence[tuple[Result, "MlflowRun"]],
+    models: Mapping[str, "LoggedModel"],
+) -> list[str]:
+    """Registers the data set's attribute classifier, under the same alias. Returns a line, or none where there is none.
+
+    There is one of a data set, so that no figure chooses it.
+    """
+    name, lines = f"{dataset}-attributes", []
+    for result, run in published:
+        model = models.get(run.info.run_id)
+        if result.main.record.stage == "attributes" and model is not None:
+            lines.append(register(store.client, name, rule.alias, result, run, model, {}))
+    return lines
+
+
+def register(
+    client: "MlflowClient",
+    name: str,
+    alias: str,
+    result: Result,
+    run: "MlflowRun",
+    model: "LoggedModel | None",
+    tags: Mapping[str, str],
+) -> str:
+    """Makes a version if there is none and points the alias at it; says so. A run without a model has a plain file."""
+    version, is_new = ensure_version(client, name, result, run, model, tags)
+    moved = point_alias(client, name, alias, version.version)
+    change = "new" if is_new else "alias moved" if moved else "unchanged"
+    return f"{name}@{alias} is version {version.version} ({change})"
 
 
 def is_candidate(result: Result, rule: RegistryConfig) -> bool:
@@ -75,38 +119,46 @@ def figure(result: Result, metric: str) -> float:
 
 
 def ensure_version(
-    client: "MlflowClient", name: str, result: Result, run: "MlflowRun", metric: str
+    client: "MlflowClient",
+    name: str,
+    result: Result,
+    run: "MlflowRun",
+    model: "LoggedModel | None",
+    tags: Mapping[str, str],
 ) -> tuple["ModelVersion", bool]:
-    """The version of a result's encoder, and whether it had to be made.
+    """The version of a result's network, and whether it had to be made.
 
     Two machines that register one encoder at the same time make two versions. Both then choose the first.
     """
     from mlflow.exceptions import MlflowException
 
     digest = result.digest()
-    if version := first_version(client, name, digest, run):
+    model_id = None if model is None else model.model_id
+    if version := first_version(client, name, digest, run, model_id):
         return version, False
     try:
         client.create_registered_model(name)
     except MlflowException as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
-    record = result.main.record
-    tags = {
-        view.RESULT: digest,
-        "auxreid.ablation": record.ablation,
-        "auxreid.seed": str(record.seed),
-        f"auxreid.{metric}": f"{figure(result, metric):.6g}",
-    }
-    source = f"{run.info.artifact_uri}/{view.ENCODER.removesuffix('.safetensors')}"
-    client.create_model_version(name, source, run.info.run_id, tags, description=view.note(record))
-    return first_version(client, name, digest, run), True
+    folder = view.ENCODER.removesuffix(".safetensors")
+    source = f"{run.info.artifact_uri}/{folder}" if model is None else model.artifact_location
+    about, tags = view.note(result.main.record), {view.RESULT: digest, **tags}
+    if model_id is not None:
+        tags[MODEL] = model_id
+    client.create_model_version(name, source, run.info.run_id, tags, description=about, model_id=model_id)
+    return first_version(client, name, digest, run, model_id), True
 
 
-def first_version(client: "MlflowClient", name: str, digest: str, run: "MlflowRun") -> "ModelVersion | None":
-    """The lowest version of a model that was registered for a result from its run."""
+def first_version(
+    client: "MlflowClient", name: str, digest: str, run: "MlflowRun", model_id: str | None
+) -> "ModelVersion | None":
+    """The lowest version of a name that was registered for a result of a run, from the model that the run has now.
+
+    One that was registered before the run had a model, or from a model that was deleted, is another version.
+    """
     found = client.search_model_versions(f"name='{name}' and run_id='{run.info.run_id}'")
-    same = (version for version in found if version.tags.get(view.RESULT) == digest)
+    same = (one for one in found if one.tags.get(view.RESULT) == digest and one.tags.get(MODEL) == model_id)
     return min(same, key=lambda version: int(version.version), default=None)
 
 

@@ -1,0 +1,204 @@
+"""What lies in the folder of an MLflow model beside the weights: a script, its packages, signature and example.
+
+The form is MLflow's "models from code": the script is run where the model is loaded, and nothing is pickled. The
+weights are the result's own file. Equal results give equal files, but for the ids that MLflow chooses.
+"""
+
+import json
+import platform
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from auxreid.plumbing.mirror import view
+from auxreid.plumbing.mirror.result import Result, naming_changes
+
+if TYPE_CHECKING:
+    from mlflow.entities import LoggedModel
+    from mlflow.models import Model, ModelSignature
+
+SCRIPTS = Path(__file__).parents[2] / "serving"
+REQUIREMENTS, ENVIRONMENT, MLMODEL = "requirements.txt", "python_env.yaml", "MLmodel"
+EXAMPLE, REQUEST = "input_example.json", "serving_input_example.json"  # MLflow's names
+PACKAGES = ("mlflow", "numpy", "pandas", "pillow", "opencv-python-headless", "pyarrow", "pydantic", "filelock", "rich")
+PACKAGES += ("safetensors", "torch", "torchvision", "timm", "open_clip_torch", "albumentations", "matplotlib")
+HEADER_LIMIT = 2**26  # bytes; safetensors' own limit is 100 MB
+PICTURE = (  # 8 x 8 pixels as PNG, in base64
+    "iVBORw0KGgoAAAANSUhEUgAAAAgAAAAICAIAAABLbSncAAAAGElEQVR42mNkYGhgUGDARCwKDNjB4JQAAGhvAl4wRI+bAAAAAElFTkSuQmCC"
+)
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A stage whose weights are a model: the file, what the script calls it, the script, keys of the file's header."""
+
+    weights: str
+    artifact: str
+    script: str
+    header: frozenset[str]
+
+
+KINDS = {
+    "finetune": Kind(view.ENCODER, "encoder", "encoder_model.py", frozenset({"encoder", "input"})),
+    "attributes": Kind("model.safetensors", "model", "attribute_model.py", frozenset({"vocabulary", "input"})),
+}
+
+
+@dataclass(frozen=True)
+class Weights:
+    """The weights of a result that is shown as an MLflow model."""
+
+    path: Path
+    kind: Kind
+    header: Mapping[str, Any]  # what the file says of itself
+    precision: str
+
+    @property
+    def name(self) -> str:
+        """The model's name within its run, which is the folder that the file would have among the run's artifacts."""
+        return self.path.stem
+
+    def columns(self) -> dict[str, tuple[Any, Any]]:
+        """What is asked beside the image: by column the nested type, innermost last, and an example."""
+        found: dict[str, tuple[Any, Any]] = {}
+        fusion = self.header.get("fusion")
+        if fusion is not None and fusion["pose"]["rank"] == "fused":
+            joints = fusion["joints"]
+            from_keypoints = fusion["pose"]["source"] == "keypoints"
+            found["pose"] = (2, [[4.0, 4.0]] * joints) if from_keypoints else (1, [0.5] * joints * 32)
+        if cameras := (self.header.get("vit") or {}).get("cameras"):
+            found["camera"] = (0, cameras[0])
+        return found
+
+
+def weights_of(result: Result) -> Weights | None:
+    """The weights of a result that is a model; None for any other, and where the file is not one that can be loaded.
+
+    Raises:
+        DataError: the file changes while it is read.
+    """
+    record = result.main.record
+    kind = KINDS.get(record.stage)
+    if kind is None or kind.weights not in record.artifacts:
+        return None
+    path = result.main.folder.parent / kind.weights
+    with naming_changes(result.main.folder):
+        header = read_header(path)
+    if not kind.header <= header.keys():
+        return None
+    params = result.params()  # the evaluation's precision is that of the recipe
+    named = (value for name, value in params.items() if name.rpartition(".")[2] == "precision")
+    return Weights(path, kind, header, str(next(named, "32-true")))
+
+
+def read_header(path: Path) -> dict[str, Any]:
+    """What a safetensors file of this project says of itself; empty for any other file."""
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        if not 0 < length < HEADER_LIMIT:
+            return {}
+        text = file.read(length)
+    try:
+        header = json.loads(json.loads(text)["__metadata__"]["auxreid"])
+    except (ValueError, KeyError, TypeError):
+        return {}
+    return header if isinstance(header, dict) else {}
+
+
+def write_files(folder: Path, weights: Weights, result: Result, model: "LoggedModel") -> list[Path]:
+    """Writes what lies beside the weights; returns the paths, the one that makes it a model last."""
+    shutil.copyfile(SCRIPTS / weights.kind.script, folder / weights.kind.script)
+    requirements = "".join(f"{line}\n" for line in pinned(result.main.record.versions))
+    (folder / REQUIREMENTS).write_text(requirements, encoding="utf-8")
+    environment = {"python": platform.python_version(), "dependencies": [f"-r {REQUIREMENTS}"]}
+    (folder / ENVIRONMENT).write_text(yaml.safe_dump(environment, sort_keys=False), encoding="utf-8")
+    example = json.dumps(example_table(weights))
+    (folder / EXAMPLE).write_text(example, encoding="utf-8")
+    (folder / REQUEST).write_text(json.dumps({"dataframe_split": example_table(weights)}), encoding="utf-8")
+    describe(weights, result, model).save(folder / MLMODEL)
+    return [folder / name for name in (weights.kind.script, REQUIREMENTS, ENVIRONMENT, EXAMPLE, REQUEST, MLMODEL)]
+
+
+def pinned(recorded: Mapping[str, str]) -> list[str]:
+    """The packages that the scripts need: in the versions that the result was made with, else the ones that are here.
+
+    A package that is neither recorded nor here has no line.
+    """
+    lines = []
+    for name in PACKAGES:
+        try:
+            lines.append(f"{name}=={recorded.get(name) or version(name)}")
+        except PackageNotFoundError:  # MLflow's skinny form, or another build of OpenCV
+            continue
+    return lines
+
+
+def example_table(weights: Weights) -> dict[str, list]:
+    """One row, as pandas' "split" form has it; the picture is in base64, as over HTTP."""
+    beside = weights.columns()
+    names = ["image", *beside] if beside else [0]  # as a list of images becomes a table
+    return {"columns": names, "data": [[PICTURE, *(example for _, example in beside.values())]]}
+
+
+def describe(weights: Weights, result: Result, model: "LoggedModel") -> "Model":
+    """The content of MLmodel."""
+    from mlflow import pyfunc
+    from mlflow.models import Model
+
+    record = result.main.record
+    created = datetime.fromtimestamp(record.finished / 1000, UTC).replace(tzinfo=None)
+    about = {"dataset": record.dataset, "row": record.ablation, "seed": record.seed, "result": result.digest()}
+    described = Model(
+        artifact_path=weights.name,
+        run_id=model.source_run_id,
+        utc_time_created=created,
+        signature=signature(weights),
+        saved_input_example_info={
+            "artifact_path": EXAMPLE,
+            "serving_input_path": REQUEST,
+            "type": "dataframe",
+            "pandas_orient": "split",
+        },
+        model_uuid=model.model_id,
+        metadata={"auxreid": about | {"input": weights.header["input"]}},
+        model_size_bytes=weights.path.stat().st_size,
+        model_id=model.model_id,
+    )
+    pyfunc.add_to_model(
+        described,
+        loader_module="mlflow.pyfunc.loaders.code_model",
+        python_env=ENVIRONMENT,
+        model_config={"precision": weights.precision},
+        model_code_path=weights.kind.script,
+        streamable=False,
+        artifacts={weights.kind.artifact: {"path": weights.path.name, "uri": weights.path.name}},
+    )
+    return described
+
+
+def signature(weights: Weights) -> "ModelSignature":
+    """Images, as bytes, to embeddings or to words and probabilities.
+
+    A model that is asked with images alone has a column without a name, so that a plain list is as good as a table.
+    """
+    import numpy as np
+    from mlflow.models import ModelSignature
+    from mlflow.types import ColSpec, DataType, Schema, TensorSpec
+    from mlflow.types.schema import Array
+
+    nested = (DataType.long, Array(DataType.double), Array(Array(DataType.double)))
+    beside = [ColSpec(nested[depth], name) for name, (depth, _) in weights.columns().items()]
+    inputs = [ColSpec(DataType.binary, "image"), *beside] if beside else [ColSpec(DataType.binary)]
+    if weights.kind.artifact == "encoder":
+        return ModelSignature(Schema(inputs), Schema([TensorSpec(np.dtype(np.float32), (-1, -1))]))
+    outputs = []
+    for name, words in weights.header["vocabulary"].items():
+        outputs.append(ColSpec(DataType.string, name))
+        outputs += [ColSpec(DataType.float, f"{name}={word}") for word in words]
+    return ModelSignature(Schema(inputs), Schema(outputs))
