@@ -17,6 +17,7 @@ from mlflow.entities import Run
 
 OWN_TAGS = {"mlflow.user", "mlflow.source.name", "mlflow.source.type", "mlflow.source.git.commit"}  # who published
 SUPERSEDED, RESULT, ATTEMPT = "auxreid.superseded", "auxreid.result", "auxreid.attempt"
+PARENT = "mlflow.parentRunId"
 OLDEST_FIRST = "attributes.start_time ASC"
 
 Aspects = dict[str, object]  # what there is to say about a run, by name
@@ -71,8 +72,9 @@ def label(experiment: str, run: Run) -> str:
 
 def aspects(client: MlflowClient, run: Run, names: dict[str, str]) -> Aspects:
     info, tags = run.info, {tag: value for tag, value in run.data.tags.items() if tag not in OWN_TAGS}
-    if SUPERSEDED in tags:
-        tags[SUPERSEDED] = names[tags[SUPERSEDED]]
+    for tag in (SUPERSEDED, PARENT):
+        if tag in tags:
+            tags[tag] = names[tags[tag]]
     found: Aspects = {"status": info.status, "started": info.start_time, "finished": info.end_time}
     found |= {f"param {name}": value for name, value in run.data.params.items()}
     found |= {f"tag {name}": value for name, value in tags.items()}

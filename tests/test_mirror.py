@@ -22,7 +22,7 @@ from auxreid.plumbing.mirror import publish as mirror
 from auxreid.plumbing.mirror import view
 from auxreid.plumbing.mirror.publish import format_report, publish
 from auxreid.plumbing.mirror.store import Store, open_store, tracking_uri
-from auxreid.plumbing.mirror.ui import current_links
+from auxreid.plumbing.mirror.ui import view_links
 from auxreid.plumbing.settings.study import RegistryConfig
 from auxreid.plumbing.stage.record import Point, read_record
 
@@ -183,7 +183,8 @@ def test_a_live_run_of_an_attempt_before_the_present_one_is_superseded(work):
 def current(work):
     """What the link of `auxreid ui` shows: the filter goes to MLflow as it stands there."""
     store = open_store(work.root)
-    (link,) = current_links(store, "http://127.0.0.1:5000").values()
+    (line,) = view_links(store, "http://127.0.0.1:5000")
+    link = line.removeprefix("sample: runs: ")
     address, _, query = link.partition("/runs?")
     assert address == f"http://127.0.0.1:5000/#/experiments/{store.experiment('sample')}"
     (search,) = parse_qs(query)["searchFilter"]
@@ -272,14 +273,14 @@ def test_two_machines_that_restore_one_result_at_the_same_moment(work, clone, mo
     work.row(lr=0.2)
     publish(work.root)
     work.row(lr=0.1)
-    unmark = mirror.unmark
+    delete_tag = Store.delete_tag
 
     def late(*arguments):
-        monkeypatch.setattr(mirror, "unmark", unmark)
+        monkeypatch.setattr(Store, "delete_tag", delete_tag)
         assert publish(other.root, uri).restored == ["sample/clip_reid-0"]
-        return unmark(*arguments)
+        return delete_tag(*arguments)
 
-    monkeypatch.setattr(mirror, "unmark", late)
+    monkeypatch.setattr(Store, "delete_tag", late)
     publish(work.root)
     assert current(work) == first
     for root in (other.root, work.root):

@@ -123,6 +123,14 @@ class Workspace:
         figures = ["ranked_lists/best.png"]
         self.stage("evaluate", key, summary=measured, figures=figures, lr=lr, data=scores, system=load, **about)
 
+    def compare(self, **rows: dict) -> None:
+        """The comparison of these rows, whose cells are those of table.csv; what a row lacks is empty."""
+        columns = ["row", *{name: None for cells in rows.values() for name in cells}]
+        lines = [",".join(columns)]
+        lines += [",".join(str({"row": name, **cells}.get(one, "")) for one in columns) for name, cells in rows.items()]
+        out = self.stage("compare", self.dataset, artifacts=["table.csv"], attempt=f"attempt-{lines}")
+        (out / "table.csv").write_text("\n".join(lines) + "\n")
+
 
 def forked(target, *arguments, **named):
     """A started process that has all that this one has imported."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from auxreid.plumbing.dvc.lockfile import read_lock
 from auxreid.plumbing.mirror import view
-from auxreid.plumbing.mirror.publish import first_of_result, live_run
+from auxreid.plumbing.mirror.publish import live_run
 from auxreid.plumbing.mirror.result import Place, Result, gather
 from auxreid.plumbing.mirror.store import SQLITE, database_path, open_store, tracking_uri
 
@@ -61,7 +61,7 @@ def find_runs(root: Path, uri: str | None) -> dict[str, list["MlflowRun"]]:
 
 
 def run_of(result: Result, runs: Sequence["MlflowRun"]) -> "MlflowRun | None":
-    return first_of_result(runs, result.digest()) or live_run(runs, result.main.record.attempt)
+    return view.first_of_result(runs, result.digest()) or live_run(runs, result.main.record.attempt)
 
 
 def places(result: Result) -> list[Place]:

@@ -17,6 +17,8 @@ from auxreid.plumbing.mirror import view
 from auxreid.plumbing.mirror.models import Models, ensure_models, plain_files
 from auxreid.plumbing.mirror.registry import register_attributes, register_best
 from auxreid.plumbing.mirror.result import AGAIN, Content, Result, gather
+from auxreid.plumbing.mirror.rows import publish_rows
+from auxreid.plumbing.mirror.shared_views import ensure_views
 from auxreid.plumbing.mirror.store import Store, open_store, tracking_uri
 from auxreid.plumbing.settings.study import RegistryConfig
 
@@ -102,21 +104,26 @@ def publish_dataset(
         getattr(report, outcome).append(result.label)
         shown.append(result)
     runs = store.runs(experiment)  # again: another machine may have published to the same server meanwhile
-    published = [(result, first_of_result(runs, result.digest())) for result in shown]
+    published = [(result, view.first_of_result(runs, result.digest())) for result in shown]
     for result, run in published:
         report.superseded += supersede(store, runs, result, run.info.run_id)
     models = ensure_models(store, experiment, published)
     report.modelled += models.filled
     report.skipped += models.skipped
+    done, left_out = publish_rows(store, experiment, published)
+    for outcome, labels in done.items():
+        getattr(report, outcome).extend(labels)
+    report.skipped += left_out
+    ensure_views(store, experiment, store.runs(experiment, view.CURRENT))
     return published, models
 
 
 def ensure_run(store: Store, experiment: str, runs: Sequence["MlflowRun"], result: Result) -> str:
     """Sees to it that a result has a complete run; returns what had to be done. Raises DataError if it changes."""
     digest = result.digest()
-    run = first_of_result(runs, digest)
+    run = view.first_of_result(runs, digest)
     if run is not None and run.data.tags.get(view.STATE) == "complete":
-        return "restored" if unmark(store, run) else "unchanged"
+        return "restored" if store.delete_tag(run, view.SUPERSEDED) else "unchanged"
     content, outcome = result.content(), "completed"
     if run is None:
         outcome = "adopted"
@@ -128,40 +135,15 @@ def ensure_run(store: Store, experiment: str, runs: Sequence["MlflowRun"], resul
         run = store.client.create_run(experiment, start_time=started, tags=tags, run_name=name)
     else:
         store.set_tags(run.info.run_id, tags)
-        unmark(store, run)
+        store.delete_tag(run, view.SUPERSEDED)
     fill(store, run, result, content)
     return outcome
-
-
-def first_of_result(runs: Sequence["MlflowRun"], digest: str) -> "MlflowRun | None":
-    """The run that stands for a result.
-
-    Two machines that publish one result to one server at the same time make two runs. Both then choose the same one by
-    this order, and mark the other as superseded.
-    """
-    found = [run for run in runs if run.data.tags.get(view.RESULT) == digest]
-    found.sort(key=lambda run: (view.SUPERSEDED in run.data.tags, run.info.start_time, run.info.run_id))
-    return found[0] if found else None
 
 
 def live_run(runs: Sequence["MlflowRun"], attempt: str) -> "MlflowRun | None":
     """The run that followed an execution of a stage while it ran, if no publish has touched it."""
     found = (run for run in runs if run.data.tags.get(view.ATTEMPT) == attempt)
     return next((run for run in found if run.data.tags.get(view.STATE) == "live"), None)
-
-
-def unmark(store: Store, run: "MlflowRun") -> bool:
-    """Makes a superseded run a current one; tells whether it was superseded."""
-    from mlflow.exceptions import MlflowException
-
-    if view.SUPERSEDED not in run.data.tags:
-        return False
-    try:
-        store.client.delete_tag(run.info.run_id, view.SUPERSEDED)
-    except MlflowException as error:
-        if error.error_code != "RESOURCE_DOES_NOT_EXIST":  # another machine was faster
-            raise
-    return True
 
 
 def fill(store: Store, run: "MlflowRun", result: Result, content: Content) -> None:

@@ -13,7 +13,7 @@ from filelock import FileLock
 
 from auxreid.plumbing.base.errors import DataError
 from auxreid.plumbing.mirror.result import Input
-from auxreid.plumbing.mirror.view import INPUT_CONTEXT
+from auxreid.plumbing.mirror.view import INPUT_CONTEXT, KIND, MODELS
 from auxreid.plumbing.stage.record import Point
 
 if TYPE_CHECKING:
@@ -68,7 +68,8 @@ class Store:
         found = self.client.get_experiment_by_name(name)
         if found is None:
             try:
-                return self.client.create_experiment(name, artifact_location=artifact_location(self.uri, name))
+                place = artifact_location(self.uri, name)
+                return self.client.create_experiment(name, artifact_location=place, tags={KIND: MODELS})
             except MlflowException as error:
                 if error.error_code != "RESOURCE_ALREADY_EXISTS":
                     raise
@@ -125,6 +126,19 @@ class Store:
 
         for some in batched([RunTag(name, text) for name, text in texts.items()], NAMES_AT_ONCE):
             self.log_batch(run_id, tags=some)
+
+    def delete_tag(self, run: "MlflowRun", tag: str) -> bool:
+        """Takes a tag away from a run; tells whether it had it."""
+        from mlflow.exceptions import MlflowException
+
+        if tag not in run.data.tags:
+            return False
+        try:
+            self.client.delete_tag(run.info.run_id, tag)
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_DOES_NOT_EXIST":  # another machine was faster
+                raise
+        return True
 
     def runs(self, experiment: str, matching: str = "") -> list["MlflowRun"]:
         """All runs of an experiment that match a search filter and were not deleted in the UI, the oldest first."""

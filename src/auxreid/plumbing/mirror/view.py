@@ -5,8 +5,12 @@ import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
 
 from auxreid.plumbing.stage.record import Point, Record
+
+if TYPE_CHECKING:
+    from mlflow.entities import Run as MlflowRun
 
 RESULT = "auxreid.result"  # which entries of dvc.lock the run shows
 STATE = "auxreid.state"  # live -> publishing -> complete
@@ -16,6 +20,14 @@ KEY = "auxreid.key"
 SUPERSEDED = "auxreid.superseded"  # the id of the run that took this one's place
 CURRENT = f'tags."{SUPERSEDED}" IS NULL'  # the search filter that hides the superseded; MLflow's UI has no default one
 OURS = f'tags."{ATTEMPT}" IS NOT NULL'  # on a server that others use too
+DATASET = "auxreid.dataset"
+ABLATION = "auxreid.ablation"
+ROW = "auxreid.row"  # the row of the comparison that a run stands for, above the runs of its seeds
+IS_ROW = f'tags."{ROW}" IS NOT NULL'
+FORM, SEEDS, INTERVAL, P_VALUE = "form", "seeds", "mAP interval", "p Holm"  # headings of columns, hence without prefix
+PARENT = "mlflow.parentRunId"
+KIND = "mlflow.experimentKind"
+MODELS = "custom_model_development"  # without it the UI opens an experiment as one of chatbots
 CUT_PARAMS = "auxreid.cut_params"
 MISSING_POINTS = "auxreid.missing_points"
 NOTE = "mlflow.note.content"
@@ -55,7 +67,7 @@ def tags(record: Record) -> dict[str, str]:
         ATTEMPT: record.attempt,
         STAGE: record.stage,
         KEY: record.key,
-        "auxreid.dataset": record.dataset,
+        DATASET: record.dataset,
         "auxreid.host": str(record.host.get("name", "")),
         NOTE: note(record),
         SOURCE_NAME: f"pipeline/{record.stage}.py",
@@ -65,7 +77,7 @@ def tags(record: Record) -> dict[str, str]:
     if record.git:
         found |= {GIT_COMMIT: str(record.git["commit"]), GIT_DIRTY: json.dumps(record.git["dirty"])}
     if record.ablation is not None:
-        found["auxreid.ablation"] = record.ablation
+        found[ABLATION] = record.ablation
     if record.seed is not None:
         found["auxreid.seed"] = str(record.seed)
     return found
@@ -77,6 +89,10 @@ def note(record: Record) -> str:
     return f"Stage {record.stage} of {record.dataset}, result {record.key}."
 
 
+def difference_heading(reference: str) -> str:
+    return f"mAP - {reference}"
+
+
 def curve_name(stage: str, name: str) -> str:
     return f"{CURVE_PREFIX.get(stage, stage)}/{name}"
 
@@ -86,6 +102,17 @@ def curve(stage: str, points: Iterable[Point]) -> tuple[list[Point], int]:
     points = list(points)
     kept = [Point(curve_name(stage, p.name), p.step, p.value, p.time_ms) for p in points if math.isfinite(p.value)]
     return kept, len(points) - len(kept)
+
+
+def first_of_result(runs: Sequence["MlflowRun"], digest: str) -> "MlflowRun | None":
+    """The run that stands for a result.
+
+    Two machines that publish one result to one server at the same time make two runs. Both then choose the same one by
+    this order, and mark the other as superseded.
+    """
+    found = [run for run in runs if run.data.tags.get(RESULT) == digest]
+    found.sort(key=lambda run: (SUPERSEDED in run.data.tags, run.info.start_time, run.info.run_id))
+    return found[0] if found else None
 
 
 def param_texts(params: Mapping[str, object]) -> tuple[dict[str, str], list[str]]:

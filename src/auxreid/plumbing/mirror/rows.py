@@ -1,0 +1,180 @@
+"""The rows of the comparison as runs: one for each row of compare's table, above the runs of its seeds.
+
+A run of a seed is one training; what a reader looks for is the row: its mean over seeds, its interval, how far it is
+from the reference row. compare has computed that; here it is copied. A row's run is known by the digest of its line in
+the table, so that a line which did not change keeps its run, and one that did supersedes it.
+"""
+
+import csv
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from auxreid.plumbing.base.errors import DataError
+from auxreid.plumbing.mirror import view
+from auxreid.plumbing.mirror.result import Result, naming_changes
+from auxreid.plumbing.mirror.store import Store
+from auxreid.plumbing.stage.record import Point
+
+if TYPE_CHECKING:
+    from mlflow.entities import Run as MlflowRun
+
+TABLE = "table.csv"
+MINUS = "mAP_minus_"
+FIGURES = (
+    "mAP",
+    "mAP_std",
+    "mINP",
+    "CMC_1",
+    "CMC_1_std",
+    "CMC_5",
+    "CMC_10",
+    "CMC_20",
+    "reranked_mAP",
+    "reranked_CMC_1",
+)
+
+
+@dataclass(frozen=True)
+class Row:
+    """A line of the table, by column, and when its last seed was evaluated."""
+
+    name: str
+    dataset: str
+    cells: Mapping[str, str]
+    finished: int
+
+    def digest(self) -> str:
+        content = [self.dataset, self.name, sorted(self.cells.items())]
+        return hashlib.sha256(json.dumps(content).encode()).hexdigest()
+
+    def figures(self) -> dict[str, float]:
+        """Fractions of 1, as in the runs of the seeds; the table has per cent."""
+        return {name: round(float(self.cells[name]) / 100, 6) for name in FIGURES if self.cells.get(name)}
+
+    def texts(self) -> dict[str, str]:
+        """The columns that are no single figure."""
+        found = {view.FORM: self.cells.get("form") or "-", view.SEEDS: self.cells["seeds"]}
+        if interval := self.interval("mAP", ".3f"):
+            found[view.INTERVAL] = interval
+        for column in minus_columns(self.cells):
+            if self.cells[column]:
+                value = float(self.cells[column]) / 100
+                heading = view.difference_heading(column.removeprefix(MINUS))
+                found[heading] = f"{value:+.3f} {self.interval(column, '+.3f')}"
+        if self.cells.get("p_holm"):
+            found[view.P_VALUE] = f"{float(self.cells['p_holm']):.3f}"
+        return found
+
+    def interval(self, column: str, style: str) -> str:
+        low, high = (self.cells.get(f"{column}_{end}") for end in ("low", "high"))
+        return f"[{float(low) / 100:{style}}, {float(high) / 100:{style}}]" if low and high else ""
+
+    def tags(self) -> dict[str, str]:
+        return self.texts() | {
+            view.ROW: self.name,
+            view.RESULT: self.digest(),
+            view.DATASET: self.dataset,
+            view.NOTE: f"Row {self.name} on {self.dataset}, as compare's table has it.",
+            view.SOURCE_NAME: "pipeline/compare.py",
+            view.SOURCE_TYPE: "LOCAL",
+        }
+
+
+def minus_columns(columns: Mapping[str, str]) -> list[str]:
+    """The columns of differences to a reference row."""
+    return [name for name in columns if name.startswith(MINUS) and f"{name}_low" in columns]
+
+
+def read_rows(result: Result, seeds: Mapping[str, Sequence[Result]]) -> list[Row]:
+    """The lines with figures of a comparison's table. Raises DataError if somebody is writing there."""
+    part = result.main
+    with naming_changes(part.folder.parent), (part.folder.parent / TABLE).open(newline="", encoding="utf-8") as file:
+        lines = list(csv.DictReader(file))
+    result.check()
+    found = []
+    for cells in lines:
+        if cells.get("mAP"):  # others are not applicable
+            ends = [one.evaluation or one.main for one in seeds.get(cells["row"], ())]
+            finished = max((one.record.finished for one in ends), default=part.record.finished)
+            found.append(Row(cells["row"], part.record.dataset, cells, finished))
+    return found
+
+
+def publish_rows(
+    store: Store, experiment: str, published: Sequence[tuple[Result, "MlflowRun"]]
+) -> tuple[dict[str, list[str]], list[tuple[str, str]]]:
+    """Makes a run for each row of the comparison that is among the published results, and puts its seeds below it.
+
+    Returns labels by what had to be done, as publish's report names it, and what was left out and why. Each step can be
+    repeated.
+    """
+    done: dict[str, list[str]] = {}
+    comparison = next((result for result, _ in published if is_comparison(result)), None)
+    if comparison is None:
+        return done, []
+    seeds: dict[str, list[Result]] = {}
+    for result, _ in published:
+        if result.main.record.stage in view.ROW_STAGES:
+            seeds.setdefault(result.main.record.ablation, []).append(result)
+    try:
+        rows = read_rows(comparison, seeds)
+    except DataError as error:
+        return done, [(comparison.name, str(error))]
+    runs = store.runs(experiment, view.IS_ROW)
+    for row in rows:
+        done.setdefault(ensure_row(store, experiment, runs, row), []).append(label(row))
+    runs = store.runs(experiment, view.IS_ROW)  # again: another machine may have published meanwhile
+    shown = {row.name: view.first_of_result(runs, row.digest()).info.run_id for row in rows}
+    put_below(store, published, shown)
+    over = next(run for result, run in published if result is comparison).info.run_id
+    done["superseded"] = [
+        f"{comparison.main.record.dataset}/{run.data.tags[view.ROW]} {run.info.run_id}"
+        for run in runs
+        if mark(store, run, shown.get(run.data.tags[view.ROW], over))
+    ]
+    return done, []
+
+
+def is_comparison(result: Result) -> bool:
+    return result.main.record.stage == "compare" and TABLE in result.main.record.artifacts
+
+
+def label(row: Row) -> str:
+    return f"{row.dataset}/{row.name}"
+
+
+def ensure_row(store: Store, experiment: str, runs: Sequence["MlflowRun"], row: Row) -> str:
+    """Sees to it that a row has a complete run; returns what had to be done."""
+    run = view.first_of_result(runs, row.digest())
+    if run is not None and run.data.tags.get(view.STATE) == "complete":
+        return "restored" if store.delete_tag(run, view.SUPERSEDED) else "unchanged"
+    outcome = "created" if run is None else "completed"
+    tags = {**row.tags(), view.STATE: "publishing"}
+    if run is None:
+        run = store.client.create_run(experiment, start_time=row.finished, tags=tags, run_name=row.name)
+    else:
+        store.set_tags(run.info.run_id, tags)
+    store.log_points(run.info.run_id, [Point(name, 0, value, row.finished) for name, value in row.figures().items()])
+    store.client.set_terminated(run.info.run_id, "FINISHED", end_time=row.finished)
+    store.set_tags(run.info.run_id, {view.STATE: "complete"})
+    return outcome
+
+
+def put_below(store: Store, published: Sequence[tuple[Result, "MlflowRun"]], shown: Mapping[str, str]) -> None:
+    """MLflow's own way to nest runs: by the tag that names the parent."""
+    for result, run in published:
+        parent = shown.get(result.main.record.ablation)
+        is_seed = result.main.record.stage in view.ROW_STAGES
+        if is_seed and parent is not None and run.data.tags.get(view.PARENT) != parent:
+            store.set_tags(run.info.run_id, {view.PARENT: parent})
+
+
+def mark(store: Store, run: "MlflowRun", present: str) -> bool:
+    """Marks the run of a former line as superseded by the present run; tells whether it had to."""
+    if run.info.run_id == present or run.data.tags.get(view.SUPERSEDED) == present:
+        return False
+    store.set_tags(run.info.run_id, {view.SUPERSEDED: present})
+    return True
