@@ -37,10 +37,11 @@ def at_the_top(function: Callable) -> Callable:
 
     @wraps(function)
     def run(*args: Any, **options: Any) -> None:
+        from auxreid.plumbing.dvc.without_git import tell_dvc
         from auxreid.plumbing.team.own_folders import look_after
 
         go_to_root()
-        for line in look_after(ROOT):
+        for line in tell_dvc(ROOT) + look_after(ROOT):
             print(line, file=sys.stderr)
         try:
             function(*args, **options)
