@@ -5,13 +5,16 @@ import re
 from pathlib import Path
 
 import pytest
+from clones import copy_project, executed
+from dataset_folders import prid_multi
 from dvc.utils.serialize import parse_yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from params import ROOT
+from params import ROOT, one_seed
 
 from auxreid.plumbing.base.errors import ConfigError
 from auxreid.plumbing.base.yaml_document import read_document
+from auxreid.plumbing.graph.table import write_graph
 from auxreid.plumbing.settings.load import load_config
 
 PARAMS = (ROOT / "params.yaml").read_bytes()
@@ -144,3 +147,25 @@ def test_values_are_what_dvc_takes_them_for(scalar):
     finally:
         path.unlink()
     assert (found, type(found["a"])) == (expected, type(expected["a"]))
+
+
+ODD_FOLDER = "raw/50% of what? #1 [x] 'Собаки' ${y}"
+
+
+def test_a_raw_folder_may_have_any_name(tmp_path, stage_python):
+    clone = copy_project(tmp_path)
+    clone.take_python(stage_python)
+    prid_multi(tmp_path / ODD_FOLDER)
+
+    def only_own(params: dict) -> None:
+        one_seed(params, ["visual_only_corrected"])
+        params["study"]["datasets"] = ["own"]
+        params["datasets"]["own"] = {"layout": "prid2011", "protocol": "prid2011_multi_shot", "word": "person"}
+        params["datasets"]["own"]["folder"] = ODD_FOLDER
+
+    clone.edit(only_own)
+    write_graph(load_config(tmp_path / "params.yaml"), tmp_path / "pipeline/graph.yaml")
+    assert executed(clone.dvc("repro", "ingest@own")) == ["sources", "ingest@own"]
+    assert executed(clone.dvc("repro", "ingest@own")) == []
+    (tmp_path / ODD_FOLDER / "multi_shot/cam_a/notes.txt").write_text("x")
+    assert executed(clone.dvc("repro", "ingest@own")) == ["ingest@own"]

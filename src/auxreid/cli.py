@@ -6,7 +6,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from functools import wraps
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import click
 import typer
@@ -16,6 +16,7 @@ from auxreid.plumbing.base.errors import ConfigError, DataError, FullDiskError
 from auxreid.plumbing.base.interrupted import INTERRUPTED, tell_interrupted
 from auxreid.plumbing.base.repository_root import find_root, go_to_root
 
+Format = Literal["latex", "csv", "markdown", "text"]
 GITS_OWN = "merge_lock"  # called at the top of a worktree in the middle of a merge, when files may be missing
 
 
@@ -234,14 +235,36 @@ def merge_lock(base: Path, ours: Path, theirs: Path, name: str) -> None:
 
 
 @app.command()
-def table() -> None:
-    """Print the comparison tables of the study."""
+def table(
+    form: Annotated[Format | None, typer.Option("--format", help="for a paper; else as `compare` showed it")] = None,
+    output: Annotated[Path | None, typer.Option("--output", "-o", resolve_path=True, help="file to write")] = None,
+    thesis: Annotated[bool, typer.Option("--thesis", help="with the thesis's figures, of Market-1501")] = False,
+) -> None:
+    """Print the comparison tables of the study, or write them for a paper: the ending of the file tells the format."""
+    from auxreid.plumbing.graph.table import build_graph, load_study
+
+    config = load_study()
+    datasets = list(build_graph(config)["compare"])
+    if form is None and output is None and not thesis:
+        _print_tables(datasets)
+        return
+    from auxreid.plumbing.base.files import write_text
+    from auxreid.plumbing.report.paper_table import read_paper_table
+    from auxreid.plumbing.report.table_formats import format_of, format_tables
+
+    form = form or ("text" if output is None else format_of(output))
+    text = format_tables([read_paper_table(dataset, config.compare.level, thesis) for dataset in datasets], form)
+    if output is None:
+        print(text, end="")
+    else:
+        write_text(output, text)
+
+
+def _print_tables(datasets: list[str]) -> None:
     from rich.console import Console
     from rich.markdown import Markdown
 
-    from auxreid.plumbing.graph.table import build_graph, load_study
-
-    for dataset in build_graph(load_study())["compare"]:
+    for dataset in datasets:
         path = Path(f"results/compare/{dataset}/table.md")
         try:
             text = path.read_text(encoding="utf-8")
