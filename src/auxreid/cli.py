@@ -305,6 +305,112 @@ def demo(jobs: Jobs = JOBS) -> None:
     print("\nSide by side in MLflow: make ui, which prints the addresses")
 
 
+Row = Annotated[str | None, typer.Option(help="of the study; without it the registered encoder")]
+EncoderSeed = Annotated[int | None, typer.Option("--seed", help="of the row; its first one by default")]
+EncoderDataset = Annotated[str | None, typer.Option("--dataset", help="of the study, if several have rows")]
+EncoderFile = Annotated[Path | None, typer.Option("--encoder", help="a local encoder.safetensors, in full precision")]
+Camera = Annotated[int | None, typer.Option(help="of the photographs, for rows with a camera embedding")]
+
+
+def chosen_encoder(file: Path | None, row: str | None, dataset: str | None, seed: int | None):
+    """The encoder that the options name: a file, a row of the study, or else the registered one of its data set."""
+    from auxreid.plumbing.graph.trained import Trained, dataset_with_rows, trained_encoder
+    from auxreid.plumbing.settings.load import load_config
+
+    if file is not None:
+        if row is not None or dataset is not None or seed is not None:
+            raise ConfigError(f"--encoder {file}: a file has no row, data set or seed to be chosen by")
+        return Trained(file)
+    config = load_config()
+    if row is not None:
+        return trained_encoder(config, row, dataset, seed)
+    if seed is not None:
+        raise ConfigError(f"--seed {seed}: the registered encoder has its own; name a row by --row")
+    from auxreid.plumbing.mirror.registered import registered_encoder
+
+    return registered_encoder(ROOT, config.registry, dataset_with_rows(config, dataset))
+
+
+@app.command()
+def embed(
+    photos: Annotated[list[Path], typer.Argument(help="photographs, and folders of them")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Parquet file to write")],
+    encoder: EncoderFile = None,
+    row: Row = None,
+    seed: EncoderSeed = None,
+    dataset: EncoderDataset = None,
+    camera: Camera = None,
+) -> None:
+    """Embed photographs as stage `evaluate` does: a file with their paths and features."""
+    from auxreid.serving.photos import image_files
+
+    paths = image_files(photos)
+    chosen = chosen_encoder(encoder, row, dataset, seed)
+    from auxreid.serving.embedding import Encoder
+    from auxreid.serving.features import embedded, file_hash, usable_photos, write_features
+
+    usable, bad = usable_photos(paths)
+    for one in bad:
+        print(f"left out: {one.path}: {one.reason}", file=sys.stderr)
+    features = embedded(Encoder(chosen.path, chosen.precision), usable, camera)
+    about = {"encoder_sha256": file_hash(chosen.path), **chosen.about()}
+    write_features(out, [photo.name for photo in usable], features, about)
+    print(f"{out}: {len(usable)} photographs, {features.shape[1]} numbers each, by {chosen.name}")
+
+
+@app.command()
+def rank(
+    photos: Annotated[list[Path], typer.Argument(metavar="QUERY... GALLERY", help="of one individual; a folder")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="JPEG to write")],
+    encoder: EncoderFile = None,
+    row: Row = None,
+    seed: EncoderSeed = None,
+    dataset: EncoderDataset = None,
+    camera: Camera = None,
+) -> None:
+    """Rank a folder of photographs for one individual, whose photographs come first: a picture and a table."""
+    from auxreid.serving.photos import image_files
+
+    if len(photos) < 2:
+        raise ConfigError(f"{photos[0]}: a query and a folder to be ranked are needed: auxreid rank QUERY GALLERY")
+    queries, gallery = image_files(photos[:-1]), image_files(photos[-1:])
+    chosen = chosen_encoder(encoder, row, dataset, seed)
+    from auxreid.serving.embedding import Encoder
+    from auxreid.serving.features import embedded, usable_photos
+    from auxreid.serving.photos import open_photos
+    from auxreid.serving.ranked import draw, print_places, without_queries
+    from auxreid.serving.ranked import rank as ranked
+
+    asking = list(open_photos(queries))
+    usable, bad = usable_photos(without_queries(gallery, queries))
+    for one in bad:
+        print(f"left out: {one.path}: {one.reason}", file=sys.stderr)
+    network = Encoder(chosen.path, chosen.precision)
+    features = embedded(network, [*asking, *usable], camera)
+    places = ranked(features[: len(asking)], features[len(asking) :], usable)
+    draw(asking, places, out)
+    print_places(places)
+    print(f"{out}: the first {len(places)} of {len(usable)}, by {chosen.name}")
+
+
+@app.command()
+def export(
+    row: Annotated[str, typer.Argument(help="of the study")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="ONNX file to write")],
+    seed: EncoderSeed = None,
+    dataset: EncoderDataset = None,
+) -> None:
+    """Write a row's encoder as ONNX, once ONNX Runtime gives what torch gives."""
+    chosen = chosen_encoder(None, row, dataset, seed)
+    from auxreid.serving.embedding import Encoder
+    from auxreid.serving.features import file_hash
+    from auxreid.serving.onnx_export import export as export_checked
+
+    about = {"encoder_sha256": file_hash(chosen.path), **chosen.about()}
+    difference = export_checked(Encoder(chosen.path), out, about)
+    print(f"{out}: {chosen.name}; the largest difference from torch on random images is {difference:.2g}")
+
+
 def main() -> None:
     """Entry point: the errors that a user can act on are shown without a traceback."""
     run_sources_of_this_checkout()

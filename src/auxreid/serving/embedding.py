@@ -44,6 +44,11 @@ class Encoder:
         return self._fused[0] if self._fused is not None and self._fused[0].pose.rank == "fused" else None
 
     @property
+    def fusion_tensors(self) -> dict:
+        """The weights of the fusion; empty where there is none."""
+        return {} if self._fused is None else self._fused[1]
+
+    @property
     def cameras(self) -> tuple[int, ...]:
         """The cameras whose numbers it must be told; empty where it needs none."""
         return tuple(getattr(self.tower, "cameras", ()))

@@ -2,7 +2,7 @@
 
 import io
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass, field
@@ -56,6 +56,9 @@ class Photos:
 
     def __len__(self) -> int:
         return len(self._photos)
+
+    def __iter__(self) -> Iterator[Photo]:
+        return iter(self._photos)
 
     @property
     def frame_id(self) -> np.ndarray:

@@ -1,0 +1,71 @@
+"""Features of photographs as a Parquet file."""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from auxreid.plumbing.base.errors import DataError
+from auxreid.plumbing.base.files import finished_file
+from auxreid.serving.embedding import Encoder
+from auxreid.serving.photos import LeftOut, Photo, Photos, look_at
+
+META_KEY = b"auxreid"
+AT_ONCE = 64 * 128  # photographs: whole batches, so that the features do not depend on it
+
+
+def usable_photos(paths: Sequence[Path]) -> tuple[list[Photo], list[LeftOut]]:
+    """The photographs that can be used, in order, and the others with the reasons.
+
+    Raises:
+        DataError: none can; names the first ones.
+    """
+    photos, bad = look_at(paths)
+    usable = [photo for photo in photos if photo is not None]
+    if not usable:
+        raise DataError(f"none of {len(paths)} images can be used: {bad[0].path} ({bad[0].reason})")
+    return usable, bad
+
+
+def check_needs(encoder: Encoder, camera: int | None) -> None:
+    """Raises DataError if an encoder needs more than images, and the camera where that is asked for."""
+    if encoder.fusion is not None:
+        raise DataError(
+            f"{encoder.path}: {encoder.wanted()} which no command takes: use auxreid.serving.embedding.embed_images"
+        )
+    if encoder.cameras and camera is None:
+        known = ", ".join(map(str, encoder.cameras))
+        raise DataError(f"{encoder.path}: the encoder has a camera embedding; name the camera by --camera: {known}")
+
+
+def embedded(encoder: Encoder, photos: Sequence[Photo], camera: int | None = None) -> np.ndarray:
+    """float32 [n, d]. Raises DataError as :func:`check_needs`."""
+    check_needs(encoder, camera)
+    parts = [photos[start : start + AT_ONCE] for start in range(0, len(photos), AT_ONCE)]
+    return np.concatenate(
+        [encoder.embed(Photos(part, None if camera is None else [camera] * len(part))) for part in parts]
+    )
+
+
+def write_features(path: Path, names: Sequence[str], embedding: np.ndarray, about: Mapping[str, object]) -> None:
+    """Columns `path` and `embedding`, a list of fixed size; `about` is JSON in the schema's metadata."""
+    count, width = embedding.shape
+    values = pa.FixedSizeListArray.from_arrays(pa.array(embedding.ravel(), pa.float32()), width)
+    schema = pa.schema(
+        [pa.field("path", pa.string(), nullable=False), pa.field("embedding", values.type, nullable=False)],
+        metadata={META_KEY: json.dumps(about).encode()},
+    )
+    table = pa.Table.from_arrays([pa.array(names, pa.string()), values], schema=schema)
+    assert table.num_rows == count
+    with finished_file(path) as unfinished:
+        pq.write_table(table, unfinished)
+
+
+def file_hash(path: Path) -> str:
+    """SHA-256 of a file, hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
