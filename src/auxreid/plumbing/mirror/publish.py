@@ -14,18 +14,19 @@ from filelock import FileLock, Timeout
 
 from auxreid.plumbing.base.errors import DataError
 from auxreid.plumbing.mirror import view
+from auxreid.plumbing.mirror.home import plain_path
 from auxreid.plumbing.mirror.registry import register_best
-from auxreid.plumbing.mirror.result import AGAIN, Content, Result, gather
+from auxreid.plumbing.mirror.result import AGAIN, Content, Result, gather, naming_changes
 from auxreid.plumbing.mirror.rows import publish_rows
 from auxreid.plumbing.mirror.shared_views import ensure_views
-from auxreid.plumbing.mirror.store import Store, open_store, tracking_uri
+from auxreid.plumbing.mirror.store import SQLITE, Store, open_store, tracking_uri
 from auxreid.plumbing.settings.study import RegistryConfig
 
 if TYPE_CHECKING:
     from mlflow.entities import Run as MlflowRun
 
 Published = list[tuple[Result, "MlflowRun"]]
-OUTCOMES = ("created", "adopted", "completed", "restored", "unchanged", "superseded")
+OUTCOMES = ("created", "adopted", "completed", "restored", "refilled", "unchanged", "superseded")
 
 
 @dataclass
@@ -37,6 +38,7 @@ class PublishReport:
     adopted: list[str] = field(default_factory=list)  # live runs that became complete
     completed: list[str] = field(default_factory=list)  # left half done by a publish that was killed
     restored: list[str] = field(default_factory=list)  # superseded once, now the present result again
+    refilled: list[str] = field(default_factory=list)  # complete, but somebody removed artifacts
     unchanged: list[str] = field(default_factory=list)
     superseded: list[str] = field(default_factory=list)  # runs whose place was taken, never deleted
     skipped: list[tuple[str, str]] = field(default_factory=list)
@@ -114,7 +116,11 @@ def ensure_run(store: Store, experiment: str, runs: Sequence["MlflowRun"], resul
     digest = result.digest()
     run = view.first_of_result(runs, digest)
     if run is not None and run.data.tags.get(view.STATE) == "complete":
-        return "restored" if store.delete_tag(run, view.SUPERSEDED) else "unchanged"
+        restored = store.delete_tag(run, view.SUPERSEDED)
+        if not lost(store, run, result):
+            return "restored" if restored else "unchanged"
+        fill(store, run, result, result.content())
+        return "refilled"
     content, outcome = result.content(), "completed"
     if run is None:
         outcome = "adopted"
@@ -155,6 +161,16 @@ def fill(store: Store, run: "MlflowRun", result: Result, content: Content) -> No
     store.set_tags(run_id, {tag: view.listing(names) for tag, names in remarks.items() if names})
     store.client.set_terminated(run_id, "FINISHED", end_time=result.main.record.finished)
     store.set_tags(run_id, {view.STATE: "complete"})
+
+
+def lost(store: Store, run: "MlflowRun", result: Result) -> bool:
+    """Whether artifacts of a run are gone or cut short in the folder beside an SQLite file. A server has its own."""
+    folder = plain_path(run.info.artifact_uri) if store.uri.startswith(SQLITE) else ""
+    if not folder:
+        return False
+    with naming_changes(result.main.folder.parent):
+        there = {path: Path(folder) / place / path.name for path, place in result.files()}
+        return any(not copy.is_file() or copy.stat().st_size != path.stat().st_size for path, copy in there.items())
 
 
 def send(store: Store, run_id: str, path: Path, folder: str) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from filelock import FileLock
 
 from auxreid.plumbing.base.errors import DataError
+from auxreid.plumbing.mirror.home import own_database, settle
 from auxreid.plumbing.mirror.result import Input
 from auxreid.plumbing.mirror.view import INPUT_CONTEXT, KIND, MODELS
 from auxreid.plumbing.stage.record import Point
@@ -187,7 +188,7 @@ def innermost(error: BaseException) -> str:
 
 def tracking_uri(root: Path, given: str | None = None) -> str:
     """The address given, else MLFLOW_TRACKING_URI, else the SQLite file mlruns/mlflow.db of the repository."""
-    default = f"{SQLITE}{Path(root).resolve() / 'mlruns' / 'mlflow.db'}"
+    default = f"{SQLITE}{own_database(Path(root))}"
     return given or os.environ.get("MLFLOW_TRACKING_URI") or default
 
 
@@ -216,6 +217,8 @@ def open_store(root: Path, given: str | None = None) -> Store:
     uri = tracking_uri(root, given)
     if uri.startswith(SQLITE):
         create_database(database_path(uri))
+        if database_path(uri) == own_database(Path(root)):
+            settle(Path(root))
     try:
         return Store(MlflowClient(tracking_uri=uri, registry_uri=uri), uri)
     except Exception as error:  # of SQLAlchemy or MLflow: no database, or of another version
