@@ -43,7 +43,7 @@ def settle(root: Path) -> None:
                 move(connection, database.parent)
                 print(f"{database}: moved from {', '.join(former)}; its artifacts' addresses follow", file=sys.stderr)
     except sqlite3.Error as error:
-        raise DataError(f"{database}: {error}") from None
+        raise DataError(f"{database}: {error}; this user has to read it, and to write it after a move") from None
     link(root, database)
 
 

@@ -19,7 +19,7 @@ from auxreid.plumbing.mirror.registry import register_best
 from auxreid.plumbing.mirror.result import AGAIN, Content, Result, gather, naming_changes
 from auxreid.plumbing.mirror.rows import publish_rows
 from auxreid.plumbing.mirror.shared_views import ensure_views
-from auxreid.plumbing.mirror.store import SQLITE, Store, open_store, tracking_uri
+from auxreid.plumbing.mirror.store import SQLITE, Store, naming_refusals, open_store, tracking_uri
 from auxreid.plumbing.settings.study import RegistryConfig
 
 if TYPE_CHECKING:
@@ -71,13 +71,14 @@ def publish(root: Path = Path("."), uri: str | None = None, registry: RegistryCo
 def only_publisher(root: Path) -> Iterator[None]:
     """Waits for its turn. The lock is the operating system's, so that it is free again if its owner is killed."""
     path = root / "mlruns" / ".publish.lock"
-    path.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(path)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        print(f"{path}: another publish is running; waiting for it", flush=True)
-        lock.acquire()
+    with naming_refusals():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            print(f"{path}: another publish is running; waiting for it", flush=True)
+            lock.acquire()
     try:
         yield
     finally:
