@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING
 from filelock import FileLock, Timeout
 
 from auxreid.plumbing.base.errors import DataError
+from auxreid.plumbing.dvc.lockfile import read_lock
 from auxreid.plumbing.mirror import view
 from auxreid.plumbing.mirror.home import plain_path
 from auxreid.plumbing.mirror.registry import register_best
-from auxreid.plumbing.mirror.result import AGAIN, Content, Result, gather, naming_changes
+from auxreid.plumbing.mirror.result import AGAIN, Content, Result, gather, naming_changes, never_here, never_here_line
 from auxreid.plumbing.mirror.rows import publish_rows
 from auxreid.plumbing.mirror.shared_views import ensure_views
 from auxreid.plumbing.mirror.store import SQLITE, Store, naming_refusals, open_store, tracking_uri
@@ -42,6 +43,7 @@ class PublishReport:
     unchanged: list[str] = field(default_factory=list)
     superseded: list[str] = field(default_factory=list)  # runs whose place was taken, never deleted
     skipped: list[tuple[str, str]] = field(default_factory=list)
+    never_here: set[str] = field(default_factory=set)  # of these stages, those whose record nobody has brought
     registered: list[str] = field(default_factory=list)  # per data set: the encoder that is the registered one, and why
 
 
@@ -53,8 +55,9 @@ def publish(root: Path = Path("."), uri: str | None = None, registry: RegistryCo
     """
     root = Path(root)
     with only_publisher(root):
-        results, skipped = gather(root)
-        report = PublishReport(tracking_uri(root, uri), skipped=skipped)
+        locked = read_lock(root / "dvc.lock")
+        results, skipped = gather(root, locked)
+        report = PublishReport(tracking_uri(root, uri), skipped=skipped, never_here=never_here(root, locked))
         if not results:
             return report
         store = open_store(root, uri)
@@ -209,6 +212,8 @@ def format_report(report: PublishReport) -> str:
     for outcome in OUTCOMES:
         if outcome != "unchanged":
             lines += [f"  {outcome}: {label}" for label in getattr(report, outcome)]
-    lines += [f"  left out: {stage}: {reason}" for stage, reason in report.skipped]
+    lines += [f"  left out: {stage}: {reason}" for stage, reason in report.skipped if stage not in report.never_here]
+    if report.never_here:
+        lines.append(f"  left out: {never_here_line(len(report.never_here))}")
     lines += [f"  registry: {line}" for line in report.registered]
     return "\n".join(lines)
