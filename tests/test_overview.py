@@ -1,4 +1,5 @@
 import os
+import shutil
 import subprocess
 import sys
 
@@ -9,7 +10,7 @@ from tracking_workspace import START, all_runs, only
 from auxreid.plumbing.base.errors import DataError
 from auxreid.plumbing.mirror import view
 from auxreid.plumbing.mirror.overview import overview
-from auxreid.plumbing.mirror.publish import publish
+from auxreid.plumbing.mirror.publish import format_report, publish
 from auxreid.plumbing.mirror.store import open_store
 from auxreid.plumbing.stage.record import read_record
 
@@ -91,6 +92,29 @@ def test_other_peoples_runs_are_not_ours(work):
     store.client.create_run(store.experiment("sample"))
     store.client.create_run(store.experiment("elsewhere"))
     assert {line.standing for line in overview(work.root)} == {"published"}
+
+
+def test_what_a_clone_never_had_is_one_line(work):
+    """Own data on a clone: dvc.lock names results of others, of which DVC's cache here has nothing."""
+    for name in ("one", "two", "three"):
+        work.stage("pose", name)
+        shutil.rmtree(work.root / "results/pose" / name)
+    work.stage("pose", "cached")
+    md5 = work.lock["pose@cached"]["outs"][0]["md5"]
+    (work.root / ".dvc/cache/files/md5" / md5[:2]).mkdir(parents=True)
+    (work.root / ".dvc/cache/files/md5" / md5[:2] / md5[2:]).touch()
+    shutil.rmtree(work.root / "results/pose/cached")
+    work.stage("pose", "own")
+    never = "left out: 3 results of dvc.lock were never here; `dvc pull` brings those that were pushed"
+    lines = format_report(publish(work.root)).splitlines()
+    assert [line.strip() for line in lines[2:]] == [
+        f"left out: pose@cached: {work.root}/results/pose/cached/record is not here; "
+        "run `dvc pull pose@cached` or `dvc checkout pose@cached`",
+        never,
+    ]
+    assert [line.standing for line in overview(work.root) if not line.run_id][1:] == [never]
+    ended = command(work, "-m", "auxreid.cli", "runs")
+    assert ended.stdout.splitlines()[-1] == "3 lines: 4 results without a run, 0 runs without a result"
 
 
 def test_a_store_that_does_not_answer_is_named(work):

@@ -6,7 +6,7 @@ import multiprocessing
 import shutil
 import tempfile
 from pathlib import Path
-from urllib.parse import urlparse
+from urllib.parse import unquote, urlparse
 
 import yaml
 
@@ -155,7 +155,7 @@ def history(client, run, name):
 
 
 def artifact_folder(run) -> Path:
-    return Path(urlparse(run.info.artifact_uri).path)
+    return Path(unquote(urlparse(run.info.artifact_uri).path))
 
 
 def files_below(folder: Path) -> dict[str, bytes]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from auxreid.plumbing.dvc.lockfile import read_lock
 from auxreid.plumbing.mirror import view
 from auxreid.plumbing.mirror.publish import live_run
-from auxreid.plumbing.mirror.result import Place, Result, gather
+from auxreid.plumbing.mirror.result import Place, Result, gather, never_here, never_here_line
 from auxreid.plumbing.mirror.store import SQLITE, database_path, open_store, tracking_uri
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ class Line:
     run_id: str
     standing: str
     stages: tuple[str, ...] = ()
+    results: int = 1
 
 
 def overview(root: Path = Path("."), uri: str | None = None) -> list[Line]:
@@ -40,7 +41,10 @@ def overview(root: Path = Path("."), uri: str | None = None) -> list[Line]:
     runs = find_runs(root, uri)
     shown = [(result, run_of(result, runs.get(result.main.record.dataset, ()))) for result in results]
     lines = [result_line(result, run) for result, run in shown]
-    lines += [Line("", "", "", f"left out: {reason}", (stage,)) for stage, reason in skipped]
+    unseen = never_here(root, locked)
+    lines += [Line("", "", "", f"left out: {reason}", (stage,)) for stage, reason in skipped if stage not in unseen]
+    if unseen:
+        lines.append(Line("", "", "", f"left out: {never_here_line(len(unseen))}", ("...",), len(unseen)))
     taken = {run.info.run_id for _, run in shown if run is not None}
     unread = set(locked) - {part_place for result in results for part_place in places(result)}
     for dataset, found in runs.items():
@@ -119,6 +123,6 @@ def print_overview(lines: Sequence[Line]) -> None:
     console = Console()
     console.width = max(console.width, console.measure(table, options=console.options.update(width=10_000)).maximum)
     console.print(table)
-    without_run = sum(not line.run_id for line in lines)
+    without_run = sum(line.results for line in lines if not line.run_id)
     without_result = sum(not line.stages for line in lines)
     print(f"{len(lines)} lines: {without_run} results without a run, {without_result} runs without a result")

@@ -13,20 +13,22 @@ from typing import TYPE_CHECKING
 from filelock import FileLock, Timeout
 
 from auxreid.plumbing.base.errors import DataError
+from auxreid.plumbing.dvc.lockfile import read_lock
 from auxreid.plumbing.mirror import view
+from auxreid.plumbing.mirror.home import plain_path
 from auxreid.plumbing.mirror.models import Models, ensure_models, plain_files
 from auxreid.plumbing.mirror.registry import register_attributes, register_best
-from auxreid.plumbing.mirror.result import AGAIN, Content, Result, gather
+from auxreid.plumbing.mirror.result import AGAIN, Content, Result, gather, naming_changes, never_here, never_here_line
 from auxreid.plumbing.mirror.rows import publish_rows
 from auxreid.plumbing.mirror.shared_views import ensure_views
-from auxreid.plumbing.mirror.store import Store, open_store, tracking_uri
+from auxreid.plumbing.mirror.store import SQLITE, Store, naming_refusals, open_store, tracking_uri
 from auxreid.plumbing.settings.study import RegistryConfig
 
 if TYPE_CHECKING:
     from mlflow.entities import Run as MlflowRun
 
 Published = list[tuple[Result, "MlflowRun"]]
-OUTCOMES = ("created", "adopted", "completed", "restored", "unchanged", "superseded")
+OUTCOMES = ("created", "adopted", "completed", "restored", "refilled", "unchanged", "superseded")
 
 
 @dataclass
@@ -38,10 +40,12 @@ class PublishReport:
     adopted: list[str] = field(default_factory=list)  # live runs that became complete
     completed: list[str] = field(default_factory=list)  # left half done by a publish that was killed
     restored: list[str] = field(default_factory=list)  # superseded once, now the present result again
+    refilled: list[str] = field(default_factory=list)  # complete, but somebody removed artifacts
     unchanged: list[str] = field(default_factory=list)
     superseded: list[str] = field(default_factory=list)  # runs whose place was taken, never deleted
     skipped: list[tuple[str, str]] = field(default_factory=list)
     modelled: list[str] = field(default_factory=list)  # runs whose MLflow model was made or mended
+    never_here: set[str] = field(default_factory=set)  # of these stages, those whose record nobody has brought
     registered: list[str] = field(default_factory=list)  # per data set: the encoder that is the registered one, and why
 
 
@@ -53,8 +57,9 @@ def publish(root: Path = Path("."), uri: str | None = None, registry: RegistryCo
     """
     root = Path(root)
     with only_publisher(root):
-        results, skipped = gather(root)
-        report = PublishReport(tracking_uri(root, uri), skipped=skipped)
+        locked = read_lock(root / "dvc.lock")
+        results, skipped = gather(root, locked)
+        report = PublishReport(tracking_uri(root, uri), skipped=skipped, never_here=never_here(root, locked))
         if not results:
             return report
         store = open_store(root, uri)
@@ -73,13 +78,14 @@ def publish(root: Path = Path("."), uri: str | None = None, registry: RegistryCo
 def only_publisher(root: Path) -> Iterator[None]:
     """Waits for its turn. The lock is the operating system's, so that it is free again if its owner is killed."""
     path = root / "mlruns" / ".publish.lock"
-    path.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(path)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        print(f"{path}: another publish is running; waiting for it", flush=True)
-        lock.acquire()
+    with naming_refusals():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            print(f"{path}: another publish is running; waiting for it", flush=True)
+            lock.acquire()
     try:
         yield
     finally:
@@ -123,7 +129,11 @@ def ensure_run(store: Store, experiment: str, runs: Sequence["MlflowRun"], resul
     digest = result.digest()
     run = view.first_of_result(runs, digest)
     if run is not None and run.data.tags.get(view.STATE) == "complete":
-        return "restored" if store.delete_tag(run, view.SUPERSEDED) else "unchanged"
+        restored = store.delete_tag(run, view.SUPERSEDED)
+        if not lost(store, run, result):
+            return "restored" if restored else "unchanged"
+        fill(store, run, result, result.content())
+        return "refilled"
     content, outcome = result.content(), "completed"
     if run is None:
         outcome = "adopted"
@@ -166,6 +176,16 @@ def fill(store: Store, run: "MlflowRun", result: Result, content: Content) -> No
     store.set_tags(run_id, {view.STATE: "complete"})
 
 
+def lost(store: Store, run: "MlflowRun", result: Result) -> bool:
+    """Whether artifacts of a run are gone or cut short in the folder beside an SQLite file. A server has its own."""
+    folder = plain_path(run.info.artifact_uri) if store.uri.startswith(SQLITE) else ""
+    if not folder:
+        return False
+    with naming_changes(result.main.folder.parent):
+        there = {path: Path(folder) / place / path.name for path, place in plain_files(result, result.files())}
+        return any(not copy.is_file() or copy.stat().st_size != path.stat().st_size for path, copy in there.items())
+
+
 def send(store: Store, run_id: str, path: Path, folder: str) -> None:
     """A file as an artifact. Raises DataError if it vanishes; what goes wrong with MLflow is as it is."""
     try:
@@ -203,6 +223,8 @@ def format_report(report: PublishReport) -> str:
             lines += [f"  {outcome}: {label}" for label in getattr(report, outcome)]
     if report.modelled:
         lines.append(f"  models made or mended: {', '.join(report.modelled)}")
-    lines += [f"  left out: {stage}: {reason}" for stage, reason in report.skipped]
+    lines += [f"  left out: {stage}: {reason}" for stage, reason in report.skipped if stage not in report.never_here]
+    if report.never_here:
+        lines.append(f"  left out: {never_here_line(len(report.never_here))}")
     lines += [f"  registry: {line}" for line in report.registered]
     return "\n".join(lines)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from auxreid.plumbing.base.errors import DataError
+from auxreid.plumbing.dvc.cache import cache_folder, is_cached
 from auxreid.plumbing.dvc.lockfile import LockedStage, digest, file_md5, folder_md5, read_lock
 from auxreid.plumbing.mirror import view
 from auxreid.plumbing.stage.record import (
@@ -182,6 +183,19 @@ def gather(root: Path, locked: Mapping[Place, LockedStage] | None = None) -> tup
         if result is not None:
             results.append(result)
     return results, skipped + unlocked(root, locked)
+
+
+def never_here(root: Path, locked: Mapping[Place, LockedStage]) -> set[str]:
+    """The stages of dvc.lock whose record is neither in the workspace nor in DVC's cache: a clone's, before a pull."""
+    absent = [stage for place, stage in locked.items() if not record_folder(root / "results", *place).is_dir()]
+    if not absent or not (root / ".dvc").is_dir():
+        return set()
+    folder = cache_folder(root)
+    return {stage.name for stage in absent if not is_cached(folder, stage.record_md5)}
+
+
+def never_here_line(count: int) -> str:
+    return f"{count} results of dvc.lock were never here; `dvc pull` brings those that were pushed"
 
 
 def load_part(root: Path, locked: Mapping[Place, LockedStage], place: Place) -> Part:

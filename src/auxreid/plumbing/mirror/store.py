@@ -1,5 +1,6 @@
 """The MLflow store: where it is, how it is made without races, one experiment per data set."""
 
+import errno
 import json
 import logging
 import os
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING
 from filelock import FileLock
 
 from auxreid.plumbing.base.errors import DataError
+from auxreid.plumbing.mirror.home import own_database, settle
 from auxreid.plumbing.mirror.result import Input
 from auxreid.plumbing.mirror.view import INPUT_CONTEXT, KIND, MODELS
 from auxreid.plumbing.stage.record import Point
@@ -25,6 +27,8 @@ SQLITE = "sqlite:///"
 POINTS_AT_ONCE = 1000  # MLflow's limits for one batch
 NAMES_AT_ONCE = 100
 LOCKED = "database is locked"  # SQLite's words
+READ_ONLY = "attempt to write a readonly database"
+REFUSALS = (errno.EACCES, errno.EPERM, errno.EROFS)
 ATTEMPTS = 5  # at a write that other machines make at the same moment
 PATIENCE = {  # MLflow's defaults keep a caller waiting for many minutes when the server is gone
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
@@ -49,14 +53,20 @@ class Store:
 
     @contextmanager
     def naming_an_outage(self) -> Iterator[None]:
-        """Inside, an error that came because MLflow is gone becomes ping's; any other goes on as it is."""
+        """Inside, an error that came because MLflow is gone becomes ping's; any other goes on as it is.
+
+        So does, as a DataError of one line, that of a store that may be read and not be written.
+        """
         from mlflow.exceptions import MlflowException
         from requests.exceptions import RequestException
 
         try:
-            yield
+            with naming_refusals():
+                yield
         except (MlflowException, RequestException) as error:
             self.ping()
+            if READ_ONLY in innermost(error):
+                raise refusal(str(database_path(self.uri)), "read-only") from error
             if LOCKED in innermost(error):  # by another writer, for longer than SQLite waits; it can still be read
                 raise outage(self.uri, error) from error
             raise
@@ -170,6 +180,24 @@ def batched(entries: list, size: int) -> Iterator[list]:
         yield entries[first : first + size]
 
 
+@contextmanager
+def naming_refusals() -> Iterator[None]:
+    """Turns the error of a file or folder that may not be written into a DataError of one line."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in REFUSALS:
+            raise
+        raise refusal(str(error.filename), error.strerror) from error
+
+
+def refusal(path: str, reason: str) -> DataError:
+    return DataError(
+        f"{path}: {reason}; MLflow's store cannot be written by this user: ask its owner, or name another store in "
+        "MLFLOW_TRACKING_URI"
+    )
+
+
 def outage(uri: str, error: Exception) -> DataError:
     """What to tell the user when MLflow cannot be reached, or its database not be opened."""
     return DataError(
@@ -187,7 +215,7 @@ def innermost(error: BaseException) -> str:
 
 def tracking_uri(root: Path, given: str | None = None) -> str:
     """The address given, else MLFLOW_TRACKING_URI, else the SQLite file mlruns/mlflow.db of the repository."""
-    default = f"{SQLITE}{Path(root).resolve() / 'mlruns' / 'mlflow.db'}"
+    default = f"{SQLITE}{own_database(Path(root))}"
     return given or os.environ.get("MLFLOW_TRACKING_URI") or default
 
 
@@ -205,7 +233,7 @@ def database_path(uri: str) -> Path:
 def open_store(root: Path, given: str | None = None) -> Store:
     """Opens the store, making an SQLite file that is not there. Imports MLflow, which takes seconds.
 
-    Raises DataError if a database cannot be opened; a server is asked by `ping`, or by the first call.
+    Raises DataError if a database cannot be opened or made; a server is asked by `ping`, or by the first call.
     """
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")  # two lines for every run published
@@ -213,9 +241,12 @@ def open_store(root: Path, given: str | None = None) -> Store:
         os.environ.setdefault(name, value)
     from mlflow import MlflowClient
 
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)  # a page on what is raised anyway
     uri = tracking_uri(root, given)
     if uri.startswith(SQLITE):
         create_database(database_path(uri))
+        if database_path(uri) == own_database(Path(root)):
+            settle(Path(root))
     try:
         return Store(MlflowClient(tracking_uri=uri, registry_uri=uri), uri)
     except Exception as error:  # of SQLAlchemy or MLflow: no database, or of another version
@@ -230,8 +261,9 @@ def create_database(path: Path) -> None:
     """
     if path.exists():
         return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(path.parent / ".lock"):
+    with naming_refusals():
+        path.parent.mkdir(parents=True, exist_ok=True)
+    with naming_refusals(), FileLock(path.parent / ".lock"):
         if path.exists():
             return
         from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
