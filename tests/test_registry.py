@@ -11,7 +11,7 @@ from auxreid.plumbing.base.errors import DataError
 from auxreid.plumbing.mirror import publish as mirror
 from auxreid.plumbing.mirror import registry
 from auxreid.plumbing.mirror.publish import format_report, publish
-from auxreid.plumbing.mirror.registry import choose, is_candidate
+from auxreid.plumbing.mirror.registry import choose, is_candidate, register_best
 from auxreid.plumbing.mirror.result import gather
 from auxreid.plumbing.mirror.store import Store, open_store, tracking_uri
 from auxreid.plumbing.settings.study import RegistryConfig
@@ -139,6 +139,14 @@ def test_while_a_result_is_missing_the_alias_stays(work):
     encoder.write_bytes(content)
     publish(work.root, registry=RULE)
     assert versions(work) == [(1, "visual_only-0", ["best"])]
+
+
+def test_a_result_that_another_data_set_misses_holds_nothing_back():
+    """The other's name begins with this one's."""
+    missing = [("evaluate@sample-b-clip_reid-0", "its record is not there")]
+    assert register_best(None, RULE, "sample", [], missing, {}) == []
+    (line,) = register_best(None, RULE, "sample-b", [], missing, {})
+    assert line.startswith("sample-b-encoder@best stays as it is")
 
 
 def test_a_publish_that_stops_while_it_registers_is_completed_by_the_next(work, clone, monkeypatch):

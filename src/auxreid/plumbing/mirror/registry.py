@@ -5,6 +5,7 @@ the best seed. Equal figures are told apart by the row's name, then by the seed,
 Versions are never deleted: when an old result is the best again, the alias returns to its version.
 """
 
+import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from statistics import fmean
@@ -40,7 +41,8 @@ def register_best(
     MLflow models of runs by the runs' ids.
     """
     name = rule.name.format(dataset=dataset)
-    if absent := [stage for stage, _ in skipped if stage.startswith(f"evaluate@{dataset}-")]:
+    of_data_set = re.compile(rf"evaluate@{re.escape(dataset)}-\w+-\d+")  # another's name may begin with this one's
+    if absent := [stage for stage, _ in skipped if of_data_set.fullmatch(stage)]:
         return [f"{name}@{rule.alias} stays as it is while results are missing: {', '.join(absent)}"]
     candidates = [(result, run) for result, run in published if is_candidate(result, rule)]
     if not candidates:
