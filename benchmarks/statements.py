@@ -1,6 +1,6 @@
 """Whether what README says of the demo holds on other machines: the demo again, as other CPUs would run it.
 
-    python benchmarks/statements.py [--settings 5]
+    python benchmarks/statements.py [--settings 4]
 
 A setting limits the instruction sets of torch and oneDNN or changes the number of threads, and with it the order of
 sums, from the first epoch of pre-training on. Each is a demo from nothing in a fresh clone of the committed state, some
@@ -29,7 +29,6 @@ SETTINGS: dict[str, dict[str, str]] = {
     "AVX2, 1 thread": {"OMP_NUM_THREADS": "1", "ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2"},
     "SSE4.1, 1 thread": {"OMP_NUM_THREADS": "1", "ATEN_CPU_CAPABILITY": "default", "ONEDNN_MAX_CPU_ISA": "SSE41"},
     "2 threads": {"OMP_NUM_THREADS": "2"},
-    "AVX2, 2 threads": {"OMP_NUM_THREADS": "2", "ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2"},
 }
 TABLE = "results/compare/sample_people/table.csv"
 DOGS, POSE = "results/attributes/sample_dogs/metrics.json", "results/pose/sample_dogs/metrics.json"
