@@ -13,14 +13,13 @@ MERGE_DRIVER := PATH="$(ENVIRONMENTS):$$PATH" auxreid merge-lock %O %A %B %P
 .PHONY: help demo study check test lint ui publish runs bench clean-results
 
 help:  ## this list
+	@[ -e $(VENV)/.installed ] || echo "The first command installs $(VENV): some minutes, 7.4 GB. Needed: Python 3.11, 8 GB."
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
 
 $(VENV)/.installed: requirements.lock pyproject.toml
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --no-deps -r requirements.lock
-	$(BIN)/pip install --quiet --no-deps --no-build-isolation -e .
+	@sh install.sh $(PYTHON) $(VENV)
 	@git config merge.auxreid-lock.driver '$(MERGE_DRIVER)' 2>/dev/null || true  # there may be no Git
-	touch $@
+	@touch $@
 
 demo: $(VENV)/.installed  ## render the sample if data/ is empty, run the whole graph, publish, print the table
 	$(BIN)/auxreid demo

@@ -25,9 +25,7 @@ keypoints_raw,thesis,0,,,,,,,,,,,,,,,
 REMARKS = ["", "", "50% of {a_b} & c#1 ~ ^ \\ $", "", "not applicable: no keypoints"]
 CSV = "\n".join([f"{HEADER},remark", *(f'{row},"{said}"' for row, said in zip(ROWS, REMARKS, strict=True))]) + "\n"
 THESIS = ["", "89.8", "88.1", "", "87.5"]
-WITH_THESIS = "\n".join(
-    [f"{HEADER},thesis_mAP,remark", *(f"{row},{one}," for row, one in zip(ROWS, THESIS, strict=True))]
-)
+WITH_THESIS = [f"{HEADER},thesis_mAP,remark", *(f"{row},{one}," for row, one in zip(ROWS, THESIS, strict=True))]
 
 
 @pytest.fixture

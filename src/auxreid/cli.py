@@ -17,6 +17,7 @@ from auxreid.plumbing.base.interrupted import INTERRUPTED, tell_interrupted
 from auxreid.plumbing.base.repository_root import find_root, go_to_root
 
 Format = Literal["latex", "csv", "markdown", "text"]
+OUTPUT = typer.Option("--output", "-o", resolve_path=True, help="file to write")
 GITS_OWN = "merge_lock"  # called at the top of a worktree in the middle of a merge, when files may be missing
 
 
@@ -237,7 +238,7 @@ def merge_lock(base: Path, ours: Path, theirs: Path, name: str) -> None:
 @app.command()
 def table(
     form: Annotated[Format | None, typer.Option("--format", help="for a paper; else as `compare` showed it")] = None,
-    output: Annotated[Path | None, typer.Option("--output", "-o", resolve_path=True, help="file to write")] = None,
+    output: Annotated[Path | None, OUTPUT] = None,
     thesis: Annotated[bool, typer.Option("--thesis", help="with the thesis's figures, of Market-1501")] = False,
 ) -> None:
     """Print the comparison tables of the study, or write them for a paper: the ending of the file tells the format."""
@@ -271,6 +272,23 @@ def _print_tables(datasets: list[str]) -> None:
         except OSError as error:  # DVC takes it away while its stage runs
             raise DataError(f"{path}: {error.strerror}; make it with: dvc repro compare@{dataset}") from None
         Console(width=None if sys.stdout.isatty() else 160).print(Markdown(text))
+
+
+@app.command()
+def report(
+    output: Annotated[Path, typer.Option("--output", "-o", resolve_path=True, help="file to write")] = Path(
+        "report.html"
+    ),
+) -> None:
+    """Write the study as one page that needs no server and no network: tables, figures, ranked lists, parameters."""
+    from auxreid.plumbing.base.files import write_text
+    from auxreid.plumbing.graph.table import build_graph, load_study
+    from auxreid.plumbing.report.page import study_page
+    from auxreid.plumbing.report.study import read_study
+
+    config = load_study()
+    write_text(output, study_page(read_study(build_graph(config), config.compare.level)))
+    print(output)
 
 
 Jobs = Annotated[int, typer.Option(min=1, help="stages at a time")]

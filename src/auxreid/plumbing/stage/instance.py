@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from difflib import get_close_matches
 from functools import reduce
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,7 +12,6 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from auxreid.clip.model_names import near
 from auxreid.plumbing.base.errors import ConfigError, UsageError
 from auxreid.plumbing.dvc.stages import STAGES_FILE, read_stages
 from auxreid.plumbing.graph.feasible import TRAINING, stop_if_infeasible, tell_of_ingest
@@ -120,8 +120,8 @@ def open_stage(name: str, key: str, root: Path) -> Stage:
 
 def _instead(key: str, keys: list[str]) -> str:
     """The keys that may have been meant, however the stage was written before them; else the first of all."""
-    if found := near(key.rpartition("@")[2], keys):
-        return found
+    if found := get_close_matches(key.rpartition("@")[2], keys):
+        return f"; near to it: {', '.join(found)}"
     more = f" and {len(keys) - KEYS_SHOWN} more" if len(keys) > KEYS_SHOWN else ""
     return f", which has {', '.join(keys[:KEYS_SHOWN]) or 'none'}{more}"
 
