@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from mlflow import MlflowClient
+from mlflow.artifacts import download_artifacts
 from mlflow.entities import Run
 
 OWN_TAGS = {"mlflow.user", "mlflow.source.name", "mlflow.source.type", "mlflow.source.git.commit"}  # who published
@@ -81,7 +82,8 @@ def aspects(client: MlflowClient, run: Run, names: dict[str, str]) -> Aspects:
     for name in run.data.metrics:
         points = client.get_metric_history(info.run_id, name)
         found[f"metric {name}"] = sorted((point.step, point.timestamp, point.value) for point in points)
-    return found | {f"artifact {path}": digest for path, digest in artifacts(client, info.run_id)}
+    found |= {f"artifact {path}": digest for path, digest in artifacts(client, info.run_id)}
+    return found | {f"model {path}": digest for path, digest in models(client, run)}
 
 
 def artifacts(client: MlflowClient, run_id: str) -> Iterator[tuple[str, str]]:
@@ -89,9 +91,25 @@ def artifacts(client: MlflowClient, run_id: str) -> Iterator[tuple[str, str]]:
         return
     with tempfile.TemporaryDirectory() as folder:
         client.download_artifacts(run_id, "", folder)
-        for path in sorted(Path(folder).rglob("*")):
-            if path.is_file():
-                yield path.relative_to(folder).as_posix(), hashlib.sha256(path.read_bytes()).hexdigest()
+        yield from hashes(Path(folder))
+
+
+def models(client: MlflowClient, run: Run) -> Iterator[tuple[str, str]]:
+    """The files of a run's models, but for MLmodel, which has ids in it."""
+    for output in run.outputs.model_outputs if run.outputs is not None else ():
+        model = client.get_logged_model(output.model_id)
+        with tempfile.TemporaryDirectory() as folder:
+            download_artifacts(model.artifact_location, dst_path=folder, tracking_uri=client.tracking_uri)
+            for path, digest in hashes(Path(folder)):
+                if not path.endswith("MLmodel"):
+                    yield f"{model.name}/{Path(path).name}", digest
+
+
+def hashes(folder: Path) -> Iterator[tuple[str, str]]:
+    """Files below a folder by their paths in it."""
+    for path in sorted(folder.rglob("*")):
+        if path.is_file():
+            yield path.relative_to(folder).as_posix(), hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def main() -> int:

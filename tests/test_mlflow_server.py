@@ -10,19 +10,23 @@ import textwrap
 from pathlib import Path
 
 import mlflow.artifacts
+import numpy as np
 import pytest
+from encoder_files import write_encoder, write_photos
 from mlflow_server import Server
 from params import ROOT
-from tracking_workspace import Workspace, all_runs, dump, forked, history, only
+from tracking_workspace import Workspace, all_runs, artifacts, dump, forked, history, only
 from waiting import wait_until
 
 from auxreid.plumbing.mirror import publish as mirror
 from auxreid.plumbing.mirror.overview import overview
 from auxreid.plumbing.mirror.publish import publish
+from auxreid.plumbing.mirror.registered import registered_encoder
 from auxreid.plumbing.mirror.store import Store, open_store
 from auxreid.plumbing.mirror.view import CURRENT
 from auxreid.plumbing.settings.study import RegistryConfig
 from auxreid.plumbing.stage.record import read_history, read_record
+from auxreid.serving.embedding import embed_images
 
 pytestmark = pytest.mark.slow
 
@@ -47,6 +51,29 @@ def repository(tmp_path, empty_database, monkeypatch):
         return work
 
     return make
+
+
+def test_a_model_goes_to_a_server_and_comes_back_whole(server, repository, monkeypatch):
+    import mlflow.pyfunc
+
+    work = repository("model")
+    file = write_encoder(work.root / "results/finetune/model-clip_reid-0/encoder.safetensors")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", server.uri)
+    report = publish(work.root, registry=RegistryConfig())
+    assert report.modelled == ["model/clip_reid-0"]
+    assert set(artifacts(only(all_runs(work)[1], "clip_reid-0"), all_runs(work)[0])) == {
+        "figures/projector.png",
+        "ranked_lists/best.png",
+    }
+    report = publish(work.root, registry=RegistryConfig())
+    assert report.modelled == [] and "(unchanged)" in report.registered[0]
+    fetched = Path(mlflow.artifacts.download_artifacts("models:/model-encoder@best"))
+    assert (fetched / "encoder.safetensors").read_bytes() == file.read_bytes()
+    loaded = mlflow.pyfunc.load_model("models:/model-encoder@best")
+    photos = write_photos(work.root / "photos")
+    assert np.array_equal(loaded.predict([str(path) for path in photos]), embed_images(file, photos))
+    chosen = registered_encoder(work.root, RegistryConfig(), "model")
+    assert (chosen.row, chosen.seed, chosen.path.read_bytes()) == ("clip_reid", 0, file.read_bytes())
 
 
 def test_a_server_gets_what_an_sqlite_file_gets_and_nothing_twice(server, repository, monkeypatch):

@@ -49,7 +49,8 @@ def rank(query: np.ndarray, gallery: np.ndarray, photos: Sequence[Photo]) -> lis
 def draw(queries: Sequence[Photo], places: Sequence[Place], path: Path) -> None:
     """Write the picture of a ranked list, as the evaluation draws it; no frame says which places are true."""
     shown = [queries[len(queries) // 2], *(place.photo for place in places)]
-    captions = [fitted(Path(photo.name).name, CAPTION_WIDTH) for photo in shown]
+    names = ["/".join(Path(photo.name).parts[-2:]) for photo in shown]  # files of many folders are all called 0001.png
+    captions = [fitted(name, CAPTION_WIDTH) for name in names]
     head = query_entry(0, captions, "query" if len(queries) == 1 else f"of {len(queries)} photos")
     cells = [
         Entry(number, f"{captions[number]}\n{place.distance:.4f}", is_true=None)
