@@ -37,7 +37,7 @@ lint: $(VENV)/.installed  ## ruff check and format
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-ui: $(VENV)/.installed  ## MLflow UI on 127.0.0.1:5000, with links that hide superseded runs
+ui: $(VENV)/.installed  ## MLflow UI on 127.0.0.1:5000, with links to each data set's table and charts
 	$(BIN)/auxreid ui
 
 publish: $(VENV)/.installed  ## mirror results/ into MLflow, register the best encoders

@@ -65,6 +65,7 @@ def test_the_repository_is_valid():
         ),
         ("ablations.untrained", new_row(), r"ablations.untrained: the name is taken"),
         ("ablations.Clip-Reid", new_row(), r"should match pattern"),
+        ("recipes.sample_people.pose.width", 48, r"sample_people.pose.width = 48: Input should be a multiple of 32"),
         ("datasets.my dogs", {}, r"datasets.my dogs.*should match pattern"),
         ("datasets.Dogs", {**DOGS, "folder": "raw/Dogs"}, r"datasets.*dogs and Dogs differ in capitals alone"),
         ("compare.level", 1.0, "compare.level = 1.0: Input should be less than 1"),

@@ -206,7 +206,7 @@ def runs() -> None:
 
 @app.command()
 def ui(port: Annotated[int, typer.Option(help="of MLflow's UI on 127.0.0.1")] = 5000) -> None:
-    """Start MLflow's UI and print, per data set, the address that hides superseded runs."""
+    """Start MLflow's UI, which opens on the comparison; print the addresses of each data set's table and charts."""
     from auxreid.plumbing.mirror.ui import serve
 
     raise typer.Exit(serve(ROOT, port))

@@ -1,11 +1,11 @@
 """Names of timm's and open_clip's models: whether there is such a one, and which are near to it."""
 
 import re
-from collections.abc import Iterable
-from difflib import get_close_matches
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
+
+from auxreid.plumbing.base.near_names import near
 
 REGISTERED = re.compile(r"^@register_model\ndef (\w+)\(", re.MULTILINE)
 
@@ -36,12 +36,6 @@ def tag_fault(name: str, tag: str) -> str | None:
     if tag.lower().replace("-", "_") in {one.replace("-", "_") for one in tags}:
         return None
     return f"neither a file nor open_clip's tag of weights for {name}, which are {', '.join(tags) or 'none'}"
-
-
-def near(name: str, names: Iterable[str]) -> str:
-    """The names like this one, to be put at the end of a message; empty if there are none."""
-    found = get_close_matches(name, list(names), 3)
-    return f"; near to it: {', '.join(found)}" if found else ""
 
 
 @cache

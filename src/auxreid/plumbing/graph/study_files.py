@@ -5,8 +5,9 @@ from collections.abc import Callable, Iterator, Set
 from dataclasses import dataclass
 from pathlib import Path
 
-from auxreid.clip.model_names import near, timm_fault
+from auxreid.clip.model_names import timm_fault
 from auxreid.plumbing.base.errors import ConfigError
+from auxreid.plumbing.base.near_names import near
 from auxreid.plumbing.dvc.lockfile import LOCK_FILE, read_entries
 from auxreid.plumbing.graph.applicability import ingested_datasets, why_no_pose
 from auxreid.plumbing.graph.table import NO_WEIGHTS, local_file

@@ -43,6 +43,8 @@ def settle(root: Path) -> None:
                 move(connection, database.parent)
                 print(f"{database}: moved from {', '.join(former)}; its artifacts' addresses follow", file=sys.stderr)
     except sqlite3.Error as error:
+        if not isinstance(error, sqlite3.OperationalError):
+            return  # it is no database, which MLflow says when it is opened
         raise DataError(f"{database}: {error}; this user has to read it, and to write it after a move") from None
     link(root, database)
 

@@ -144,13 +144,16 @@ class EvaluateConfig(Section):
     reranking: RerankingConfig | None = None  # a second set of figures; null: none
 
 
+POSE_CELL = 32  # pixels: what HRNet's coarsest branch sees as one
+
+
 class PoseConfig(Section):
     """HRNet: fitted here, imported from a local file, or one of mmpose's published checkpoints."""
 
     checkpoint: str  # "fit", a local file, or the name of a published one
     architecture: Literal["small", "w32", "w48"]
-    height: PositiveInt
-    width: PositiveInt
+    height: Annotated[PositiveInt, Field(multiple_of=POSE_CELL)]
+    width: Annotated[PositiveInt, Field(multiple_of=POSE_CELL)]
     epochs: PositiveInt | None = None  # of fitting, as the next two
     batch_size: PositiveInt | None = None
     lr: PositiveFloat | None = None

@@ -4,7 +4,6 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from difflib import get_close_matches
 from functools import reduce
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,6 +12,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from auxreid.plumbing.base.errors import ConfigError, UsageError
+from auxreid.plumbing.base.near_names import near
 from auxreid.plumbing.dvc.stages import STAGES_FILE, read_stages
 from auxreid.plumbing.graph.feasible import TRAINING, stop_if_infeasible, tell_of_ingest
 from auxreid.plumbing.graph.sources import check_sources
@@ -120,8 +120,8 @@ def open_stage(name: str, key: str, root: Path) -> Stage:
 
 def _instead(key: str, keys: list[str]) -> str:
     """The keys that may have been meant, however the stage was written before them; else the first of all."""
-    if found := get_close_matches(key.rpartition("@")[2], keys):
-        return f"; near to it: {', '.join(found)}"
+    if found := near(key.rpartition("@")[2], keys):
+        return found
     more = f" and {len(keys) - KEYS_SHOWN} more" if len(keys) > KEYS_SHOWN else ""
     return f", which has {', '.join(keys[:KEYS_SHOWN]) or 'none'}{more}"
 
