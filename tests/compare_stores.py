@@ -95,13 +95,13 @@ def artifacts(client: MlflowClient, run_id: str) -> Iterator[tuple[str, str]]:
 
 
 def models(client: MlflowClient, run: Run) -> Iterator[tuple[str, str]]:
-    """The files of a run's models, but for MLmodel, which has ids in it."""
+    """The files of a run's models, but for those with ids in them, of which MLflow writes one at loading."""
     for output in run.outputs.model_outputs if run.outputs is not None else ():
         model = client.get_logged_model(output.model_id)
         with tempfile.TemporaryDirectory() as folder:
             download_artifacts(model.artifact_location, dst_path=folder, tracking_uri=client.tracking_uri)
             for path, digest in hashes(Path(folder)):
-                if not path.endswith("MLmodel"):
+                if Path(path).name not in ("MLmodel", "registered_model_meta"):
                     yield f"{model.name}/{Path(path).name}", digest
 
 

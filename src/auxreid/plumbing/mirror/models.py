@@ -102,7 +102,7 @@ def create(client: "MlflowClient", result: Result, weights: Weights, run: "Mlflo
 def is_whole(client: "MlflowClient", model: "LoggedModel") -> bool:
     if str(model.status) != "READY" or FILES not in model.tags:
         return False
-    return json.loads(model.tags[FILES]) == sizes(client, model)
+    return json.loads(model.tags[FILES]).items() <= sizes(client, model).items()  # MLflow adds a file when it is loaded
 
 
 def sizes(client: "MlflowClient", model: "LoggedModel") -> dict[str, int]:
