@@ -2,6 +2,9 @@
 
 import json
 
+import pytest
+from test_mirror import Stopped
+from test_registry import counted
 from tracking_workspace import all_runs, history, only
 
 from auxreid.plumbing.mirror import view
@@ -91,6 +94,38 @@ def test_a_row_that_a_killed_publish_left_half_done_is_completed(work):
     run = row_runs(work)["clip_reid"]
     open_store(work.root).client.set_tag(run.info.run_id, view.STATE, "publishing")
     assert publish(work.root).completed == ["sample/clip_reid"]
+
+
+def nested(work):
+    """Rows with what they show, each with the names of the runs below it."""
+    _, runs = all_runs(work)
+    return {
+        row: (
+            run.data.metrics,
+            {tag: text for tag, text in run.data.tags.items() if not tag.startswith("mlflow.")},
+            sorted(one.info.run_name for one in runs if one.data.tags.get(view.PARENT) == run.info.run_id),
+        )
+        for row, run in row_runs(work).items()
+    }
+
+
+def test_a_publish_that_stops_among_the_rows_is_completed_by_the_next(work, clone, monkeypatch):
+    study(work)
+    total = 10_000
+    with monkeypatch.context() as patch:
+        client = counted(patch, work, total)
+        publish(work.root)
+    calls, wanted = total - client.left, nested(work)
+    assert wanted["visual_only"][2] == ["visual_only-0", "visual_only-1"]
+    for left_out in range(1, 26, 3):
+        other = clone()
+        with monkeypatch.context() as patch:
+            counted(patch, other, calls - left_out)
+            with pytest.raises(Stopped):
+                publish(other.root)
+        publish(other.root)
+        assert nested(other) == wanted, f"stopped {left_out} calls before the end"
+        assert experiment(other).tags["mlflow.experimentKind"] == "custom_model_development"
 
 
 def test_an_experiment_is_tagged_for_its_views_and_on_an_unchanged_store_nothing_is_written(work, monkeypatch):

@@ -44,6 +44,11 @@ def published(output: str) -> dict[str, int]:
     return {outcome: int(count) for count, outcome in re.findall(r"(\d+) (created|unchanged|superseded)", output)}
 
 
+def table(clone: Clone) -> set[str]:
+    """The lines of the comparison."""
+    return set((clone.root / "results/compare/sample_people/table.csv").read_text().splitlines()[1:])
+
+
 @pytest.fixture(scope="module")
 def prepare(tmp_path_factory):
     """What `make` would do first in a clone, and an empty store, whose tables take MLflow seconds to make."""
@@ -94,24 +99,28 @@ def test_the_readme_says_these_commands():
 def test_a_teammate_gets_the_same_runs_without_training(trained, teammate):
     received = teammate.shell(RECEIVE).stdout
     assert executed(received) == [] and fetched(received) == stages(trained)
-    assert published(received) == {"created": 10, "unchanged": 0, "superseded": 0}  # a row's three stages are one run
+    made = 10 + len(table(trained))  # a row's three stages are one run, and the rows of the table one each
+    assert published(received) == {"created": made, "unchanged": 0, "superseded": 0}
     assert teammate.run("git", "status", "--porcelain").stdout == ""
     again = teammate.shell(RECEIVE).stdout
-    assert executed(again) == [] and published(again) == {"created": 0, "unchanged": 10, "superseded": 0}
+    assert executed(again) == [] and published(again) == {"created": 0, "unchanged": made, "superseded": 0}
     script = ROOT / "tests/compare_stores.py"
     done = teammate.run(sys.executable, str(script), store(trained), store(teammate), check=False)
     assert (done.returncode, done.stdout) == (0, "the same runs\n")
 
 
 def test_an_edit_of_one_ablation_arrives_as_its_chain_alone(trained, teammate):
+    before = table(trained)
     trained.edit(lambda params: params["ablations"][ROW].update(finetune={"lr": 1.0e-4}))
     assert set(trained.repro()) == CHAIN
     trained.shell(SHARE)
     trained.shell("make publish")
-    assert len(differences(store(trained), store(teammate))) == 4  # two runs are new, two superseded
+    changed = 2 + len(table(trained) - before)  # the row of this seed, the comparison, and its lines
+    assert len(differences(store(trained), store(teammate))) == 2 * changed  # runs are new, and others superseded
     received = teammate.shell(UPDATE).stdout
     assert executed(received) == [] and fetched(received) == CHAIN
-    assert published(received) == {"created": 2, "unchanged": 8, "superseded": 2}
+    kept = 10 + len(before) - changed
+    assert published(received) == {"created": changed, "unchanged": kept, "superseded": changed}
     assert differences(store(trained), store(teammate)) == []
 
 
