@@ -18,6 +18,7 @@ from waiting import wait_until
 
 import auxreid
 from auxreid.cli import app
+from auxreid.plumbing.base import interrupted
 from auxreid.plumbing.base.errors import ConfigError
 from auxreid.plumbing.base.repository_root import find_root
 
@@ -160,10 +161,18 @@ def is_alive_in_group(process: psutil.Process, group: int) -> bool:
         return False
 
 
+def test_a_process_that_the_interrupt_did_not_reach_is_ended_too(monkeypatch):
+    monkeypatch.setattr(interrupted, "GRACE_S", 0.1)
+    with subprocess.Popen(["sleep", "1000"]) as process:
+        with pytest.raises(KeyboardInterrupt), interrupted.ending_them([process]):
+            raise KeyboardInterrupt
+        assert process.returncode == -signal.SIGTERM
+
+
 def test_ctrl_c_while_a_command_computes_itself(repository, monkeypatch):
-    def interrupted(root: Path) -> None:
+    def stopped(root: Path) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("auxreid.sample.render.render_sample", interrupted)
+    monkeypatch.setattr("auxreid.sample.render.render_sample", stopped)
     done = CliRunner().invoke(app, ["sample"])
     assert done.exit_code == 130 and done.stderr.splitlines()[-1] == "stopped by Ctrl-C"
