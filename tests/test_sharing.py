@@ -1,4 +1,4 @@
-"""README's recipe for a team, typed as it stands there: one trains and pushes, another gets the same runs untrained.
+"""The recipe for a team of docs/team.md, typed as it stands there: one trains and pushes, another gets the same runs untrained.
 
 The commands run in Git clones of the project on a miniature sample, against a folder and against an S3 server.
 """
@@ -87,9 +87,9 @@ def teammate(trained, prepare) -> Clone:
     return prepare(git_clone(trained.root.parent / "hub", trained.root.parent / "teammate"))
 
 
-def test_the_readme_says_these_commands():
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    section = readme.partition("## Share stages with a team")[2].partition("\n## ")[0]
+def test_the_page_for_teams_says_these_commands():
+    page = (ROOT / "docs/team.md").read_text(encoding="utf-8")
+    section = page.partition("## Share stages with a team")[2].partition("\n## ")[0]
     commands = [line.strip() for line in section.splitlines() if line.startswith("    ")]
     for line in (SHARE, RECEIVE, UPDATE):
         assert line in commands
