@@ -1,4 +1,4 @@
-"""The recipe for a team of docs/team.md, typed as it stands there: one trains and pushes, another gets the same runs untrained.
+"""The recipe of docs/team.md, typed as it stands there: one trains and pushes, another gets the same runs untrained.
 
 The commands run in Git clones of the project on a miniature sample, against a folder and against an S3 server.
 """
