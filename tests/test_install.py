@@ -32,7 +32,9 @@ def program(checkout: Path, name: str, body: str) -> Path:
 
 def make(checkout: Path, *words: str, **variables: str) -> subprocess.CompletedProcess:
     search = f"{checkout / 'bin'}{os.pathsep}{os.environ['PATH']}"
-    environment = os.environ | {"PATH": search} | variables
+    outer = {name for name in os.environ if name.startswith("MAKE") or name == "MFLAGS"}  # the tests' own `make`
+    kept = {name: value for name, value in os.environ.items() if name not in outer}
+    environment = kept | {"PATH": search} | variables
     return subprocess.run(["make", *words], cwd=checkout, env=environment, capture_output=True, text=True)
 
 

@@ -73,7 +73,7 @@ def test_artifacts_of_another_user_are_one_line(published):
 def test_a_store_that_was_moved_and_is_read_only_is_one_line(published, tmp_path):
     root = tmp_path / "moved"
     root.mkdir()
-    for name in ("mlruns", "results", "dvc.lock", "params.yaml"):
+    for name in ("mlruns", "results", "dvc.lock", "dvc.yaml", "params.yaml"):
         shutil.move(published.root / name, root)
     published.root = root
     take_rights(root / "mlruns", root / "mlruns/mlflow.db")

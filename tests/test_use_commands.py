@@ -34,6 +34,7 @@ def project(tmp_path, monkeypatch, empty_database):
     raw = raw_params()
     raw["study"] |= {"datasets": [DATASET], "rows": ["clip_reid", "visual_only_corrected", "keypoints_raw_corrected"]}
     Path("params.yaml").write_text(yaml.safe_dump(raw, sort_keys=False))
+    Path("dvc.yaml").touch()
     write_photos(Path("gallery"), [(16, 32)] * 12)
     write_photos(Path("query"), [(20, 40), (16, 30)])
     return tmp_path
@@ -86,6 +87,17 @@ def test_rank_lists_and_draws_the_nearest_and_leaves_the_query_out(project):
     query = embed_images(file, ["gallery/twin.png", "query/0.png", "query/1.png"]).mean(axis=0)
     distances = ((embed_images(file, gallery) - query) ** 2).sum(axis=1)
     assert names == [gallery[place] for place in np.argsort(distances)[:10]]
+
+
+def test_in_a_subfolder_paths_are_relative_to_it(project, monkeypatch):
+    file = encoder()
+    Path("gallery/deep").mkdir()
+    monkeypatch.chdir("gallery/deep")
+    said = run("embed", "../../query", "-o", "features.parquet", "--row", "clip_reid")
+    assert f"{project}/gallery/deep/features.parquet: 2 photographs" in said
+    table = pq.read_table(project / "gallery/deep/features.parquet")
+    paths = [project / "query/0.png", project / "query/1.png"]
+    assert np.array_equal(np.array(table["embedding"].to_pylist(), np.float32), embed_images(project / file, paths))
 
 
 def test_by_default_the_registered_encoder_is_used(project, empty_database, tmp_path_factory):

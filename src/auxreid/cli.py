@@ -17,12 +17,12 @@ from auxreid.plumbing.base.interrupted import INTERRUPTED, tell_interrupted
 from auxreid.plumbing.base.repository_root import find_root, go_to_root
 
 Format = Literal["latex", "csv", "markdown", "text"]
-OUTPUT = typer.Option("--output", "-o", resolve_path=True, help="file to write")
+OUTPUT = typer.Option("--output", "-o", help="file to write")
 GITS_OWN = "merge_lock"  # called at the top of a worktree in the middle of a merge, when files may be missing
 
 
 class Commands(typer.Typer):
-    """Commands that start at the repository's top; a path that one gets is where the user is (`resolve_path`)."""
+    """Commands that start at the repository's top; a path that one gets is where the user is."""
 
     def command(self, *names: str, **more: Any) -> Callable:
         register = super().command(*names, **more)
@@ -42,7 +42,9 @@ def at_the_top(function: Callable) -> Callable:
         from auxreid.plumbing.dvc.without_git import tell_dvc
         from auxreid.plumbing.team.own_folders import look_after
 
-        go_to_root()
+        start = go_to_root()
+        if Path.cwd() != start:  # at the top, paths stay as they are written
+            options = {name: as_meant(value, start) for name, value in options.items()}
         for line in tell_dvc(ROOT) + look_after(ROOT):
             print(line, file=sys.stderr)
         try:
@@ -52,6 +54,13 @@ def at_the_top(function: Callable) -> Callable:
             raise typer.Exit(INTERRUPTED) from None
 
     return run
+
+
+def as_meant(value: Any, start: Path) -> Any:
+    """A path, or each of several, relative to where the user is; any other value as it is."""
+    if isinstance(value, Path):
+        return Path(os.path.normpath(start / value))
+    return [as_meant(one, start) for one in value] if isinstance(value, list) else value
 
 
 app = Commands(context_settings={"help_option_names": ["-h", "--help"]})
@@ -137,7 +146,7 @@ def plan() -> None:
 
 @app.command()
 def sample(
-    root: Annotated[Path | None, typer.Option(resolve_path=True, help=f"to render into, else {SAMPLE}")] = None,
+    root: Annotated[Path | None, typer.Option(help=f"to render into, else {SAMPLE}")] = None,
 ) -> None:
     """Render the sample people and dogs."""
     from auxreid.sample.render import render_sample
@@ -276,9 +285,7 @@ def _print_tables(datasets: list[str]) -> None:
 
 @app.command()
 def report(
-    output: Annotated[Path, typer.Option("--output", "-o", resolve_path=True, help="file to write")] = Path(
-        "report.html"
-    ),
+    output: Annotated[Path, typer.Option("--output", "-o", help="file to write")] = Path("report.html"),
 ) -> None:
     """Write the study as one page that needs no server and no network: tables, figures, ranked lists, parameters."""
     from auxreid.plumbing.base.files import write_text

@@ -24,12 +24,16 @@ def find_root(start: Path | None = None) -> Path:
     raise ConfigError(f"{start}: no {' and '.join(MARKS)} here or in a folder above; run auxreid within its repository")
 
 
-def go_to_root() -> None:
+def go_to_root() -> Path:
     """Make the repository's top the working folder, which all paths of params.yaml and dvc.yaml are relative to.
+
+    Returns:
+        the working folder before.
 
     Raises:
         ConfigError: as :func:`find_root`.
     """
-    root = find_root()
-    if root != Path.cwd():
+    root, before = find_root(), Path.cwd()
+    if root != before:
         os.chdir(root)
+    return before
