@@ -40,7 +40,7 @@ gb=$(((free_kb + ${there_kb:-0}) / 1000000))
 
 "$python" -m venv "$folder" || fail "$folder: $python could not make an environment there"
 mkdir -p "$folder/probe"
-quiet_pip download --timeout 15 --retries 1 --no-deps --no-cache-dir --dest "$folder/probe" "$probe" ||
+quiet_pip download --timeout 15 --retries 3 --no-deps --no-cache-dir --dest "$folder/probe" "$probe" ||
     fail "the package index does not answer ($(reason)); see HTTPS_PROXY and PIP_INDEX_URL, or $log"
 rm -rf "$folder/probe"
 
