@@ -285,7 +285,7 @@ def _print_tables(datasets: list[str]) -> None:
 
 @app.command()
 def report(
-    output: Annotated[Path, typer.Option("--output", "-o", help="file to write")] = Path("report.html"),
+    output: Annotated[Path, OUTPUT] = Path("report.html"),
 ) -> None:
     """Write the study as one page that needs no server and no network: tables, figures, ranked lists, parameters."""
     from auxreid.plumbing.base.files import write_text
@@ -356,6 +356,23 @@ def chosen_encoder(file: Path | None, row: str | None, dataset: str | None, seed
     return registered_encoder(ROOT, config.registry, dataset_with_rows(config, dataset))
 
 
+def told_usable(paths: list[Path]):
+    """The photographs that can be used; the others are told with the reasons."""
+    from auxreid.serving.features import usable_photos
+
+    usable, bad = usable_photos(paths)
+    for one in bad:
+        print(f"left out: {one.path}: {one.reason}", file=sys.stderr)
+    return usable
+
+
+def about_encoder(chosen) -> dict[str, object]:
+    """What a file made with an encoder says of it."""
+    from auxreid.serving.features import file_hash
+
+    return {"encoder_sha256": file_hash(chosen.path), **chosen.about()}
+
+
 @app.command()
 def embed(
     photos: Annotated[list[Path], typer.Argument(help="photographs, and folders of them")],
@@ -372,14 +389,11 @@ def embed(
     paths = image_files(photos)
     chosen = chosen_encoder(encoder, row, dataset, seed)
     from auxreid.serving.embedding import Encoder
-    from auxreid.serving.features import embedded, file_hash, usable_photos, write_features
+    from auxreid.serving.features import embedded, write_features
 
-    usable, bad = usable_photos(paths)
-    for one in bad:
-        print(f"left out: {one.path}: {one.reason}", file=sys.stderr)
+    usable = told_usable(paths)
     features = embedded(Encoder(chosen.path, chosen.precision), usable, camera)
-    about = {"encoder_sha256": file_hash(chosen.path), **chosen.about()}
-    write_features(out, [photo.name for photo in usable], features, about)
+    write_features(out, [photo.name for photo in usable], features, about_encoder(chosen))
     print(f"{out}: {len(usable)} photographs, {features.shape[1]} numbers each, by {chosen.name}")
 
 
@@ -401,15 +415,13 @@ def rank(
     queries, gallery = image_files(photos[:-1]), image_files(photos[-1:])
     chosen = chosen_encoder(encoder, row, dataset, seed)
     from auxreid.serving.embedding import Encoder
-    from auxreid.serving.features import embedded, usable_photos
+    from auxreid.serving.features import embedded
     from auxreid.serving.photos import open_photos
     from auxreid.serving.ranked import draw, print_places, without_queries
     from auxreid.serving.ranked import rank as ranked
 
     asking = list(open_photos(queries))
-    usable, bad = usable_photos(without_queries(gallery, queries))
-    for one in bad:
-        print(f"left out: {one.path}: {one.reason}", file=sys.stderr)
+    usable = told_usable(without_queries(gallery, queries))
     network = Encoder(chosen.path, chosen.precision)
     features = embedded(network, [*asking, *usable], camera)
     places = ranked(features[: len(asking)], features[len(asking) :], usable)
@@ -428,11 +440,9 @@ def export(
     """Write a row's encoder as ONNX, once ONNX Runtime gives what torch gives."""
     chosen = chosen_encoder(None, row, dataset, seed)
     from auxreid.serving.embedding import Encoder
-    from auxreid.serving.features import file_hash
     from auxreid.serving.onnx_export import export as export_checked
 
-    about = {"encoder_sha256": file_hash(chosen.path), **chosen.about()}
-    difference = export_checked(Encoder(chosen.path), out, about)
+    difference = export_checked(Encoder(chosen.path), out, about_encoder(chosen))
     print(f"{out}: {chosen.name}; the largest difference from torch on random images is {difference:.2g}")
 
 

@@ -7,6 +7,7 @@ from auxreid.plumbing.base.errors import ConfigError, DataError
 from auxreid.plumbing.graph.applicability import applicable_rows, baselines
 from auxreid.plumbing.graph.table import encoder_path
 from auxreid.plumbing.settings.config import BASELINES, Config
+from auxreid.plumbing.settings.recipes import FULL_PRECISION
 
 
 @dataclass(frozen=True)
@@ -14,7 +15,7 @@ class Trained:
     """An encoder's file, the precision that its row is evaluated in, and what a reader of its features must know."""
 
     path: Path
-    precision: str = "32-true"
+    precision: str = FULL_PRECISION
     dataset: str | None = None
     row: str | None = None
     seed: int | None = None

@@ -18,6 +18,7 @@ import yaml
 
 from auxreid.plumbing.mirror import view
 from auxreid.plumbing.mirror.result import Result, naming_changes
+from auxreid.plumbing.settings.recipes import FULL_PRECISION
 
 if TYPE_CHECKING:
     from mlflow.entities import LoggedModel
@@ -94,7 +95,7 @@ def weights_of(result: Result) -> Weights | None:
         return None
     params = result.params()  # the evaluation's precision is that of the recipe
     named = (value for name, value in params.items() if name.rpartition(".")[2] == "precision")
-    return Weights(path, kind, header, str(next(named, "32-true")))
+    return Weights(path, kind, header, str(next(named, FULL_PRECISION)))
 
 
 def read_header(path: Path) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from auxreid.plumbing.base.comparison_columns import MINUS, difference_columns
 from auxreid.plumbing.base.errors import DataError
 from auxreid.plumbing.mirror import view
 from auxreid.plumbing.mirror.result import Result, naming_changes
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from mlflow.entities import Run as MlflowRun
 
 TABLE = "table.csv"
-MINUS = "mAP_minus_"
 FIGURES = (
     "mAP",
     "mAP_std",
@@ -59,7 +59,7 @@ class Row:
         found = {view.FORM: self.cells.get("form") or "-", view.SEEDS: self.cells["seeds"]}
         if interval := self.interval("mAP", ".3f"):
             found[view.INTERVAL] = interval
-        for column in minus_columns(self.cells):
+        for column in difference_columns(self.cells):
             if self.cells[column]:
                 value = float(self.cells[column]) / 100
                 heading = view.difference_heading(column.removeprefix(MINUS))
@@ -81,11 +81,6 @@ class Row:
             view.SOURCE_NAME: "pipeline/compare.py",
             view.SOURCE_TYPE: "LOCAL",
         }
-
-
-def minus_columns(columns: Mapping[str, str]) -> list[str]:
-    """The columns of differences to a reference row."""
-    return [name for name in columns if name.startswith(MINUS) and f"{name}_low" in columns]
 
 
 def read_rows(result: Result, seeds: Mapping[str, Sequence[Result]]) -> list[Row]:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from auxreid.plumbing.base.comparison_columns import MINUS, difference_columns
 from auxreid.plumbing.base.errors import DataError
 
 COMPARISONS = Path("results/compare")
@@ -12,7 +13,6 @@ WITH_DEVIATION = ("mAP", "CMC_1")  # the others' deviations are in the CSV: a pa
 OTHERS = ("CMC_5", "CMC_10", "mINP", "reranked_mAP", "reranked_CMC_1")
 HEADINGS = {"reranked_mAP": "re-ranked mAP", "reranked_CMC_1": "re-ranked CMC@1"}
 SEEDS = "seeds"
-MINUS = "mAP_minus_"
 THESIS = {"thesis_mAP": "thesis's mAP", "thesis_CMC_1": "thesis's CMC@1"}
 THESIS_PREFIX = "thesis_"
 NO_VALUE = "-"
@@ -81,10 +81,9 @@ def _cells(frame: pd.DataFrame, level: float) -> pd.DataFrame:
         if metric == "mAP":
             columns[f"{interval} of mAP"] = _interval(frame, metric, "")
     columns |= {_heading(metric): _numbers(frame[metric]) for metric in OTHERS if metric in frame}
-    for name in (name for name in frame if name.startswith(MINUS) and frame[name].dtype == float):
-        if f"{name}_low" in frame:
-            columns[f"mAP - {name.removeprefix(MINUS)}"] = _numbers(frame[name], "+")
-            columns[f"{interval} of it"] = _interval(frame, name, "+")
+    for name in (name for name in difference_columns(frame) if frame[name].dtype == float):
+        columns[f"mAP - {name.removeprefix(MINUS)}"] = _numbers(frame[name], "+")
+        columns[f"{interval} of it"] = _interval(frame, name, "+")
     if "p_holm" in frame:
         columns["p (Holm)"] = frame["p_holm"].map(_p_value)
     columns |= {heading: _numbers(frame[name]) for name, heading in THESIS.items() if name in frame}

@@ -144,6 +144,7 @@ class EvaluateConfig(Section):
     reranking: RerankingConfig | None = None  # a second set of figures; null: none
 
 
+FULL_PRECISION = "32-true"
 POSE_CELL = 32  # pixels: what HRNet's coarsest branch sees as one
 
 
