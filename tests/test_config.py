@@ -61,7 +61,7 @@ def test_the_repository_is_valid():
         (
             "ablations.clip_reid.finetune",
             {"margn": 1},
-            r"clip_reid.finetune \(on recipe sample_people\): margn = 1: Ex",
+            r"clip_reid.finetune = {'margn': 1}: .*margn is no key of a recipe's finetune \(epochs, ",
         ),
         ("ablations.untrained", new_row(), r"ablations.untrained: the name is taken"),
         ("ablations.Clip-Reid", new_row(), r"should match pattern"),

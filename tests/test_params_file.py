@@ -18,6 +18,18 @@ from auxreid.plumbing.graph.table import write_graph
 from auxreid.plumbing.settings.load import load_config
 
 PARAMS = (ROOT / "params.yaml").read_bytes()
+EVALUATE = b"    evaluate: {pictures: 8, reranking: {k1: 20, k2: 6, weight: 0.3}}\n"
+
+
+def anchored() -> bytes:
+    """The file as its users may write it: a block that other recipes share by an alias, and one that they merge."""
+    first, second, rest = PARAMS.split(EVALUATE, 2)
+    shared = EVALUATE.replace(b": {p", b": &shared {p", 1)
+    rest = rest.replace(EVALUATE, b"    evaluate: {<<: *shared, pictures: 8}\n", 1)
+    return first + shared + second + b"    evaluate: *shared\n" + rest
+
+
+ANCHORED = anchored()
 PEOPLE = "recipes.sample_people"
 BLOCK = "Input should be a block of keys and values"
 COUNT = "Input should be a valid integer"
@@ -25,10 +37,10 @@ COUNT = "Input should be a valid integer"
 # What is changed into what, the text at the place that is told, and what is told of it.
 FAULTS = {
     "a key twice": (
-        b"  rows: [",
-        b"  seeds: [1]\n  rows: [",
+        b"  rows:\n",
+        b"  seeds: [1]\n  rows:\n",
         "seeds: [1]",
-        "the key 'seeds' .* first line 6, column 3",
+        "the key 'seeds' .* first line 16, column 3",
     ),
     "and in braces": (
         b"random, tokens: 4",
@@ -37,19 +49,33 @@ FAULTS = {
         "the key 'tokens' stands there",
     ),
     "a tab": (b"    word: person", b"\tword: person", "\tword", "a tab; YAML is indented by blanks alone"),
-    "true for a count": (b"epochs: 9,", b"epochs: true,", "true,", rf"{PEOPLE}\.pretrain\.epochs = true: {COUNT}"),
-    "true for a rate": (b"lr: 1.0e-3, im", b"lr: true, im", "true,", r".*\.lr = true: Input should be a valid number"),
-    "true in a list": (b"seeds: [0, 1", b"seeds: [true, 1", "true, 1", rf"study\.seeds\.0 = true: {COUNT}"),
-    "a text for a count": (b"epochs: 9,", b"epochs: '9',", "'9',", rf"{PEOPLE}\.pretrain\.epochs = '9': {COUNT}"),
-    "a broken count": (b"epochs: 9,", b"epochs: 9.5,", "9.5,", rf"{PEOPLE}\.pretrain\.epochs = 9\.5: {COUNT}"),
+    "true for a count": (b"epochs: 9\n", b"epochs: true\n", "true", rf"{PEOPLE}\.pretrain\.epochs = true: {COUNT}"),
+    "true for a rate": (b"lr: 1.0e-3\n", b"lr: true\n", "true", r".*\.lr = true: Input should be a valid number"),
+    "true in a list": (b"seeds:\n  - 0", b"seeds:\n  - true", "true", rf"study\.seeds\.0 = true: {COUNT}"),
+    "a text for a count": (b"epochs: 9\n", b"epochs: '9'\n", "'9'", rf"{PEOPLE}\.pretrain\.epochs = '9': {COUNT}"),
+    "a broken count": (b"epochs: 9\n", b"epochs: 9.5\n", "9.5", rf"{PEOPLE}\.pretrain\.epochs = 9\.5: {COUNT}"),
     "infinity": (b"erasing: 0.0 ", b"erasing: .inf ", ".inf", rf"{PEOPLE}\.finetune\.erasing = inf: Input should be"),
-    "a number for a list": (b"seeds: [0, 1, 2]", b"seeds: 0", "0", r"study\.seeds = 0: Input should be a list: \["),
-    "a list for a number": (b"epochs: 9,", b"epochs: [9],", "[9]", rf"{PEOPLE}\.pretrain\.epochs = \[9\]: {COUNT}"),
-    "a word for a block": (b"evaluate: *evaluate", b"evaluate: yes", "yes", rf"{PEOPLE}\.evaluate = 'yes': {BLOCK}"),
-    "by an anchor": (b"k1: 20", b"k1: -5", "-5", r".*reranking\.k1 = -5: .*; and so recipes\.rn50\..* and 1 more"),
-    "by a merge": (b"gamma: 0.1", b"gamma: -1", "-1", r".*\.finetune\.gamma = -1: .*; and so recipes\.rn50\..*"),
-    "over a merge": (b"*prompts, epochs: 20", b"*prompts, epochs: no", "no,", rf".*\.prompts\.epochs = 'no': {COUNT}"),
-    "an unknown key": (b"bias_lr_factor: 2.0", b"bias_lr_factor: 2.0\n    bias: 3.0", "3.0", r".*\.bias = 3\.0: Extra"),
+    "a number for a list": (
+        b"seeds:\n  - 0\n  - 1\n  - 2\n",
+        b"seeds: 0\n",
+        "0",
+        r"study\.seeds = 0: Input should be a list: \[",
+    ),
+    "a list for a number": (b"epochs: 9\n", b"epochs: [9]\n", "[9]", rf"{PEOPLE}\.pretrain\.epochs = \[9\]: {COUNT}"),
+    "a word for a block": (EVALUATE, b"    evaluate: yes\n", "yes", rf"recipes\.lite0\.evaluate = 'yes': {BLOCK}"),
+    "by an anchor": (
+        b"k1: 20",
+        b"k1: -5",
+        "-5",
+        r".*reranking\.k1 = -5: .*; and so recipes\.rn50\.[^,]*, recipes\.vit",
+    ),
+    "over a merge": (b"*shared, pictures: 8", b"*shared, pictures: no", "no}", rf".*vit.*\.pictures = 'no': {COUNT}"),
+    "an unknown key": (
+        b"bias_lr_factor: 2.0",
+        b"bias_lr_factor: 2.0\n      bias: 3.0",
+        "3.0",
+        r".*\.bias = 3\.0: Extra",
+    ),
     "a missing key": (b"    layout: prid2011\n", b"", "sample_people:\n", r".*sample_people\.layout: Field required"),
     "no such name": (
         b"recipe: rn50",
@@ -58,15 +84,15 @@ FAULTS = {
         r"datasets\.market1501\.recipe = 'rn51': not in recipes",
     ),
     "a replacement": (
-        b"learned}  # 89.8",
-        b"learned, finetune: {a: 1}}  # 89.8",
+        b"margin:\n",
+        b"margin: -1\n",
         "finetune",
-        r".*clip_reid\.finetune.* a = 1",
+        r".*visual_only\.finetune \(on recipe sample_people\): margin = -1",
     ),
-    "no such alias": (b"*evaluate", b"*evaluation", "*evaluation", "not YAML"),
-    "no end of a list": (b"seeds: [0, 1, 2]", b"seeds: [0, 1, 2", "", "not YAML"),
+    "no such alias": (b"*shared", b"*shares", "*shares", "not YAML"),
+    "no end of a list": (b"std: [0.5, 0.5, 0.5]}", b"std: [0.5, 0.5, 0.5}", "}", "not YAML"),
     "a number for a key": (b"  dogs:\n    layout", b"  1:\n    layout", "1:", "a key that is no text: 1; write '1'"),
-    "a conflict": (b"datasets:\n", b"<<<<<<< HEAD\n", "<<<<<<<", "a merge conflict; resolve it, or take one side"),
+    "a conflict": (b"\ndatasets:\n", b"\n<<<<<<< HEAD\n", "<<<<<<<", "a merge conflict; resolve it, or take one side"),
     "a block in itself": (
         b"reranking: {k1",
         b"reranking: &x {a: *x, k1",
@@ -86,9 +112,9 @@ def told_of(content: bytes) -> str:
 
 @pytest.mark.parametrize(("old", "new", "at", "told"), FAULTS.values(), ids=FAULTS)
 def test_a_fault_is_one_line_with_its_place(tmp_path, monkeypatch, old, new, at, told):
-    assert old in PARAMS
+    assert old in ANCHORED
     monkeypatch.chdir(tmp_path)
-    content = PARAMS.replace(old, new, 1)
+    content = ANCHORED.replace(old, new, 1)
     found = re.match(r"params\.yaml, line (\d+), column (\d+): ", said := told_of(content))
     assert found and re.match(told, said[found.end() :]), said
     assert "\n" not in said or old == b"bias_lr_factor: 2.0" or "on recipe" in said
@@ -102,7 +128,7 @@ def test_a_fault_is_one_line_with_its_place(tmp_path, monkeypatch, old, new, at,
         (
             b"word: person",
             b"word: p\xe9rson",
-            "params.yaml, line 36, column 12: the byte 0xe9 is no UTF-8; save the file in",
+            "params.yaml, line 71, column 12: the byte 0xe9 is no UTF-8; save the file in",
         ),
         (b"# What runs", b"\xff\xfe#\0", "params.yaml, line 1, column 1: the byte 0xff is no UTF-8"),
         (b"# What runs", b"\0", "params.yaml: not YAML (unacceptable character"),
@@ -116,9 +142,9 @@ def test_bytes_that_are_no_text_are_one_line(tmp_path, monkeypatch, old, new, to
 
 def test_every_fault_of_the_file_is_told_and_one_of_an_anchor_once(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    said = told_of(PARAMS.replace(b"gamma: 0.1", b"gamma: -1").replace(b"seeds: [0, 1, 2]", b"seeds: [true]"))
+    said = told_of(ANCHORED.replace(b"k2: 6", b"k2: -1", 1).replace(b"seeds:\n  - 0", b"seeds:\n  - true"))
     paths = [line.split(": ")[1].split(" = ")[0] for line in said.splitlines()]
-    assert paths == ["study.seeds.0", f"{PEOPLE}.finetune.gamma"]
+    assert paths == ["study.seeds.0", f"{PEOPLE}.evaluate.reranking.k2"]
 
 
 def test_a_mark_of_byte_order_does_no_harm(tmp_path):

@@ -13,10 +13,10 @@ from auxreid.plumbing.graph.whole_table import ask_for_all_rows
 @pytest.mark.parametrize(
     ("before", "after"),
     [
-        ("rows: [a, b]  # chosen", "rows: null  # chosen"),
-        ("rows:  # chosen\n    [a,\n     b]", "rows: null  # chosen"),
-        ("rows:\n    - a\n    - b  # the last\n  # of seeds", "rows: null  # the last\n  # of seeds"),
-        ('"rows" : []', '"rows" : null'),
+        ("rows: [a, b]  # chosen", "rows:  # chosen"),
+        ("rows:  # chosen\n    [a,\n     b]", "rows:  # chosen"),
+        ("rows:\n    - a\n    - b  # the last\n  # of seeds", "rows:  # the last\n  # of seeds"),
+        ('"rows" : []', '"rows" :'),
     ],
 )
 def test_the_value_alone_is_replaced(tmp_path, before, after):

@@ -145,6 +145,15 @@ def plan() -> None:
 
 
 @app.command()
+def rows() -> None:
+    """Print what each row of `ablations` says, and the seeds of those that the study runs."""
+    from auxreid.plumbing.settings.load import load_config
+    from auxreid.plumbing.settings.row_overview import print_rows
+
+    print_rows(load_config())
+
+
+@app.command()
 def sample(
     root: Annotated[Path | None, typer.Option(help=f"to render into, else {SAMPLE}")] = None,
 ) -> None:

@@ -1,4 +1,4 @@
-"""`study.rows: null` in params.yaml: all rows of Table 2, by one word."""
+"""`study.rows` in params.yaml without a value: all rows of Table 2."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ NULL = "tag:yaml.org,2002:null"
 
 
 def ask_for_all_rows(path: Path = PARAMS) -> bool:
-    """Put null for the value of `study.rows`; comments and all else stay as they are. False if null stands there.
+    """Take away the value of `study.rows`; comments and all else stay as they are. False if there is none.
 
     Raises:
         ConfigError: there is no such key.
@@ -25,7 +25,8 @@ def ask_for_all_rows(path: Path = PARAMS) -> bool:
     last = rows.value[-1] if isinstance(rows, yaml.SequenceNode) and not rows.flow_style else rows
     colon = text.index(":", key.end_mark.index)
     between = text[colon + 1 : rows.start_mark.index].rstrip()  # a comment, where the value begins on the next line
-    write_text(path, f"{text[:colon]}: null{between}{text[last.end_mark.index :]}")
+    nothing = " null" if study.flow_style else ""  # as DVC writes it too
+    write_text(path, f"{text[:colon]}:{nothing}{between}{text[last.end_mark.index :]}")
     return True
 
 

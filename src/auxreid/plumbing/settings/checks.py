@@ -79,7 +79,7 @@ def _broken_studies(config: Config) -> Iterator[str]:
     for name in rows:
         if name in config.ablations and (missing := _rows_before(config, name) - set(rows)):
             yield f"study.rows: {name!r} starts from {_names(missing)}, which must be among the rows too"
-    by_row = {f"row_seeds.{row}": seeds for row, seeds in config.study.row_seeds.items()}
+    by_row = {f"row_seeds.{row}": seeds for row, seeds in config.study.row_seeds.items() if seeds is not None}
     for key, seeds in {"seeds": config.study.seeds, **by_row}.items():
         if len(set(seeds)) < len(seeds):
             yield f"study.{key} = {list(seeds)}: a seed stands there twice"

@@ -2,14 +2,29 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
+from auxreid.plumbing.settings.recipes import FinetuneConfig
 from auxreid.plumbing.settings.section import Fraction, Name, NonNegativeFloat, PositiveInt, Section
 
 # Where a row or a variant names no targets, they are the identities.
 AttributeTargets = Literal["attribute_share", "attribute_smoothing"]
 TextTargets = Literal["attribute_share", "attribute_smoothing", "equal_text"]
 SMOOTHING = "attribute_smoothing"
+
+
+def _none_if_empty(block: Any) -> Any:
+    """A block whose keys stand there without values, for `dvc exp run -S` to reach, is not there."""
+    return None if isinstance(block, dict) and all(value is None for value in block.values()) else block
+
+
+def _given(changes: dict[str, Any] | None) -> dict[str, Any] | None:
+    """The keys that have a value. Raises ValueError for one that stage 2 does not know."""
+    allowed = FinetuneConfig.model_fields
+    for key in changes or ():
+        if key not in allowed:
+            raise ValueError(f"{key} is no key of a recipe's finetune ({', '.join(allowed)})")
+    return {key: value for key, value in (changes or {}).items() if value is not None} or None
 
 
 def _check_epsilon(epsilon: float | None, *targets: str | None) -> None:
@@ -87,15 +102,9 @@ class ViTConfig(Section):
     patch_stride: PositiveInt | None = None  # below the patch size: overlapping patches (OLP)
     camera_embedding: NonNegativeFloat | None = None  # weight of a learned vector per camera (SIE)
 
-    @model_validator(mode="after")
-    def _changes_something(self) -> "ViTConfig":
-        if self.patch_stride is None and self.camera_embedding is None:
-            raise ValueError("names neither patch_stride nor camera_embedding; leave vit out")
-        return self
-
 
 class AblationConfig(Section):
-    """A row of Table 2, or one beside it: only what differs from CLIP-ReID."""
+    """A row of Table 2, or one beside it: what differs from CLIP-ReID; all else is None."""
 
     form: Literal["thesis", "corrected", "added"]
     prompts: Name | None  # null: no text loss
@@ -105,9 +114,9 @@ class AblationConfig(Section):
     text_targets: TextTargets | None = None
     positives: Literal["equal_attributes"] | None = None  # of the triplet loss; null: images of one identity
     epsilon: Fraction | None = None  # mass that attribute_smoothing gives to the other identities
-    pose: PoseFusionConfig | None = None
-    vit: ViTConfig | None = None
-    finetune: dict[str, Any] | None = None  # keys of the recipe's finetune section to replace
+    pose: Annotated[PoseFusionConfig | None, BeforeValidator(_none_if_empty)] = None
+    vit: Annotated[ViTConfig | None, BeforeValidator(_none_if_empty)] = None
+    finetune: Annotated[dict[str, Any] | None, AfterValidator(_given)] = None  # replaces keys of the recipe's finetune
 
     @model_validator(mode="after")
     def _texts_for_text_targets(self) -> "AblationConfig":

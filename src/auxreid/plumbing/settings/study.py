@@ -18,11 +18,11 @@ class Study(Section):
     datasets: Annotated[tuple[DatasetName, ...], Field(min_length=1)]
     seeds: Seeds
     rows: tuple[Name, ...] | None = None  # ablations to run; null: all of them
-    row_seeds: dict[Name, Seeds] = Field(default_factory=dict)  # rows that run with other seeds than `seeds`
+    row_seeds: dict[Name, Seeds | None] = Field(default_factory=dict)  # of rows with seeds of their own; null: `seeds`
 
     def seeds_of(self, row: str) -> tuple[int, ...]:
         """The seeds that a row runs with."""
-        return self.row_seeds.get(row, self.seeds)
+        return self.row_seeds.get(row) or self.seeds
 
 
 class CompareConfig(Section):
