@@ -1,4 +1,4 @@
-"""`dvc exp run -S` reaches every key of a row, and leaves the rest of params.yaml as it is; by DVC's own code for it."""
+"""`dvc exp run -S` reaches every key of a row, and leaves the rest of params.yaml as it is; by DVC's own code."""
 
 from pathlib import Path
 

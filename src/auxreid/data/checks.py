@@ -5,18 +5,15 @@ import os
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Lock
 
-from auxreid.data.decoding import Look, is_large, look
+from auxreid.data.decoding import Look, is_large, look, room_for
 from auxreid.data.layouts.listing import MOST_NAMED, Fault, LeftOut, Source, few
 from auxreid.plumbing.base.progress import track
 
 MOST_BROKEN = 0.10  # a larger share of undecodable images means that a copy or a disk went wrong
 TRAINING_SPLITS = ("train", "val")
-_one_at_a_time = Lock()  # for images that take hundreds of megabytes each
 
 
 @dataclass(frozen=True)
@@ -38,7 +35,7 @@ def check_images(sources: Sequence[Source], root: Path) -> tuple[list[Checked], 
 
 def _check_image(source: Source, root: Path) -> Checked | LeftOut:
     large = is_large(root / source.path)
-    with _one_at_a_time if large else nullcontext():
+    with room_for(large):
         return _checked(source, root, large)
 
 

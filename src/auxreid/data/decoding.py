@@ -2,8 +2,10 @@
 
 import io
 import warnings
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Lock
 
 import cv2
 import numpy as np
@@ -18,6 +20,7 @@ FLAT = 2.0  # grey levels: a fingerprint of less spread is noise
 
 # It warns of half the size at which it refuses; the files are the user's own.
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
+_one_large_image = Lock()
 UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError)
 
 
@@ -50,6 +53,11 @@ def is_large(path: Path) -> bool:
             return image.width * image.height > LARGE
     except UNREADABLE:
         return False
+
+
+def room_for(large: bool) -> AbstractContextManager:
+    """To hold while an image is read and looked at: large ones, of hundreds of megabytes, take turns."""
+    return _one_large_image if large else nullcontext()
 
 
 def look(content: bytes, large: bool = False) -> Look | str:

@@ -4,21 +4,18 @@ import io
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
-from threading import Lock
 
 import numpy as np
 
-from auxreid.data.decoding import decode, is_large, look
+from auxreid.data.decoding import decode, is_large, look, room_for
 from auxreid.data.layouts.listing import IMAGE_SUFFIXES, MOST_NAMED, LeftOut, few, is_litter
 from auxreid.plumbing.base.errors import DataError
 from auxreid.plumbing.base.progress import track
 
 Image = str | Path | bytes
 MANY = 500  # images, from which on a progress of the checks is worth its line
-_one_at_a_time = Lock()  # for images that take hundreds of megabytes each
 
 
 @dataclass(frozen=True)
@@ -150,7 +147,7 @@ def _images_below(folder: Path) -> list[Path]:
 def _looked_at(position: int, image: Image) -> Photo | LeftOut:
     source, name = (image, f"image {position}") if isinstance(image, bytes) else (Path(image), str(image))
     large = is_large(io.BytesIO(source) if isinstance(source, bytes) else source)
-    with _one_at_a_time if large else nullcontext():
+    with room_for(large):
         try:
             content = _content(source)
         except DataError as error:
