@@ -2,13 +2,14 @@
 
 It runs the sources of the checkout that it lies in, whatever checkout the environment was installed from; so are a copy
 of DVC's for an experiment, a worktree and a clone told apart. Its threads wait without spinning, and the memory of one
-training step is kept for the next.
+training step is kept for the next. Ctrl-C is a line from the first moment on, which the imports make some seconds long.
 """
 
 import ctypes
 import os
 import sys
 from pathlib import Path
+from types import TracebackType
 
 ROOT = Path(__file__).resolve().parents[1]
 SOURCES = str(ROOT / "src")
@@ -30,3 +31,15 @@ if sys.platform == "linux" and not any(name.startswith("MALLOC_") for name in os
     mallopt = getattr(ctypes.CDLL(None), "mallopt", lambda *_: 0)
     mallopt(M_TRIM_THRESHOLD, KEPT)
     mallopt(M_MMAP_THRESHOLD, KEPT)
+
+
+def _one_line(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    if not issubclass(kind, KeyboardInterrupt):
+        sys.__excepthook__(kind, error, trace)
+        return
+    from auxreid.plumbing.base.interrupted import tell_interrupted
+
+    tell_interrupted()
+
+
+sys.excepthook = _one_line

@@ -4,6 +4,8 @@ import importlib
 import os
 import re
 import shutil
+import signal
+import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -278,6 +280,17 @@ def test_ctrl_c_ends_a_script_with_a_line_and_its_record_says_so(workspace, monk
     assert ended.value.code == 130 and capsys.readouterr().err == "stopped by Ctrl-C\n"
     record = read_record(OUT / "record")
     assert record.status == "failed" and record.failure.startswith("KeyboardInterrupt")
+
+
+def test_ctrl_c_while_a_script_still_imports_is_a_line_too(tmp_path):
+    slow = tmp_path / "slow.py"
+    slow.write_text("import checkout\nprint('importing', flush=True)\nimport time\ntime.sleep(600)\n")
+    env = os.environ | {"PYTHONPATH": str(ROOT / "pipeline")}
+    with subprocess.Popen([sys.executable, str(slow)], env=env, stdout=-1, stderr=-1, text=True) as process:
+        process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        assert process.stderr.read() == "stopped by Ctrl-C\n"
+    assert process.returncode == -signal.SIGINT
 
 
 def test_a_stage_whose_dvc_is_gone_before_it_looks_does_not_start(monkeypatch, capsys):
