@@ -37,9 +37,11 @@ def _one_line(kind: type[BaseException], error: BaseException, trace: TracebackT
     if not issubclass(kind, KeyboardInterrupt):
         sys.__excepthook__(kind, error, trace)
         return
-    from auxreid.plumbing.base.interrupted import tell_interrupted
+    from auxreid.plumbing.base.interrupted import INTERRUPTED, tell_interrupted
 
     tell_interrupted()
+    sys.stdout.flush()
+    os._exit(INTERRUPTED)
 
 
 sys.excepthook = _one_line
