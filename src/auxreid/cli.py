@@ -385,7 +385,7 @@ def about_encoder(chosen) -> dict[str, object]:
 @app.command()
 def embed(
     photos: Annotated[list[Path], typer.Argument(help="photographs, and folders of them")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="Parquet file to write")],
+    out: Annotated[Path, typer.Option("--output", "-o", help="Parquet file to write")],
     encoder: EncoderFile = None,
     row: Row = None,
     seed: EncoderSeed = None,
@@ -409,7 +409,7 @@ def embed(
 @app.command()
 def rank(
     photos: Annotated[list[Path], typer.Argument(metavar="QUERY... GALLERY", help="of one individual; a folder")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="JPEG to write")],
+    out: Annotated[Path, typer.Option("--output", "-o", help="JPEG to write")],
     encoder: EncoderFile = None,
     row: Row = None,
     seed: EncoderSeed = None,
@@ -442,7 +442,7 @@ def rank(
 @app.command()
 def export(
     row: Annotated[str, typer.Argument(help="of the study")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="ONNX file to write")],
+    out: Annotated[Path, typer.Option("--output", "-o", help="ONNX file to write")],
     seed: EncoderSeed = None,
     dataset: EncoderDataset = None,
 ) -> None:
