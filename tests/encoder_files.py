@@ -13,7 +13,7 @@ from auxreid.clip.checkpoints import FusionHeader, save_tower
 from auxreid.clipreid.pose_fusion import PoseFusion
 from auxreid.plumbing.settings.rows import PoseFusionConfig
 
-JOINTS = ("head", "left_hand", "right_hand")
+JOINTS = ("neck", "left_hip", "right_hip")
 RECIPE = CONFIG.recipes["sample_people"]
 TEXT = RECIPE.encoder.text.model_copy(update={"width": 16, "heads": 2, "layers": 1})
 ENCODER = RECIPE.encoder.model_copy(update={"width": 4, "embed_dim": 8, "text": TEXT})

@@ -99,6 +99,16 @@ def test_other_people_in_query_and_gallery(faults):
     assert faults(TRAIN + apart)[0].endswith("true match in the gallery: no individual of the query is in the gallery")
 
 
+def test_a_body_that_no_joint_measures_is_told_before_an_hrnet_is_fitted(faults, monkeypatch):
+    lite0 = CONFIG.recipes["lite0"]
+    monkeypatch.setitem(CONFIG.recipes, "rn50", CONFIG.recipes["rn50"].model_copy(update={"pose": lite0.pose}))
+    found = faults(TRAIN + TEST, "keypoints_body", joints=["nose", "left_hip", "right_hip"])
+    assert len(found) == 1 and found[0].startswith(
+        "people: ablations.keypoints_body.pose.coordinates = 'body': joints nose, left_hip, right_hip: no trunk"
+    )
+    assert faults(TRAIN + TEST, "keypoints_body", joints=["neck", "left_hip", "right_hip"]) == []
+
+
 def test_dogs_match_in_another_sequence(faults):
     train = [("train", dog, 0, f"{dog}") for dog in range(1, 17)]
     assert faults([*train, ("query", 20, 0, "a"), ("gallery", 20, 0, "b")], **DOGS) == []

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 import torch
 from params import CONFIG
-from tiny_study import DATASET, IDENTITIES, IMAGES, JOINTS, run, tiny_params, write_inputs, write_study
+from test_body_coordinates import slowly
+from tiny_study import DATASET, HEIGHT, IDENTITIES, IMAGES, JOINTS, WIDTH, run, tiny_params, write_inputs, write_study
 
 from auxreid.clip.checkpoints import load_image_encoder, load_ranked_encoder, load_text_tower
 from auxreid.clip.embed import encode_frames
@@ -85,11 +86,16 @@ def study(tmp_path_factory) -> Study:
 
 
 def literal_pose(row: str) -> np.ndarray:
-    """The pose of the images as they are, from what was written: shares of the sides, or the heat maps as they are."""
+    """The pose of the images as they are, as written: shares of the sides, the body's frame, or heat maps."""
     rng = np.random.default_rng(0)
     points = rng.random((IDENTITIES * IMAGES, len(JOINTS), 3), np.float32)
     maps = rng.random((IDENTITIES * IMAGES, len(JOINTS) * 32), np.float32)
-    return points[..., :2].reshape(len(points), -1) if CONFIG.ablations[row].pose.source == "keypoints" else maps
+    pose = CONFIG.ablations[row].pose
+    if pose.source != "keypoints":
+        return maps
+    shares = points[..., :2]
+    placed = slowly(shares * [WIDTH, HEIGHT], JOINTS).astype(np.float32) if pose.coordinates == "body" else shares
+    return placed.reshape(len(points), -1)
 
 
 @pytest.mark.parametrize("row", ROWS)
@@ -156,7 +162,7 @@ def test_a_table_of_other_joints_or_frames_is_refused_at_ranking(study, tmp_path
     path = study.train("keypoints_raw_corrected")[0] / "encoder.safetensors"
     (encoder, fused), count = load_ranked_encoder(path), len(study.frames)
     poses = Poses(np.zeros((count, 2, 3), np.float32), np.zeros((count, 64), np.float32))
-    write_keypoints(tmp_path / "two.parquet", ("left_hand", "right_hand"), [(np.arange(count), poses)])
+    write_keypoints(tmp_path / "two.parquet", ("left_hip", "right_hip"), [(np.arange(count), poses)])
     with pytest.raises(DataError, match=r"two\.parquet: has 2 joints, the fusion was trained with 3"):
         embed_for_ranking(encoder, fused, study.frames, str(tmp_path / "two.parquet"))
     poses = Poses(np.zeros((1, 3, 3), np.float32), np.zeros((1, 96), np.float32))

@@ -24,7 +24,7 @@ from auxreid.pose.table import write_keypoints
 
 DATASET, IDENTITIES, IMAGES = "sample_people", 6, 4
 HEIGHT, WIDTH = 64, 32
-JOINTS = ("head", "left_hand", "right_hand")
+JOINTS = ("neck", "left_hip", "right_hip")
 
 
 def run(name: str, key: str) -> None:

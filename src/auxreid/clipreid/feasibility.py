@@ -2,10 +2,12 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 
 from auxreid.clip.frame_captions import FrameCaptions
+from auxreid.clipreid.body_coordinates import trunk_ends
 from auxreid.clipreid.row_settings import row_settings
 from auxreid.data.frames import Frames
 from auxreid.evaluation.protocols import EVALUATED, Entities, query_and_gallery
@@ -40,7 +42,8 @@ def study_faults(frames: Frames, study: Study) -> Iterator[str]:
     Args:
         frames: all of the data set, in one of its splits.
     """
-    for fault in (*_caption_faults(study), *_training_faults(frames, study), *_ranking_faults(frames)):
+    of_rows = _training_faults(frames, study), _pose_faults(frames, study)
+    for fault in chain(_caption_faults(study), *of_rows, _ranking_faults(frames)):
         yield f"{frames.meta.dataset}: {fault}"
 
 
@@ -74,6 +77,19 @@ def _training_faults(frames: Frames, study: Study) -> Iterator[str]:
         if asked > people:
             remedy = f"lower it to {people} at most" if people > 1 else "a second one is needed"
             yield f"{key} = {asked} individuals in a batch, and split train has {people}; {remedy}"
+
+
+def _pose_faults(frames: Frames, study: Study) -> Iterator[str]:
+    """Of an HRNet that is fitted on the data set's joints: those of a given checkpoint are in its file."""
+    pose, joints = study.settings.pose, frames.meta.joints
+    if pose is None or pose.checkpoint != "fit" or not joints:
+        return
+    for name, row in study.rows.items():
+        if row.pose is not None and row.pose.coordinates is not None:
+            try:
+                trunk_ends(joints)
+            except DataError as error:
+                yield f"ablations.{name}.pose.coordinates = {row.pose.coordinates!r}: {error}"
 
 
 def _batches_asked(study: Study) -> dict[str, int]:

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from auxreid.clipreid.body_coordinates import body_coordinates
 from auxreid.plumbing.base.errors import DataError
 from auxreid.pose.architecture import IMAGENET_MEAN, IMAGENET_STD
 from auxreid.pose.checkpoint import load_checkpoint
@@ -44,7 +45,9 @@ def open_pose(path: str | Path, frames, config) -> tuple[PoseInput, int]:
         drifting = DriftingHRNet(Path(path))
         return drifting, len(drifting.spec.joints)
     table = read_keypoints(Path(path))
-    made = Keypoints if config.source == "keypoints" else HeatMaps
+    if config.source == "hrnet":
+        return HeatMaps(table, frames, config.swap_joints, str(path)), len(table.joints)
+    made = BodyKeypoints if config.coordinates == "body" else Keypoints
     return made(table, frames, config.swap_joints, str(path)), len(table.joints)
 
 
@@ -64,6 +67,22 @@ class Keypoints:
         flipped[..., 0] = 1 - flipped[..., 0]
         points[mirrored] = flipped[:, self.order]
         return torch.from_numpy(points.reshape(len(rows), -1))
+
+
+class BodyKeypoints:
+    """Coordinates in the body's own frame, [b, 2J]: x, y joint after joint."""
+
+    drifting: ClassVar[dict[str, nn.Module]] = {}
+
+    def __init__(self, table: KeypointTable, frames, swap_joints: bool, source: str):
+        pixels = table.keypoints[_rows_of(table, frames, source)][..., :2]  # [n, J, 2]
+        mirrored = pixels[:, _mirror_order(table.joints, swap_joints)]
+        mirrored[..., 0] = frames.size[:, :1] - mirrored[..., 0]
+        both = [body_coordinates(one, table.joints).astype(np.float32) for one in (pixels, mirrored)]
+        self.points = np.stack(both)  # [2, n, J, 2], as they are and mirrored
+
+    def __call__(self, rows: np.ndarray, mirrored: np.ndarray, images: Tensor | None = None) -> Tensor:
+        return torch.from_numpy(self.points[mirrored.astype(np.int64), rows].reshape(len(rows), -1))
 
 
 class HeatMaps:

@@ -83,6 +83,7 @@ class PoseFusionConfig(Section):
     """How a row lets the pose take part in stage 2 (THESIS section 4, keypoints_* and hrnet_*)."""
 
     source: Literal["keypoints", "hrnet", "hrnet_in_train_mode"]
+    coordinates: Literal["body"] | None = None  # of keypoints: the body's own frame; null: shares of the image's sides
     normalisation: Literal["none", "unit", "mean_norm"]
     swap_joints: bool  # left and right joints when an image is mirrored
     detach_norm: bool  # the running mean of norms gets no gradient
@@ -93,6 +94,12 @@ class PoseFusionConfig(Section):
     def _train_mode_ends_with_training(self) -> "PoseFusionConfig":
         if self.source == "hrnet_in_train_mode" and self.rank == "fused":
             raise ValueError("source hrnet_in_train_mode depends on the batch and cannot be ranked; use rank: image")
+        return self
+
+    @model_validator(mode="after")
+    def _coordinates_are_of_keypoints(self) -> "PoseFusionConfig":
+        if self.coordinates is not None and self.source != "keypoints":
+            raise ValueError(f"coordinates go with source keypoints, and only with it; source is {self.source}")
         return self
 
 
