@@ -128,7 +128,7 @@ def test_a_fault_is_one_line_with_its_place(tmp_path, monkeypatch, old, new, at,
         (
             b"word: person",
             b"word: p\xe9rson",
-            "params.yaml, line 71, column 12: the byte 0xe9 is no UTF-8; save the file in",
+            "params.yaml, line {line}, column 12: the byte 0xe9 is no UTF-8; save the file in",
         ),
         (b"# What runs", b"\xff\xfe#\0", "params.yaml, line 1, column 1: the byte 0xff is no UTF-8"),
         (b"# What runs", b"\0", "params.yaml: not YAML (unacceptable character"),
@@ -137,7 +137,8 @@ def test_a_fault_is_one_line_with_its_place(tmp_path, monkeypatch, old, new, at,
 def test_bytes_that_are_no_text_are_one_line(tmp_path, monkeypatch, old, new, told):
     monkeypatch.chdir(tmp_path)
     said = told_of(PARAMS.replace(old, new, 1))
-    assert said.startswith(told) and "\n" not in said
+    line = PARAMS[: PARAMS.index(old)].count(b"\n") + 1
+    assert said.startswith(told.format(line=line)) and "\n" not in said
 
 
 def test_every_fault_of_the_file_is_told_and_one_of_an_anchor_once(tmp_path, monkeypatch):
