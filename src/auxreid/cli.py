@@ -174,6 +174,20 @@ def repro(
     raise typer.Exit(run_repro(targets or [], jobs))
 
 
+@app.command()
+def queue(
+    set_param: Annotated[
+        list[str], typer.Option("--set-param", "-S", metavar="KEY=VALUES", help="as `dvc exp run -S`")
+    ],
+    name: Annotated[str | None, typer.Option("--name", "-n", help="of the experiment; else DVC chooses one")] = None,
+) -> None:
+    """Put values of keys of params.yaml into DVC's queue, one experiment for each combination, checked beforehand."""
+    from auxreid.plumbing.graph.queue import queue as put_into_queue
+
+    for line in put_into_queue(ROOT, set_param, name):
+        print(line, flush=True)
+
+
 @app.command(cls=SeveralValues)
 def fanout(
     address: Annotated[str | None, typer.Option(envvar="RAY_ADDRESS", help="of a cluster; else this machine")] = None,
