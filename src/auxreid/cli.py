@@ -211,7 +211,7 @@ def fanout(
 
 @app.command()
 def publish() -> None:
-    """Mirror the records of results/ into MLflow; register the best encoders."""
+    """Mirror the records of results/ and of DVC's experiments into MLflow; register the best encoders."""
     from auxreid.plumbing.mirror.publish import format_report
     from auxreid.plumbing.mirror.publish import publish as mirror
     from auxreid.plumbing.settings.load import load_config
@@ -220,11 +220,17 @@ def publish() -> None:
 
 
 @app.command()
-def runs() -> None:
-    """Print which MLflow run shows which result of dvc.lock, results without a run, and runs without a result."""
-    from auxreid.plumbing.mirror.overview import overview, print_overview
+def runs(
+    experiments: Annotated[bool, typer.Option("--experiments", help="those of DVC's experiments alone")] = False,
+) -> None:
+    """Print which MLflow run shows which result of dvc.lock and of DVC's experiments, and what has no counterpart."""
+    from auxreid.plumbing.mirror.overview import overview, print_overview, print_trials, trial_overview
 
-    print_overview(overview(ROOT))
+    if not experiments:
+        print_overview(overview(ROOT))
+    print_trials(tried := trial_overview(ROOT))
+    if experiments and not tried:
+        print("DVC has no experiment here whose results are not the present ones")
 
 
 @app.command()

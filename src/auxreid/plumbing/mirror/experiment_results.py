@@ -18,6 +18,7 @@ from auxreid.plumbing.mirror import view
 from auxreid.plumbing.mirror.result import Place, Result, gather
 from auxreid.plumbing.stage.record import read_record, record_folder
 
+COMPARE = "compare"  # the stage
 FOLDER = ".dir"  # how DVC's hash of a folder ends
 NO_KEY = "no key of params.yaml"
 Skipped = list[tuple[str, str]]  # what is left out, and why
@@ -31,6 +32,7 @@ class Trial:
     experiment: Experiment
     changed: str  # the parameters in which the experiment differs from its baseline
     result: Result
+    comparison: Result | None  # of the experiment, on the result's data set; two experiments may have an equal one
 
     @property
     def name(self) -> str:
@@ -70,9 +72,11 @@ def experiment_results(root: Path, present: Set[str]) -> Iterator[tuple[list[Tri
                 skipped.append((f"experiment {experiment.name}", str(error)))
                 continue
             skipped += [(f"experiment {experiment.name}", reason) for reason in left_out]
+            compared = {one.main.record.dataset: one for one in results if one.main.record.stage == COMPARE}
             for result in results:
                 if (digest := result.digest()) not in present:
-                    found.setdefault(digest, Trial(experiment, changed, result))
+                    comparison = compared.get(result.main.record.dataset)
+                    found.setdefault(digest, Trial(experiment, changed, result, comparison))
         yield list(found.values()), skipped
 
 

@@ -178,9 +178,10 @@ def publish_trial_rows(
 
 def trial_rows(trials: Sequence["Trial"]) -> list[Row]:
     """The lines of an experiment's comparison that it has made anew; none where it has no comparison."""
-    results = [trial.result for trial in trials]
-    comparison = next((result for result in results if is_comparison(result)), None)
-    return [] if comparison is None else [row for row in read_rows(comparison, seeds_by_row(results)) if row.seeds]
+    comparison = trials[0].comparison
+    if comparison is None:
+        return []
+    return [row for row in read_rows(comparison, seeds_by_row(trial.result for trial in trials)) if row.seeds]
 
 
 def seeds_by_row(results: Iterable[Result]) -> dict[str, list[Result]]:
