@@ -23,7 +23,7 @@ from auxreid.plumbing.settings.study import RegistryConfig
 pytestmark = pytest.mark.slow
 
 ROW, DATASET = "visual_only_corrected", "sample_people"
-KEY = f"ablations.{ROW}.finetune.margin"
+KEY, VALUES = f"ablations.{ROW}.finetune.lr", ("0.001", "0.002")
 NAMES = ("tried-1", "tried-2")
 
 
@@ -50,9 +50,9 @@ def tried(tmp_path_factory, trained_people, stage_python, empty_database) -> Clo
     (root / "mlruns").mkdir()
     shutil.copy(empty_database, root / "mlruns/mlflow.db")
     clone.commit("Results")
-    said = auxreid(clone, "queue", "-S", f"++{KEY}=0.4,0.5", "--name", "tried").stdout
+    said = auxreid(clone, "queue", "-S", f"++{KEY}={','.join(VALUES)}", "--name", "tried").stdout
     assert re.findall(r"^queued (\S+): (.*)$", said, re.MULTILINE) == [
-        (name, f"++{KEY}={value}") for name, value in zip(NAMES, ("0.4", "0.5"), strict=True)
+        (name, f"++{KEY}={value}") for name, value in zip(NAMES, VALUES, strict=True)
     ]
     clone.dvc("exp", "run", "--run-all", "-j", "1")
     clone.dvc("queue", "stop", "--kill")
@@ -91,13 +91,13 @@ def test_what_experiments_made_is_beside_the_row_and_takes_no_place(study):
     client, runs = runs_of(study)
     row, seed = only(runs, ROW), only(runs, f"{ROW}-0")
     assert seed.data.tags[view.PARENT] == row.info.run_id
-    for name, value in zip(NAMES, ("0.4", "0.5"), strict=True):
+    for name, value in zip(NAMES, VALUES, strict=True):
         parent, child = only(runs, f"{ROW} ({name})"), only(runs, f"{ROW}-0 ({name})")
         assert child.data.tags[view.PARENT] == parent.info.run_id
         for run in (parent, child):
             marks = [run.data.tags[tag] for tag in (view.EXPERIMENT, view.CHANGED, view.BASELINE)]
             assert marks == [name, f"{KEY}={value}", study.run("git", "rev-parse", "HEAD").stdout.strip()]
-        assert value in {text for key, text in child.data.params.items() if key.endswith("finetune.margin")}
+        assert value in {text for key, text in child.data.params.items() if key.endswith("finetune.lr")}
         assert child.data.metrics["mAP"] == pytest.approx(parent.data.metrics["mAP"], abs=1e-4)
         assert any(metric.startswith("stage2/") for metric in child.data.metrics)
         assert child.outputs is None or not child.outputs.model_outputs
@@ -134,7 +134,7 @@ def test_runs_finds_them_by_name_with_what_they_changed(study):
     publish(study.root)
     said = auxreid(study, "runs", "--experiments").stdout
     runs = runs_of(study)[1]
-    for name, value in zip(NAMES, ("0.4", "0.5"), strict=True):
+    for name, value in zip(NAMES, VALUES, strict=True):
         run = only(runs, f"{ROW}-0 ({name})")
         (line,) = [line.split() for line in said.splitlines() if line.split()[:1] == [name]]
         figure = f"{run.data.metrics['mAP']:.4f}"
