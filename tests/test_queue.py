@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import psutil
 import pytest
 import yaml
 from clones import Clone, copy_project
@@ -17,6 +18,7 @@ from waiting import wait_until
 
 from auxreid.plumbing.base.errors import ConfigError
 from auxreid.plumbing.dvc.experiment_copy import home_of, is_copy
+from auxreid.plumbing.dvc.unfinished_queueing import undo_unfinished
 from auxreid.plumbing.graph import queue as queueing
 from auxreid.plumbing.graph.ignored_files import ignored_files
 from auxreid.plumbing.graph.overrides import combinations, overrides_between, with_overrides
@@ -220,6 +222,25 @@ def test_ctrl_c_waits_for_dvc_and_the_workspace_is_as_it_was(repository):
         said = started.communicate()[1]
     assert (started.returncode, said) == (130, "stopped by Ctrl-C\n")
     assert edited(repository) == before
+
+
+def test_a_killed_queueing_is_undone_by_the_next_command(repository):
+    before = edited(repository)
+    command = [sys.executable, "-m", "auxreid", "queue", "-S", f"{LR}=0.001,0.002,0.003"]
+    with subprocess.Popen(command, cwd=repository.root, env=repository.env) as started:
+        wait_until(lambda: repository.run("git", "symbolic-ref", "-q", "HEAD", check=False).returncode)
+        processes = [*psutil.Process(started.pid).children(recursive=True), started]
+        for process in processes:
+            process.kill()
+    psutil.wait_procs(processes[:-1])
+    assert repository.run("git", "symbolic-ref", "-q", "HEAD", check=False).returncode
+    said = repository.run(sys.executable, "-m", "auxreid", "queue", "-S", "study.seeds=[0", check=False).stderr
+    assert said.startswith("a killed `auxreid queue` left the workspace half way: it is as it was before")
+    stashed = repository.run("git", "stash", "list").stdout.splitlines()
+    assert len(stashed) <= 1 and all("left by an unfinished auxreid queue" in line for line in stashed)
+    repository.run("git", "stash", "clear")
+    assert edited(repository) == before
+    assert undo_unfinished(repository.root) == []
 
 
 def test_the_grammar_is_dvcs():

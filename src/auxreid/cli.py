@@ -39,13 +39,14 @@ def at_the_top(function: Callable) -> Callable:
 
     @wraps(function)
     def run(*args: Any, **options: Any) -> None:
+        from auxreid.plumbing.dvc.unfinished_queueing import undo_unfinished
         from auxreid.plumbing.dvc.without_git import tell_dvc
         from auxreid.plumbing.team.own_folders import look_after
 
         start = go_to_root()
         if Path.cwd() != start:  # at the top, paths stay as they are written
             options = {name: as_meant(value, start) for name, value in options.items()}
-        for line in tell_dvc(ROOT) + look_after(ROOT):
+        for line in undo_unfinished(ROOT) + tell_dvc(ROOT) + look_after(ROOT):
             print(line, file=sys.stderr)
         try:
             function(*args, **options)
