@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from params import ROOT
 from waiting import wait_until
 
-from auxreid.plumbing.base.errors import ConfigError
+from auxreid.plumbing.base.errors import ConfigError, DataError
+from auxreid.plumbing.dvc.enqueue import Asked, enqueue
 from auxreid.plumbing.dvc.experiment_copy import home_of, is_copy
 from auxreid.plumbing.dvc.unfinished_queueing import undo_unfinished
 from auxreid.plumbing.graph import queue as queueing
@@ -209,6 +210,13 @@ def test_dvc_queues_the_settings_with_their_table_and_the_workspace_is_as_it_was
     again = repository.run(*command[:-4], "-S", "study.seeds=[0,6]", "-n", "no/../name", check=False)
     assert (again.returncode, again.stderr.count("\n")) == (1, 1)
     assert again.stderr.startswith("error: nothing was queued; DVC says: ")
+
+
+def test_without_a_commit_it_says_so(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(DataError, match=r"^DVC's experiments need a Git repository with a commit"):
+        enqueue(Path("."), Asked([f"{LR}=1"]))
+    assert not list(Path(".dvc/tmp").iterdir())
 
 
 def test_ctrl_c_waits_for_dvc_and_the_workspace_is_as_it_was(repository):

@@ -33,10 +33,10 @@ def enqueue(root: Path, asked: Asked) -> str:
 
     Raises:
         ConfigError: what DVC says, in a line.
-        DataError: another one is being queued.
+        DataError: another one is being queued, or there is no Git repository with a commit.
         KeyboardInterrupt: Ctrl-C was pressed; DVC has ended, and the workspace is as it was.
     """
-    command = [sys.executable, "-m", "dvc", "exp", "run", "--queue", "--allow-missing"]
+    command = [sys.executable, "-m", "dvc", "--wait-for-lock", "exp", "run", "--queue", "--allow-missing"]
     command += [] if asked.name is None else ["--name", asked.name]
     command += [word for path in asked.copied for word in ("--copy-paths", path)]
     command += [word for override in asked.overrides for word in ("--set-param", override)]

@@ -8,6 +8,7 @@ import re
 import subprocess
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -42,6 +43,7 @@ def list_experiments(root: Path) -> list[Experiment]:
     return [Experiment(ref["name"], ref["first"] + ref["rest"], commit) for commit, ref in found if ref is not None]
 
 
+@lru_cache(maxsize=64)  # a commit does not change
 def locked_at(root: Path, commit: str) -> dict[tuple[str, str], LockedStage]:
     """The stages of a commit's dvc.lock that leave a record; none where it has no such file.
 
@@ -78,6 +80,7 @@ def changed_params(root: Path, experiment: Experiment) -> list[str]:
     return changed + [f"~{key}" for key in before if key not in after]
 
 
+@lru_cache(maxsize=64)
 def _params_at(root: Path, commit: str) -> dict[str, Any]:
     """By dotted key; without the blocks that only hold what others share."""
     content = file_at(root, commit, PARAMS)

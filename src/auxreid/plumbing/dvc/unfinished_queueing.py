@@ -27,7 +27,7 @@ def noted(root: Path) -> Iterator[int]:
     """The note, while the block runs; gives a file that DVC's process is to inherit, which keeps it locked.
 
     Raises:
-        DataError: another queueing is at work.
+        DataError: another queueing is at work, or there is no Git repository with a commit.
     """
     path = root / NOTE
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -37,8 +37,13 @@ def noted(root: Path) -> Iterator[int]:
             fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise DataError(f"{path}: another `auxreid queue` is at work; wait for it") from None
+        try:
+            before = {"head": _head(root), "stash": _stash(root)}
+        except subprocess.CalledProcessError:
+            path.unlink(missing_ok=True)
+            raise DataError("DVC's experiments need a Git repository with a commit: `git init`, `git commit`") from None
         os.truncate(number, 0)
-        os.write(number, json.dumps({"head": _head(root), "stash": _stash(root)}).encode())
+        os.write(number, json.dumps(before).encode())
         try:
             yield number
         finally:

@@ -95,7 +95,7 @@ def table_state(differences: Sequence[str]) -> dict[str, object]:
 
 
 def tried_state(differences: Sequence[str]) -> dict[str, object]:
-    """A line per row, and below it one for each experiment that made the row anew, with what it changed."""
+    """A line per row, and beside it one for each experiment that made the row anew, with what it changed."""
     state = table_state(differences)
     changed, row = column("tags", view.CHANGED), column("tags", view.ROW)
     return state | {
