@@ -180,7 +180,7 @@ def print_trials(lines: Sequence[TrialLine]) -> None:
             for line in lines
         ]
         print_table(TRIAL_HEADINGS, cells)
-        print(f"{len({line.experiment for line in lines})} experiments of DVC's")
+        print(f"DVC's experiments: {len({line.experiment for line in lines})}")
 
 
 def figure(value: float | None) -> str:
