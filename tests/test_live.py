@@ -62,6 +62,23 @@ def test_points_are_in_mlflow_while_the_stage_runs(repository):
     assert live_run.info.start_time == record.started
 
 
+def test_an_experiment_in_a_copy_of_dvcs_is_followed_in_the_home_repository(repository, monkeypatch):
+    """What lies in the copy itself goes with it."""
+    copy = repository / ".dvc/tmp/exps/tmpxyz"
+    monkeypatch.setenv("DVC_EXP_NAME", "dusky-moss")
+    monkeypatch.setenv("DVC_EXP_BASELINE_REV", "a" * 40)
+    for root in (copy, repository):  # in the workspace an experiment's results are the present ones
+        with finetune(root, "tried") as run:
+            run.log({"loss": 1.0}, step=0)
+        assert read_record(run.out / "record").live == "ok"
+    assert not (copy / "mlruns").exists()
+    marks = {
+        run.info.run_name: [run.data.tags.get(tag) for tag in (view.EXPERIMENT, view.BASELINE)]
+        for run in runs_of(repository, "tried")[1]
+    }
+    assert marks == {"clip_reid-0 (dusky-moss)": ["dusky-moss", "a" * 40], "clip_reid-0": [None, None]}
+
+
 @pytest.mark.parametrize(("said", "status"), [("failed 1700000000000\n", "FAILED"), ("", "KILLED")])
 def test_a_stage_that_fails_or_is_killed(repository, monkeypatch, said, status):
     monkeypatch.setenv("AUXREID_LIVE", "off")

@@ -39,13 +39,14 @@ def at_the_top(function: Callable) -> Callable:
 
     @wraps(function)
     def run(*args: Any, **options: Any) -> None:
+        from auxreid.plumbing.dvc.unfinished_queueing import undo_unfinished
         from auxreid.plumbing.dvc.without_git import tell_dvc
         from auxreid.plumbing.team.own_folders import look_after
 
         start = go_to_root()
         if Path.cwd() != start:  # at the top, paths stay as they are written
             options = {name: as_meant(value, start) for name, value in options.items()}
-        for line in tell_dvc(ROOT) + look_after(ROOT):
+        for line in undo_unfinished(ROOT) + tell_dvc(ROOT) + look_after(ROOT):
             print(line, file=sys.stderr)
         try:
             function(*args, **options)
@@ -183,6 +184,20 @@ def repro(
     raise typer.Exit(run_repro(targets or [], jobs))
 
 
+@app.command()
+def queue(
+    set_param: Annotated[
+        list[str], typer.Option("--set-param", "-S", metavar="KEY=VALUES", help="as `dvc exp run -S`")
+    ],
+    name: Annotated[str | None, typer.Option("--name", "-n", help="of the experiment; else DVC chooses one")] = None,
+) -> None:
+    """Put values of keys of params.yaml into DVC's queue, one experiment for each combination, checked beforehand."""
+    from auxreid.plumbing.graph.queue import queue as put_into_queue
+
+    for line in put_into_queue(ROOT, set_param, name):
+        print(line, flush=True)
+
+
 @app.command(cls=SeveralValues)
 def fanout(
     address: Annotated[str | None, typer.Option(envvar="RAY_ADDRESS", help="of a cluster; else this machine")] = None,
@@ -206,7 +221,7 @@ def fanout(
 
 @app.command()
 def publish() -> None:
-    """Mirror the records of results/ into MLflow; register the best encoders."""
+    """Mirror the records of results/ and of DVC's experiments into MLflow; register the best encoders."""
     from auxreid.plumbing.mirror.publish import format_report
     from auxreid.plumbing.mirror.publish import publish as mirror
     from auxreid.plumbing.settings.load import load_config
@@ -215,11 +230,17 @@ def publish() -> None:
 
 
 @app.command()
-def runs() -> None:
-    """Print which MLflow run shows which result of dvc.lock, results without a run, and runs without a result."""
-    from auxreid.plumbing.mirror.overview import overview, print_overview
+def runs(
+    experiments: Annotated[bool, typer.Option("--experiments", help="those of DVC's experiments alone")] = False,
+) -> None:
+    """Print which MLflow run shows which result of dvc.lock and of DVC's experiments, and what has no counterpart."""
+    from auxreid.plumbing.mirror.overview import overview, print_overview, print_trials, trial_overview
 
-    print_overview(overview(ROOT))
+    if not experiments:
+        print_overview(overview(ROOT))
+    print_trials(tried := trial_overview(ROOT))
+    if experiments and not tried:
+        print("DVC has no experiment here whose results are not the present ones")
 
 
 @app.command()

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -58,6 +58,11 @@ def read_lock(path: Path, wait: bool = True) -> dict[tuple[str, str], LockedStag
     entries = read_entries(path, wait)
     if entries:
         _check_last(path, *list(entries.items())[-1])
+    return locked_stages(path, entries)
+
+
+def locked_stages(path: Path, entries: Mapping[str, dict]) -> dict[tuple[str, str], LockedStage]:
+    """Those of the entries of a dvc.lock that have a record, by (stage, key)."""
     found = (locked_stage(path, name, entry) for name, entry in entries.items())
     return {(locked.stage, locked.key): locked for locked in found if locked is not None}
 
@@ -71,7 +76,15 @@ def read_entries(path: Path, wait: bool = True) -> dict[str, dict]:
     Raises:
         DataError: the file is missing, cut off, in conflict, or no dvc.lock of schema 2.0; DvcBusyError.
     """
-    content = read_bytes(path, wait)
+    return parse_entries(path, read_bytes(path, wait))
+
+
+def parse_entries(path: Path, content: bytes) -> dict[str, dict]:
+    """The entries of a dvc.lock with this content, by DVC's names of the stages.
+
+    Raises:
+        DataError: the content is cut off, in conflict, or no dvc.lock of schema 2.0.
+    """
     remedy = REMEDY.format(path=path)
     text = parse_yaml(path, content, DataError, remedy, f"{RESOLVE}; {MISSING}")
     if not content.endswith(b"\n"):

@@ -14,6 +14,7 @@ import yaml
 from auxreid.plumbing.base.errors import ConfigError
 from auxreid.plumbing.base.files import write_text
 from auxreid.plumbing.base.yaml_file import read_yaml
+from auxreid.plumbing.dvc.experiment_copy import in_experiment, is_copy
 from auxreid.plumbing.graph.applicability import (
     applicable_rows,
     baselines,
@@ -27,6 +28,7 @@ from auxreid.plumbing.settings.config import BASELINES, REFERENCE_ROW, Config
 from auxreid.plumbing.settings.load import load_config
 
 GRAPH_FILE = Path("pipeline/graph.yaml")
+PARAMS_FILE = "params.yaml"
 STAGES = ("ingest", "protocol", "pose", "attributes", "pretrain", "prompts", "finetune", "evaluate", "compare")
 NOTHING = "pipeline/nothing/"
 NO_WEIGHTS = "pipeline/nothing/weights.txt"  # what a stage depends on that reads no local weights
@@ -183,18 +185,27 @@ def check_graph(config: Config, path: Path = GRAPH_FILE) -> None:
     Raises:
         ConfigError: names the first stage instance that is missing, superfluous or different, and the remedy.
     """
-    written = _written_graph(path)
+    written = written_graph(path)
     for stage, wanted in build_graph(config).items():
         found = written.get(stage) or {}
         for key in [*wanted, *found]:
             if wanted.get(key) != found.get(key):
                 raise ConfigError(
                     f"{path} does not fit params.yaml: {stage}@{key} is {found.get(key, 'not there')}, params.yaml "
-                    f"asks for {wanted.get(key, 'none')}; run `auxreid plan`"
+                    f"asks for {wanted.get(key, 'none')}; {remedy()}"
                 )
 
 
-def _written_graph(path: Path) -> Graph:
+def remedy() -> str:
+    """What to do about a table that is out of date, for this process: DVC's `-S` writes params.yaml alone."""
+    if is_copy(Path.cwd()):
+        return "queue it by `auxreid queue -S KEY=VALUE`, which writes both; the workspace is as it was"
+    if in_experiment():
+        return f"go on with `auxreid plan` and `dvc repro`, or back with `git checkout {PARAMS_FILE}`"
+    return "run `auxreid plan`"
+
+
+def written_graph(path: Path) -> Graph:
     """What the graph file says, empty where there is none."""
     if not path.is_file():
         return {}

@@ -13,11 +13,22 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import BinaryIO
 
+from auxreid.plumbing.dvc.experiment_copy import BASELINE_VARIABLE, NAME_VARIABLE, home_of, is_copy
 from auxreid.plumbing.mirror.store import open_store
-from auxreid.plumbing.mirror.view import STATE, curve, param_texts, run_name, tags
+from auxreid.plumbing.mirror.view import (
+    BASELINE,
+    EXPERIMENT,
+    STATE,
+    curve,
+    experiment_run_name,
+    param_texts,
+    run_name,
+    tags,
+)
 from auxreid.plumbing.stage.record import HISTORY, SYSTEM, Point, parse_point, read_record
 
 POLL_SECONDS = 1.0
+EXPERIMENT_VARIABLES = {EXPERIMENT: NAME_VARIABLE, BASELINE: BASELINE_VARIABLE}
 MLFLOW_STATUS = {"finished": "FINISHED", "failed": "FAILED"}
 IMPATIENCE = {  # MLflow's defaults keep a caller waiting for many minutes when the server is gone
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
@@ -57,12 +68,13 @@ def follow(repository: Path, folder: Path) -> None:
         (folder / SYSTEM).touch()  # not there if the sampler failed
         system = files.enter_context((folder / SYSTEM).open("rb"))
         record = read_record(folder)
-        store = open_store(repository)
+        store = open_store(home_of(repository))  # a copy's own store would go with the copy
+        name, about = run_name(record), experiment_tags(repository)
         run_id = store.client.create_run(
             store.experiment(record.dataset),
             start_time=record.started,
-            tags={**tags(record), STATE: "live"},
-            run_name=run_name(record),
+            tags={**tags(record), **about, STATE: "live"},
+            run_name=experiment_run_name(name, about[EXPERIMENT]) if EXPERIMENT in about else name,
         ).info.run_id
         store.log_params(run_id, param_texts(record.params)[0])
         ending = None
@@ -72,6 +84,14 @@ def follow(repository: Path, folder: Path) -> None:
             store.log_points(run_id, points + new_points(system))
     status, finished = ending
     store.client.set_terminated(run_id, status, end_time=finished)
+
+
+def experiment_tags(repository: Path) -> dict[str, str]:
+    """What marks a run of an experiment; empty in the workspace, where an experiment's results are the present ones."""
+    if not is_copy(repository):
+        return {}
+    found = {tag: os.environ.get(variable) for tag, variable in EXPERIMENT_VARIABLES.items()}
+    return {tag: value for tag, value in found.items() if value}
 
 
 def wait_for_ending() -> tuple[str, int | None] | None:

@@ -1,10 +1,11 @@
-"""publish: makes MLflow show the results that dvc.lock names. It may be repeated, and killed, at any time.
+"""publish: makes MLflow show the results that dvc.lock names, and beside them those of DVC's experiments. It may be
+repeated, and killed, at any time.
 
 A run carries the digest of its result and a state: "publishing" from its first moment on, "complete" as the last thing
 that is written. Hence a run that was left half done is recognised, and completed, by the next publish.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,11 +16,12 @@ from filelock import FileLock, Timeout
 from auxreid.plumbing.base.errors import DataError
 from auxreid.plumbing.dvc.lockfile import read_lock
 from auxreid.plumbing.mirror import view
+from auxreid.plumbing.mirror.experiment_results import Trial, experiment_results
 from auxreid.plumbing.mirror.home import plain_path
 from auxreid.plumbing.mirror.models import Models, ensure_models, plain_files
 from auxreid.plumbing.mirror.registry import register_attributes, register_best
 from auxreid.plumbing.mirror.result import AGAIN, Content, Result, gather, naming_changes, never_here, never_here_line
-from auxreid.plumbing.mirror.rows import publish_rows
+from auxreid.plumbing.mirror.rows import publish_rows, publish_trial_rows
 from auxreid.plumbing.mirror.shared_views import ensure_views
 from auxreid.plumbing.mirror.store import SQLITE, Store, naming_refusals, open_store, tracking_uri
 from auxreid.plumbing.settings.study import RegistryConfig
@@ -44,6 +46,7 @@ class PublishReport:
     unchanged: list[str] = field(default_factory=list)
     superseded: list[str] = field(default_factory=list)  # runs whose place was taken, never deleted
     skipped: list[tuple[str, str]] = field(default_factory=list)
+    skipped_trials: list[tuple[str, str]] = field(default_factory=list)  # experiments and their results, and why
     modelled: list[str] = field(default_factory=list)  # runs whose MLflow model was made or mended
     never_here: set[str] = field(default_factory=set)  # of these stages, those whose record nobody has brought
     registered: list[str] = field(default_factory=list)  # per data set: the encoder that is the registered one, and why
@@ -60,17 +63,21 @@ def publish(root: Path = Path("."), uri: str | None = None, registry: RegistryCo
         locked = read_lock(root / "dvc.lock")
         results, skipped = gather(root, locked)
         report = PublishReport(tracking_uri(root, uri), skipped=skipped, never_here=never_here(root, locked))
-        if not results:
-            return report
-        store = open_store(root, uri)
-        with store.naming_an_outage():
-            for dataset in sorted({result.main.record.dataset for result in results}):
-                present = [result for result in results if result.main.record.dataset == dataset]
-                published, models = publish_dataset(store, dataset, present, report)
-                if registry is not None:
-                    lines = register_best(store, registry, dataset, published, skipped, models.of_run)
-                    lines += register_attributes(store, registry, dataset, published, models.of_run)
-                    report.registered += lines
+        with experiment_results(root, {result.digest() for result in results}) as (trials, left_out):
+            report.skipped_trials += left_out
+            if not results and not trials:
+                return report
+            store = open_store(root, uri)
+            with store.naming_an_outage():
+                for dataset in sorted({one.main.record.dataset for one in [*results, *(t.result for t in trials)]}):
+                    present = [result for result in results if result.main.record.dataset == dataset]
+                    published, models = publish_dataset(store, dataset, present, report)
+                    if registry is not None:
+                        lines = register_best(store, registry, dataset, published, skipped, models.of_run)
+                        lines += register_attributes(store, registry, dataset, published, models.of_run)
+                        report.registered += lines
+                    tried = [trial for trial in trials if trial.result.main.record.dataset == dataset]
+                    publish_trials(store, dataset, tried, report)
     return report
 
 
@@ -120,16 +127,49 @@ def publish_dataset(
     for outcome, labels in done.items():
         getattr(report, outcome).extend(labels)
     report.skipped += left_out
-    ensure_views(store, experiment, store.runs(experiment, view.CURRENT))
     return published, models
 
 
-def ensure_run(store: Store, experiment: str, runs: Sequence["MlflowRun"], result: Result) -> str:
-    """Sees to it that a result has a complete run; returns what had to be done. Raises DataError if it changes."""
-    digest = result.digest()
+def publish_trials(store: Store, dataset: str, trials: Sequence[Trial], report: PublishReport) -> None:
+    """Makes the runs of experiments' results, which take nobody's place, and the views of all that is there then."""
+    experiment = store.experiment(dataset)
+    runs, shown = store.runs(experiment), []
+    for trial in trials:
+        try:
+            outcome = ensure_run(store, experiment, runs, trial.result, trial.name, trial.tags())
+        except DataError as error:
+            report.skipped_trials.append((trial.label, str(error)))
+            continue
+        getattr(report, outcome).append(trial.label)
+        shown.append(trial)
+    if shown:
+        runs = store.runs(experiment)
+        found = [(trial, view.first_of_result(runs, trial.result.digest())) for trial in shown]
+        done, left_out = publish_trial_rows(store, experiment, found)
+        for outcome, labels in done.items():
+            getattr(report, outcome).extend(labels)
+        report.skipped_trials += left_out
+    ensure_views(store, experiment, store.runs(experiment, view.CURRENT))
+
+
+def ensure_run(
+    store: Store,
+    experiment: str,
+    runs: Sequence["MlflowRun"],
+    result: Result,
+    name: str | None = None,
+    marks: Mapping[str, str] | None = None,
+) -> str:
+    """Sees to it that a result has a complete run; returns what had to be done. Raises DataError if it changes.
+
+    name and marks are those of an experiment's result; a present one has the name of its record, and no marks.
+    """
+    digest, name, marks = result.digest(), name or view.run_name(result.main.record), marks or {}
     run = view.first_of_result(runs, digest)
+    if run is not None:
+        marked = put_marks(store, run, name, marks)
     if run is not None and run.data.tags.get(view.STATE) == "complete":
-        restored = store.delete_tag(run, view.SUPERSEDED)
+        restored = store.delete_tag(run, view.SUPERSEDED) or marked
         if not lost(store, run, result):
             return "restored" if restored else "unchanged"
         fill(store, run, result, result.content())
@@ -138,16 +178,30 @@ def ensure_run(store: Store, experiment: str, runs: Sequence["MlflowRun"], resul
     if run is None:
         outcome = "adopted"
         run = live_run(runs, result.main.record.attempt)
-    tags = {**view.tags(result.main.record), view.RESULT: digest, view.STATE: "publishing"}
+        if run is not None:
+            put_marks(store, run, name, marks)
+    tags = {**view.tags(result.main.record), **marks, view.RESULT: digest, view.STATE: "publishing"}
     if run is None:
-        outcome = "created"
-        name, started = view.run_name(result.main.record), result.main.record.started
+        outcome, started = "created", result.main.record.started
         run = store.client.create_run(experiment, start_time=started, tags=tags, run_name=name)
     else:
         store.set_tags(run.info.run_id, tags)
         store.delete_tag(run, view.SUPERSEDED)
     fill(store, run, result, content)
     return outcome
+
+
+def put_marks(store: Store, run: "MlflowRun", name: str, marks: Mapping[str, str]) -> bool:
+    """Gives a run the marks of an experiment, or takes them away if there are none; tells whether it had to."""
+    wrong = {tag: text for tag, text in marks.items() if run.data.tags.get(tag) != text}
+    gone = [tag for tag in view.MARKS if tag in run.data.tags and tag not in marks]
+    if run.info.run_name != name and (marks or gone):  # first: what is left half done is seen by the tags
+        store.client.update_run(run.info.run_id, name=name)
+    if wrong:
+        store.set_tags(run.info.run_id, wrong)
+    for tag in gone:
+        store.delete_tag(run, tag)
+    return bool(wrong or gone)
 
 
 def live_run(runs: Sequence["MlflowRun"], attempt: str) -> "MlflowRun | None":
@@ -207,6 +261,7 @@ def supersede(store: Store, runs: Sequence["MlflowRun"], result: Result, run_id:
     for run in runs:
         tags = run.data.tags
         same_place = (tags.get(view.STAGE), tags.get(view.KEY)) == (record.stage, record.key)
+        same_place &= view.EXPERIMENT not in tags  # which never had the place
         over = view.RESULT in tags or tags.get(view.ATTEMPT) == record.attempt or run.info.start_time < record.started
         if same_place and over and run.info.run_id != run_id and tags.get(view.SUPERSEDED) != run_id:
             store.set_tags(run.info.run_id, {view.SUPERSEDED: run_id})
@@ -224,6 +279,7 @@ def format_report(report: PublishReport) -> str:
     if report.modelled:
         lines.append(f"  models made or mended: {', '.join(report.modelled)}")
     lines += [f"  left out: {stage}: {reason}" for stage, reason in report.skipped if stage not in report.never_here]
+    lines += [f"  left out: {name}: {reason}" for name, reason in report.skipped_trials]
     if report.never_here:
         lines.append(f"  left out: {never_here_line(len(report.never_here))}")
     lines += [f"  registry: {line}" for line in report.registered]

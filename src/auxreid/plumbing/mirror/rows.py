@@ -8,7 +8,7 @@ the table, so that a line which did not change keeps its run, and one that did s
 import csv
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -21,6 +21,9 @@ from auxreid.plumbing.stage.record import Point
 
 if TYPE_CHECKING:
     from mlflow.entities import Run as MlflowRun
+
+    from auxreid.plumbing.dvc.experiments import Experiment
+    from auxreid.plumbing.mirror.experiment_results import Trial
 
 TABLE = "table.csv"
 FIGURES = (
@@ -45,10 +48,15 @@ class Row:
     dataset: str
     cells: Mapping[str, str]
     finished: int
+    seeds: tuple[str, ...] = ()  # digests of the results of its seeds, as far as they are shown
 
     def digest(self) -> str:
         content = [self.dataset, self.name, sorted(self.cells.items())]
         return hashlib.sha256(json.dumps(content).encode()).hexdigest()
+
+    def trial_digest(self) -> str:
+        """Of the line as an experiment's: two experiments may have equal figures, and so may the present row."""
+        return hashlib.sha256(json.dumps([self.digest(), self.seeds]).encode()).hexdigest()
 
     def figures(self) -> dict[str, float]:
         """Fractions of 1, as in the runs of the seeds; the table has per cent."""
@@ -92,9 +100,11 @@ def read_rows(result: Result, seeds: Mapping[str, Sequence[Result]]) -> list[Row
     found = []
     for cells in lines:
         if cells.get("mAP"):  # others are not applicable
-            ends = [one.evaluation or one.main for one in seeds.get(cells["row"], ())]
+            shown = seeds.get(cells["row"], ())
+            ends = [one.evaluation or one.main for one in shown]
             finished = max((one.record.finished for one in ends), default=part.record.finished)
-            found.append(Row(cells["row"], part.record.dataset, cells, finished))
+            digests = tuple(sorted(one.digest() for one in shown))
+            found.append(Row(cells["row"], part.record.dataset, cells, finished, digests))
     return found
 
 
@@ -110,12 +120,8 @@ def publish_rows(
     comparison = next((result for result, _ in published if is_comparison(result)), None)
     if comparison is None:
         return done, []
-    seeds: dict[str, list[Result]] = {}
-    for result, _ in published:
-        if result.main.record.stage in view.ROW_STAGES:
-            seeds.setdefault(result.main.record.ablation, []).append(result)
     try:
-        rows = read_rows(comparison, seeds)
+        rows = read_rows(comparison, seeds_by_row(result for result, _ in published))
     except DataError as error:
         return done, [(comparison.name, str(error))]
     runs = store.runs(experiment, view.IS_ROW)
@@ -128,9 +134,75 @@ def publish_rows(
     done["superseded"] = [
         f"{comparison.main.record.dataset}/{run.data.tags[view.ROW]} {run.info.run_id}"
         for run in runs
-        if mark(store, run, shown.get(run.data.tags[view.ROW], over))
+        if is_former(run, rows) and mark(store, run, shown.get(run.data.tags[view.ROW], over))
     ]
     return done, []
+
+
+def is_former(run: "MlflowRun", rows: Sequence[Row]) -> bool:
+    """Whether a row's run may have had a present row's place: not an experiment's, unless that was applied."""
+    applied = {row.trial_digest() for row in rows}
+    return view.EXPERIMENT not in run.data.tags or run.data.tags.get(view.RESULT) in applied
+
+
+def publish_trial_rows(
+    store: Store, experiment: str, found: Sequence[tuple["Trial", "MlflowRun"]]
+) -> tuple[dict[str, list[str]], list[tuple[str, str]]]:
+    """Makes a run for each row that an experiment has trained or ranked anew, and puts its seeds below it.
+
+    Where an experiment was run without its comparison, its seeds lie below the present row. Returns what
+    :func:`publish_rows` does.
+    """
+    done: dict[str, list[str]] = {}
+    left_out = []
+    by_experiment: dict[Experiment, list[tuple[Trial, MlflowRun]]] = {}
+    for trial, run in found:
+        by_experiment.setdefault(trial.experiment, []).append((trial, run))
+    runs = store.runs(experiment, view.IS_ROW)
+    for some in by_experiment.values():
+        shown = {
+            run.data.tags[view.ROW]: run.info.run_id
+            for run in runs
+            if view.EXPERIMENT not in run.data.tags and view.SUPERSEDED not in run.data.tags
+        }
+        trials = [trial for trial, _ in some]
+        try:
+            for row in trial_rows(trials):
+                outcome, shown[row.name] = ensure_trial_row(store, experiment, runs, row, trials[0])
+                done.setdefault(outcome, []).append(view.experiment_run_name(label(row), trials[0].experiment.name))
+        except DataError as error:
+            left_out.append((f"experiment {trials[0].experiment.name}", str(error)))
+        put_below(store, [(trial.result, run) for trial, run in some], shown)
+    return done, left_out
+
+
+def trial_rows(trials: Sequence["Trial"]) -> list[Row]:
+    """The lines of an experiment's comparison that it has made anew; none where it has no comparison."""
+    comparison = trials[0].comparison
+    if comparison is None:
+        return []
+    return [row for row in read_rows(comparison, seeds_by_row(trial.result for trial in trials)) if row.seeds]
+
+
+def seeds_by_row(results: Iterable[Result]) -> dict[str, list[Result]]:
+    seeds: dict[str, list[Result]] = {}
+    for result in results:
+        if result.main.record.stage in view.ROW_STAGES:
+            seeds.setdefault(result.main.record.ablation, []).append(result)
+    return seeds
+
+
+def ensure_trial_row(
+    store: Store, experiment: str, runs: Sequence["MlflowRun"], row: Row, trial: "Trial"
+) -> tuple[str, str]:
+    """Sees to it that an experiment's row has a complete run; returns what had to be done, and the run's id."""
+    digest = row.trial_digest()
+    run = view.first_of_result(runs, digest)
+    if run is not None and run.data.tags.get(view.STATE) == "complete":
+        restored = store.delete_tag(run, view.SUPERSEDED)
+        return "restored" if restored else "unchanged", run.info.run_id
+    title = view.experiment_run_name(row.name, trial.experiment.name)
+    return fill_row(store, experiment, run, row, title, {**row.tags(), **trial.tags(), view.RESULT: digest})
 
 
 def is_comparison(result: Result) -> bool:
@@ -146,16 +218,23 @@ def ensure_row(store: Store, experiment: str, runs: Sequence["MlflowRun"], row: 
     run = view.first_of_result(runs, row.digest())
     if run is not None and run.data.tags.get(view.STATE) == "complete":
         return "restored" if store.delete_tag(run, view.SUPERSEDED) else "unchanged"
+    return fill_row(store, experiment, run, row, row.name, row.tags())[0]
+
+
+def fill_row(
+    store: Store, experiment: str, run: "MlflowRun | None", row: Row, name: str, tags: Mapping[str, str]
+) -> tuple[str, str]:
+    """Everything that a row's run shows; returns what had to be done, and the run's id."""
     outcome = "created" if run is None else "completed"
-    tags = {**row.tags(), view.STATE: "publishing"}
+    tags = {**tags, view.STATE: "publishing"}
     if run is None:
-        run = store.client.create_run(experiment, start_time=row.finished, tags=tags, run_name=row.name)
+        run = store.client.create_run(experiment, start_time=row.finished, tags=tags, run_name=name)
     else:
         store.set_tags(run.info.run_id, tags)
     store.log_points(run.info.run_id, [Point(name, 0, value, row.finished) for name, value in row.figures().items()])
     store.client.set_terminated(run.info.run_id, "FINISHED", end_time=row.finished)
     store.set_tags(run.info.run_id, {view.STATE: "complete"})
-    return outcome
+    return outcome, run.info.run_id
 
 
 def put_below(store: Store, published: Sequence[tuple[Result, "MlflowRun"]], shown: Mapping[str, str]) -> None:

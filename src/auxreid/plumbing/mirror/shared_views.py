@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
 VIEW_PREFIX = "mlflow.sharedViewState."
 OUR_NOTE = "auxreid.note"  # digest of the description written here: one that a user wrote since is left alone
-TABLE, CHARTS = "table", "charts"
-TITLES = {TABLE: "Rows: table", CHARTS: "Rows: bars and curves"}
-MODES = {TABLE: "TABLE", CHARTS: "CHART"}
+TABLE, CHARTS, TRIED = "table", "charts", "experiments"
+TITLES = {TABLE: "Rows: table", CHARTS: "Rows: bars and curves", TRIED: "Rows beside DVC's experiments"}
+MODES = {TABLE: "TABLE", CHARTS: "CHART", TRIED: "TABLE"}
 RUN_NAME = "attributes.`Run Name`"
 UNASKED = ("attributes.`Created`", "attributes.`Duration`")  # columns that MLflow always shows: to the end
 MORE_FIGURES = ("CMC_1", "CMC_5", "mAP_std")
@@ -35,11 +35,13 @@ WIDTHS = {
     **{name: 120 for name in UNASKED},
 }
 DIFFERENCE_WIDTH = 185
+CHANGED_WIDTH = 330
 BARS = ("mAP", "CMC_1")
 CURVES = {"stage1": "Curves of stage 1", "stage2": "Curves of stage 2"}  # prefix of the metrics -> heading
 FIGURES = "Rows"  # MLflow adds charts of all that no card names, below
-ROWS_ALONE = f"{view.IS_ROW} AND {view.CURRENT}"
-SEEDS_ALONE = f'tags."{view.ABLATION}" IS NOT NULL AND {view.CURRENT}'
+ROWS_TRIED = f"{view.IS_ROW} AND {view.CURRENT}"
+ROWS_ALONE = f"{ROWS_TRIED} AND {view.NO_EXPERIMENT}"
+SEEDS_ALONE = f'tags."{view.ABLATION}" IS NOT NULL AND {view.CURRENT} AND {view.NO_EXPERIMENT}'
 
 
 def ensure_views(store: Store, experiment: str, runs: Sequence["MlflowRun"]) -> None:
@@ -53,13 +55,16 @@ def ensure_views(store: Store, experiment: str, runs: Sequence["MlflowRun"]) -> 
 def wanted_tags(experiment: "Experiment", runs: Sequence["MlflowRun"]) -> dict[str, str]:
     """The tags of an experiment with these runs of present results."""
     rows = [run for run in runs if view.ROW in run.data.tags]
-    note, present = description(experiment, bool(rows)), experiment.tags.get(view.NOTE)
+    has_trials = any(view.EXPERIMENT in run.data.tags for run in runs)
+    note, present = description(experiment, bool(rows), has_trials), experiment.tags.get(view.NOTE)
     tags = {view.KIND: view.MODELS}
     if not present or present == note or experiment.tags.get(OUR_NOTE) == digest(present):
         tags |= {view.NOTE: note, OUR_NOTE: digest(note)}
     if rows:
         curves = sorted({name for run in runs for name in run.data.metrics if name.split("/")[0] in CURVES})
         states = {TABLE: table_state(differences(rows)), CHARTS: charts_state(curves)}
+        if has_trials:
+            states[TRIED] = tried_state(differences(rows))
         made = experiment.creation_time
         for key, state in states.items():
             saved = {"name": TITLES[key], "createdAt": made, "updatedAt": made, "state": json.dumps(state)}
@@ -86,6 +91,20 @@ def table_state(differences: Sequence[str]) -> dict[str, object]:
         "selectedColumns": shown,
         "columnOrder": order,
         "columnWidths": {name: WIDTHS.get(name, DIFFERENCE_WIDTH) for name in order},
+    }
+
+
+def tried_state(differences: Sequence[str]) -> dict[str, object]:
+    """A line per row, and beside it one for each experiment that made the row anew, with what it changed."""
+    state = table_state(differences)
+    changed, row = column("tags", view.CHANGED), column("tags", view.ROW)
+    return state | {
+        "searchFilter": ROWS_TRIED,
+        "orderByKey": row,
+        "orderByAsc": True,
+        "selectedColumns": [changed, *state["selectedColumns"]],
+        "columnOrder": [RUN_NAME, changed, *state["columnOrder"][1:]],
+        "columnWidths": {**state["columnWidths"], changed: CHANGED_WIDTH},
     }
 
 
@@ -145,11 +164,14 @@ def section_id(name: str) -> str:
     return f"auxreid-section-{name}"
 
 
-def description(experiment: "Experiment", has_rows: bool) -> str:
+def description(experiment: "Experiment", has_rows: bool, has_trials: bool = False) -> str:
     """The experiment's text, with links that hold wherever the server is."""
     lines = [f"Data set {experiment.name}. Runs with the tag `{view.SUPERSEDED}` show former results."]
+    if has_trials:
+        lines[0] += f" Those with the tag `{view.EXPERIMENT}` show what DVC's experiment of that name made."
     if has_rows:
-        views = (f"[{TITLES[key]}](#{path(experiment.experiment_id, key)})" for key in (TABLE, CHARTS))
+        keys = [TABLE, CHARTS, *([TRIED] if has_trials else [])]
+        views = (f"[{TITLES[key]}](#{path(experiment.experiment_id, key)})" for key in keys)
         lines = [
             " · ".join(views),
             "Each row of the comparison is a run, and the runs of its seeds lie below it.",

@@ -24,6 +24,12 @@ DATASET = "auxreid.dataset"
 ABLATION = "auxreid.ablation"
 ROW = "auxreid.row"  # the row of the comparison that a run stands for, above the runs of its seeds
 IS_ROW = f'tags."{ROW}" IS NOT NULL'
+EXPERIMENT = "auxreid.experiment"  # DVC's name of the experiment whose result a run shows, if it is not a present one
+BASELINE = "auxreid.experiment.baseline"  # the commit that it started from
+COMMIT = "auxreid.experiment.commit"  # DVC's own, which has its params.yaml and dvc.lock
+CHANGED = "changed"  # the parameters in which it differs from its baseline; a heading of a column
+MARKS = (EXPERIMENT, BASELINE, COMMIT, CHANGED)
+NO_EXPERIMENT = f'tags."{EXPERIMENT}" IS NULL'
 FORM, SEEDS, INTERVAL, P_VALUE = "form", "seeds", "mAP interval", "p Holm"  # headings of columns, hence without prefix
 PARENT = "mlflow.parentRunId"
 KIND = "mlflow.experimentKind"
@@ -56,6 +62,11 @@ def run_name(record: Record) -> str:
     if record.stage in ROW_STAGES and record.ablation is not None:
         return record.ablation if record.seed is None else f"{record.ablation}-{record.seed}"
     return f"{record.stage} {record.key}"
+
+
+def experiment_run_name(name: str, experiment: str) -> str:
+    """ "clip_reid-0 (dusky-moss)": what an experiment has made of a result."""
+    return f"{name} ({experiment})"
 
 
 def tags(record: Record) -> dict[str, str]:
