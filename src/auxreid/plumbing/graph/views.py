@@ -59,9 +59,7 @@ def _comparison(dataset: str, entry: Mapping[str, Any]) -> dict[str, dict]:
     return {f"{dataset}/{name}": body for name, body in found.items()}
 
 
-def _trainings(
-    dataset: str, graph: Mapping[str, Mapping[str, Mapping]], variants: Mapping[str, Any]
-) -> dict[str, dict]:
+def _trainings(dataset: str, graph: Graph, variants: Mapping[str, Any]) -> dict[str, dict]:
     """The losses of pre-training and of both stages of CLIP-ReID, where the data set has any that are trained."""
     kinds = {"pretrain": "pre-training", "prompts": "stage 1", "finetune": "stage 2"}
     trained = {
