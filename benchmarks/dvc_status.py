@@ -85,12 +85,12 @@ def list_sources(stages: dict) -> None:
     del stages["sources"]
     for name, body in stages.items():
         stage = body["do"]
-        stage["params"] = [one for one in stage["params"] if f"results/sources/{name}.json" not in one]
+        stage["deps"].remove(f"results/sources/{name}.json")
         finder = ModuleFinder(path=[str(ROOT / "pipeline"), str(ROOT / "src")])
         finder.run_script(str(ROOT / f"pipeline/{name}.py"))
         files = {Path(module.__file__) for module in finder.modules.values() if module.__file__}
         inside = {path.relative_to(ROOT) for path in files if path.is_relative_to(ROOT / "src")}
-        stage["deps"] = stage.get("deps", []) + sorted(path.as_posix() for path in inside if path.name != "__init__.py")
+        stage["deps"] += sorted(path.as_posix() for path in inside if path.name != "__init__.py")
 
 
 def write_placeholders(root: Path) -> int:

@@ -13,7 +13,7 @@ from rich.table import Table
 
 from auxreid.attributes.dataset import attribute_codes, with_labels
 from auxreid.attributes.figures import confusion_figure, table_figure
-from auxreid.attributes.metrics import AttributeScore, flat_metrics, score_attributes, table_rows
+from auxreid.attributes.metrics import AttributeScore, confusion_table, flat_metrics, score_attributes, table_rows
 from auxreid.attributes.model import save_model
 from auxreid.attributes.predict import predict, write_predictions
 from auxreid.attributes.train import Fitted, fit
@@ -62,6 +62,10 @@ def write_scores(run: Run, scores: Mapping[str, AttributeScore], fitted: Fitted)
         **{f"{name}_untrained": reason for name, reason in fitted.untrained.items()},
     }
     write_text(run.out / "metrics.json", json.dumps(metrics, indent=2) + "\n")
+    mean = {"balanced_acc": metrics["mean_balanced_accuracy"], "ROC_AUC": metrics["mean_roc_auc"]}
+    mean = {name: round(100 * value, 2) for name, value in mean.items()}
+    write_text(run.out / "mean.json", json.dumps(mean) + "\n")
+    write_text(run.out / "confusion.csv", confusion_table(scores, fitted.model.vocabulary))
     run.artifact("metrics.json")
     run.summary({name: value for name, value in metrics.items() if not isinstance(value, str)})
     confusion_figure(scores, fitted.model.vocabulary).savefig(run.figure("confusion.png"), dpi=110)

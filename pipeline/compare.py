@@ -3,10 +3,10 @@
 usage: python pipeline/compare.py DATASET
 """
 
+import json
 from pathlib import Path
 
 import checkout  # noqa: F401
-import numpy as np
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
@@ -14,12 +14,19 @@ from rich.table import Table
 
 from auxreid.data.frames import open_frames
 from auxreid.evaluation.cmc_figure import CURVE_RANKS, cmc_figure
-from auxreid.evaluation.comparison import Comparison, Row, read_comparison
+from auxreid.evaluation.comparison import Comparison, read_comparison
 from auxreid.evaluation.comparison_figures import bar_figure, difference_figure
-from auxreid.evaluation.comparison_tables import DisplayTable, csv_table, display_tables, markdown_tables, remark_lines
+from auxreid.evaluation.comparison_tables import (
+    DisplayTable,
+    cmc_table,
+    csv_table,
+    display_tables,
+    markdown_tables,
+    remark_lines,
+    row_metrics,
+)
 from auxreid.evaluation.gained_lost import draw_changes, read_changes
 from auxreid.evaluation.ranked_lists import save_jpeg
-from auxreid.evaluation.ranking import cmc_curve
 from auxreid.plumbing.base.files import write_text
 from auxreid.plumbing.stage.instance import Stage
 from auxreid.plumbing.stage.run import Run
@@ -46,6 +53,9 @@ def main(stage: Stage) -> None:
         )
         write_text(run.out / "table.csv", csv_table(comparison))
         write_text(run.out / "table.md", markdown_tables(comparison))
+        write_text(run.out / "cmc.csv", cmc_table(comparison, CURVE_RANKS))
+        for row, figures in row_metrics(comparison).items():
+            write_text(RESULTS / "rows" / stage.dataset / f"{row}.json", json.dumps(figures) + "\n")
         draw(run, comparison, stage.reads["frames"])
         run.summary(summary(comparison))
         run.artifact("table.csv")
@@ -57,7 +67,7 @@ def draw(run: Run, comparison: Comparison, packed: Path) -> None:
     """Bars, CMC curves, differences with intervals, and per row the queries that gained and lost most."""
     dataset, reference = comparison.dataset, comparison.reference
     bar_figure(comparison).savefig(run.figure("rows.png"))
-    cmc_figure({row.name: mean_curve(row) for row in comparison.rows}, dataset).savefig(run.figure("cmc.png"))
+    cmc_figure({row.name: row.curve(CURVE_RANKS) for row in comparison.rows}, dataset).savefig(run.figure("cmc.png"))
     if not comparison.differences:
         return
     difference_figure(comparison).savefig(run.figure("differences.png"))
@@ -69,12 +79,6 @@ def draw(run: Run, comparison: Comparison, packed: Path) -> None:
         if changes:
             names = (f"{reference.name}, seed {comparison.differences[row.name].seeds[0]}", row.name)
             save_jpeg(draw_changes(changes, names, frames), run.figure(f"gained_lost/{row.name}.jpg"))
-
-
-def mean_curve(row: Row) -> np.ndarray:
-    """CMC curve averaged over seeds, float64 [k]."""
-    ranks = min(CURVE_RANKS, *(one.gallery for one in row.scores))
-    return np.mean([cmc_curve(one.ranked, ranks) for one in row.queries], axis=0)
 
 
 def summary(comparison: Comparison) -> dict[str, float]:

@@ -41,6 +41,8 @@ def main(stage: Stage) -> None:
             metrics = check_imported(net, spec, frames, settings, run)
         save_checkpoint(net, spec, run.out / "hrnet.safetensors")
         write_text(run.out / "metrics.json", json.dumps(metrics, indent=2) + "\n")
+        mean = {"PCK": round(100 * metrics["PCK"], 2)} if "PCK" in metrics else {}
+        write_text(run.out / "mean.json", json.dumps(mean) + "\n")
         run.summary(metrics)
         run.artifact("hrnet.safetensors")
 

@@ -33,8 +33,10 @@ def main(stage: Stage) -> None:
         image, text = build_towers(encoder, (recipe.input.height, recipe.input.width))
         image.remark = remark(encoder, bool(stage.entry["captions_of"]))
         save_tower(image, run.out / "initial.safetensors", encoder, recipe.input)
+        curves = Curves(run)
         if stage.entry["captions_of"]:
-            train(stage, image, text, run)
+            train(stage, image, text, run, curves)
+        curves.write(run.out / "history.csv")
         save_tower(image, run.out / "image.safetensors", encoder, recipe.input)
         save_text(text, encoder, stage, run.out / "text.safetensors")
 
@@ -49,10 +51,9 @@ def remark(encoder: EncoderConfig, captions: bool) -> str:
     return weights if captions else f"{weights}, no captions"
 
 
-def train(stage: Stage, image: nn.Module, text: TextTower, run: Run) -> None:
+def train(stage: Stage, image: nn.Module, text: TextTower, run: Run, curves: Curves) -> None:
     """Both towers in place, on the captions of the data set that the graph names."""
-    settings, curves = stage.settings.pretrain, Curves(run)
-    frames = captioned_frames(stage)
+    settings, frames = stage.settings.pretrain, captioned_frames(stage)
     with stage_checkpoint(run, stage, curves) as checkpoint:
         training = settings, stage.settings.input, SEED, curves, checkpoint, stage.settings.precision
         pretrain_clip(image, text, frames, *training)

@@ -37,12 +37,14 @@ def main(stage: Stage) -> None:
     with stage.run() as run:
         training = training_set(stage.reads["frames"], stage.entry["split"])
         seed_everything(stage.entry["seed"])
-        tensors = make_texts(stage, training, run)
+        curves = Curves(run)
+        tensors = make_texts(stage, training, run, curves)
+        curves.write(run.out / "history.csv")
         with finished_file(run.out / "prompts.safetensors") as unfinished:
             save_file(tensors | {"identities": torch.tensor(training[2])}, unfinished)
 
 
-def make_texts(stage: Stage, training, run: Run) -> dict[str, Tensor]:
+def make_texts(stage: Stage, training, run: Run, curves: Curves) -> dict[str, Tensor]:
     """The texts [k, e] of a variant, and its learned tokens [k, tokens, d] where it has some."""
     prompt, precision, (frames, classes, names) = stage.settings.variant, stage.settings.precision, training
     word = frames.meta.word
@@ -54,7 +56,7 @@ def make_texts(stage: Stage, training, run: Run) -> dict[str, Tensor]:
         return {"texts": encode_sentences(text, attribute_texts(prompt, word, attributes), precision=precision)}
     learner = PromptLearner(text, learner_sentences(prompt, word, len(names), attributes))
     if prompt.kind != "random":
-        curves, targets = Curves(run), contrastive_targets(prompt, attributes)
+        targets = contrastive_targets(prompt, attributes)
         features = image_features(stage.reads["image"], frames, precision)
         with stage_checkpoint(run, stage, curves) as checkpoint:
             training = classes, targets, stage.settings.prompts, curves, checkpoint, precision

@@ -19,7 +19,7 @@ from auxreid.sample.people_set import render_people
 
 ROOT = Path(__file__).parent.parent
 PARTS = ("dvc.yaml", "params.yaml", "pipeline", "src", "requirements.lock", "data.dvc")
-PARTS += (".dvc/config", ".dvc/.gitignore", ".dvcignore", ".gitignore")
+PARTS += (".dvc/config", ".dvc/plots", ".dvc/.gitignore", ".dvcignore", ".gitignore")
 TO_MAKE = ("Makefile", "pyproject.toml")
 SAMPLE = "data/sample"
 PEOPLE_ROWS = ["visual_only_corrected", "clip_reid", "clip_reid_twice"]

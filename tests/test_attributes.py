@@ -18,6 +18,7 @@ from auxreid.attributes.figures import confusion_figure, table_figure
 from auxreid.attributes.losses import inverse_frequency, masked_cross_entropy, multitask_loss
 from auxreid.attributes.metrics import (
     THESIS_TABLE_1,
+    confusion_table,
     flat_metrics,
     mean_metrics,
     score_attribute,
@@ -164,6 +165,14 @@ def test_absent_word_is_named_and_left_out_of_the_means():
     assert score.roc_auc == pytest.approx((3 / 4 + 1) / 2)
     assert score.confusion.tolist() == [[1, 1, 0], [0, 0, 0], [1, 0, 1]]
     assert flat_metrics({"coat": score})["coat_absent"] == "medium"
+    lines = confusion_table({"coat": score}, {"coat": ("short", "medium", "long")}).splitlines()
+    assert lines[:4] == [
+        "attribute,actual,predicted,count",
+        "coat,short,short,1",
+        "coat,short,medium,1",
+        "coat,short,long,0",
+    ]
+    assert len(lines) == 1 + 9 and lines[-1] == "coat,long,long,1"
 
 
 def test_attribute_with_one_word_is_unscored_and_no_part_of_the_mean():

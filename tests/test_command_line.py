@@ -24,7 +24,7 @@ from auxreid.plumbing.base.repository_root import find_root
 
 COMMANDS = sorted(get_command(app).commands)
 COMMAND = [sys.executable, "-m", "auxreid"]
-FEW_FILES = ("dvc.yaml", "params.yaml", "pipeline/graph.yaml")
+FEW_FILES = ("dvc.yaml", "params.yaml", "pipeline/graph.yaml", "pipeline/dvc.yaml")
 
 
 def run(*words: str, cwd: Path, **variables: str) -> subprocess.CompletedProcess:

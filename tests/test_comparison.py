@@ -17,7 +17,14 @@ from PIL import Image
 from auxreid.evaluation.cmc_figure import cmc_figure
 from auxreid.evaluation.comparison import read_comparison
 from auxreid.evaluation.comparison_figures import bar_figure, difference_figure
-from auxreid.evaluation.comparison_tables import csv_table, display_tables, markdown_tables, remark_lines
+from auxreid.evaluation.comparison_tables import (
+    cmc_table,
+    csv_table,
+    display_tables,
+    markdown_tables,
+    remark_lines,
+    row_metrics,
+)
 from auxreid.evaluation.ranking import RankedQueries, summarise
 from auxreid.evaluation.scores import (
     Places,
@@ -309,6 +316,27 @@ def test_csv_holds_numbers(root):
         written = float(visual_only[f"{metric}_low"]), float(visual_only[f"{metric}_high"])
         assert written == pytest.approx((interval.low, interval.high), abs=0.006)
         assert interval.low <= comparison.rows[2].mean(metric) <= interval.high
+
+
+def test_metrics_of_dvc_are_the_table_s_and_no_row_without_figures_has_any(root):
+    comparison = compare(root, forms={**FORMS, "centroids": "added"}, not_applicable={"centroids": "for a reason"})
+    table = records(comparison)
+    found = row_metrics(comparison)
+    assert list(found) == list(FORMS)
+    for row, figures in found.items():
+        difference = {} if row == "clip_reid" else {"difference": float(table[row]["mAP_minus_clip_reid"])}
+        assert figures == {name: float(table[row][name]) for name in ("mAP", "CMC_1")} | difference
+    assert "difference" not in row_metrics(compare(root, forms={"visual_only": "thesis"}))["visual_only"]
+
+
+def test_cmc_curves_have_a_line_per_rank_of_the_means_and_end_with_the_baselines(root):
+    comparison = compare(root)
+    lines = list(csv.DictReader(io.StringIO(cmc_table(comparison, 50))))
+    assert list(dict.fromkeys(line["row"] for line in lines)) == [*list(FORMS)[2:], *list(FORMS)[:2]]
+    first = {line["row"]: float(line["CMC"]) for line in lines if line["rank"] == "1"}
+    assert first == {row.name: pytest.approx(row.mean("CMC_1"), abs=0.01) for row in comparison.rows}
+    curve = [float(line["CMC"]) for line in lines if line["row"] == "clip_reid"]
+    assert curve == sorted(curve) and len(curve) == 10  # the gallery has no more
 
 
 def test_rows_that_are_not_applicable_are_listed_with_the_reason(root):

@@ -25,6 +25,7 @@ from auxreid.plumbing.base.errors import DataError
 from auxreid.plumbing.dvc.lock_text import lock_text, parse_lock
 from auxreid.plumbing.dvc.prune import prune_lock
 from auxreid.plumbing.graph.table import graph_text
+from auxreid.plumbing.graph.views import views_text
 from auxreid.plumbing.team.merge_lock import merge_files, merge_nested, merge_stages
 
 
@@ -474,6 +475,26 @@ def test_two_branches_that_each_add_a_row_do_not_conflict_in_the_table_of_runs(t
     assert line in team.git("merge", "-q", "c", "-m", "both").stderr
     found = yaml.safe_load((team.root / "pipeline/graph.yaml").read_text())
     assert found == yaml.safe_load(table("a", "b", "c", "d"))
+
+
+def test_nor_in_the_file_of_plots_and_artifacts(team):
+    def shown(*rows: str) -> str:
+        files = {f"../results/finetune/people-{row}-0/history.csv": "loss" for row in rows}
+        artifacts = {f"people-{row}-0": {"path": f"../results/finetune/people-{row}-0/encoder"} for row in rows}
+        return views_text({"plots": {"people/finetune": {"x": "epoch", "y": files}}, "artifacts": artifacts})
+
+    path = "pipeline/dvc.yaml"
+    team.git("checkout", "-q", "main")
+    team.commit("main", shown("a", "b"), path)
+    team.commit("c", shown("a", "b", "c"), path)
+    team.commit("d", shown("a", "d"), path)
+    line = f"{path}: merged; `auxreid plan` writes it anew from params.yaml"
+    assert line in team.git("merge", "-q", "c", "-m", "both").stderr
+    assert yaml.safe_load((team.root / path).read_text()) == yaml.safe_load(shown("a", "c", "d"))
+    team.commit("broken", "plots: 7\n", path)
+    failed = team.git("merge", "-q", "c", check=False)
+    assert failed.returncode != 0 and f"{path} (ours): no list of plots" in failed.stderr
+    team.git("merge", "--abort")
 
 
 def test_the_rule_that_installs_needs_no_git(tmp_path):

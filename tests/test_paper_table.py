@@ -116,7 +116,7 @@ def test_a_table_that_is_not_there_or_broken_is_named_with_the_remedy(tmp_path, 
 
 @pytest.fixture
 def study(tmp_path, monkeypatch) -> Path:
-    copy_project(tmp_path, ("dvc.yaml", "params.yaml", "pipeline/graph.yaml"))
+    copy_project(tmp_path, ("dvc.yaml", "params.yaml", "pipeline/graph.yaml", "pipeline/dvc.yaml"))
     (tmp_path / "results/compare/sample_people").mkdir(parents=True)
     (tmp_path / "results/compare/sample_people/table.csv").write_text(CSV)
     (tmp_path / "text").mkdir()

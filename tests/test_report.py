@@ -47,7 +47,7 @@ def write_result(root: Path, place: str, figures: tuple[str, ...]) -> None:
 
 @pytest.fixture
 def study(tmp_path, monkeypatch) -> Path:
-    copy_project(tmp_path, ("dvc.yaml", "params.yaml", "pipeline/graph.yaml"))
+    copy_project(tmp_path, ("dvc.yaml", "params.yaml", "pipeline/graph.yaml", "pipeline/dvc.yaml"))
     for place, figures in PICTURES.items():
         write_result(tmp_path, place, figures)
     text = CSV.replace("not applicable: no keypoints", UNSAFE.replace('"', '""'))

@@ -127,7 +127,7 @@ def check() -> None:
 
 @app.command()
 def plan() -> None:
-    """Write pipeline/graph.yaml, the table of runs that follows from params.yaml; prune dvc.lock of what it lacks."""
+    """Write the table of runs and what DVC shows of them, pipeline/*.yaml, from params.yaml; prune dvc.lock."""
     from auxreid.plumbing.dvc.prune import prune_lock
     from auxreid.plumbing.graph.applicability import exclusions
     from auxreid.plumbing.graph.table import remove_stale_scores, write_graph
@@ -268,7 +268,7 @@ def verify(
 
 @app.command()
 def merge_lock(base: Path, ours: Path, theirs: Path, name: str) -> None:
-    """Git's merge driver for dvc.lock and pipeline/graph.yaml, called by Git once `make` has set it up."""
+    """Git's merge driver for dvc.lock and what `auxreid plan` writes, called by Git once `make` has set it up."""
     from auxreid.plumbing.team.merge_lock import merge_files
 
     print(merge_files(base, ours, theirs, name), file=sys.stderr)

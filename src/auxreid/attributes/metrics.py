@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from statistics import fmean
 
 import numpy as np
+import pandas as pd
 from sklearn.metrics import confusion_matrix, recall_score, roc_auc_score
 
 from auxreid.attributes.losses import MISSING
@@ -111,6 +112,16 @@ def flat_metrics(scores: Mapping[str, AttributeScore]) -> dict[str, float | int 
         if score.absent:
             metrics[f"{name}_absent"] = ", ".join(score.absent)
     return metrics
+
+
+def confusion_table(scores: Mapping[str, AttributeScore], vocabulary: Mapping[str, Sequence[str]]) -> str:
+    """The confusion matrices as one CSV: a line per attribute, labelled and predicted word, with its frames."""
+    lines = [
+        {"attribute": name, "actual": vocabulary[name][row], "predicted": vocabulary[name][column], "count": count}
+        for name, score in scores.items()
+        for (row, column), count in np.ndenumerate(score.confusion)
+    ]
+    return pd.DataFrame(lines).to_csv(index=False, lineterminator="\n")
 
 
 def table_rows(scores: Mapping[str, AttributeScore]) -> tuple[list[str], list[list[str]]]:

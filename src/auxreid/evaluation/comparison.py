@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from auxreid.evaluation.ranking import cmc_curve
 from auxreid.evaluation.scores import QueryScores, Scores, read_queries, read_scores, score_file
 from auxreid.evaluation.statistics import Estimate, estimate, holm
 from auxreid.evaluation.thesis import ThesisRow, thesis_row
@@ -42,6 +43,11 @@ class Row:
     def mean(self, metric: str, reranked: bool = False) -> float:
         """Per cent."""
         return statistics.fmean(self.values(metric, reranked))
+
+    def curve(self, ranks: int) -> np.ndarray:
+        """CMC curve averaged over seeds, as fractions, float64 [k]: `ranks` values, or fewer of a smaller gallery."""
+        ranks = min(ranks, *(one.gallery for one in self.scores))
+        return np.mean([cmc_curve(one.ranked, ranks) for one in self.queries], axis=0)
 
     def deviation(self, metric: str, reranked: bool = False) -> float | None:
         """Sample standard deviation over seeds in points of per cent; None with a single seed."""

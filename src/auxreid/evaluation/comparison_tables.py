@@ -38,6 +38,28 @@ def csv_table(comparison: Comparison) -> str:
     return (table.round(digits).replace({-0.0: 0.0})).to_csv(index=False, lineterminator="\n")
 
 
+def cmc_table(comparison: Comparison, ranks: int) -> str:
+    """Every row's CMC curve, the mean over its seeds, as CSV: a line per row and rank, in per cent.
+
+    The baselines come last, so that other rows are counted, and coloured, as in the plots of their trainings.
+    """
+    curves = {row.name: row.curve(ranks) for row in sorted(comparison.rows, key=lambda row: not row.form)}
+    lines = [
+        {"row": name, "rank": rank, "CMC": round(100 * value, 2)}
+        for name, curve in curves.items()
+        for rank, value in enumerate(curve.tolist(), start=1)
+    ]
+    return pd.DataFrame(lines).to_csv(index=False, lineterminator="\n")
+
+
+def row_metrics(comparison: Comparison) -> dict[str, dict[str, float]]:
+    """By row, the few figures that `dvc metrics` shows: in per cent, the difference to the reference row in points."""
+    found = {row.name: {metric: round(row.mean(metric), 2) for metric in INTERVAL_METRICS} for row in comparison.rows}
+    for name, difference in comparison.differences.items():
+        found[name]["difference"] = round(difference.value, 2) + 0.0  # no -0.0
+    return found
+
+
 def _record(comparison: Comparison, row: Row) -> dict[str, object]:
     record: dict[str, object] = {"row": row.name, "form": row.form, "seeds": len(row.seeds)}
     for reranked in (False, True):

@@ -14,7 +14,7 @@ from auxreid.plumbing.dvc.stages import outputs_asked
 LOCK_FILE = "dvc.lock"
 MISSING = "`dvc repro` makes what is missing from the cache"
 REMEDY = f"take the committed one with `git checkout HEAD -- {{path}}`, or delete it; {MISSING}"
-NO_DATA = ("pipeline/", "src/", "results/protocol/")  # dependencies below these are code, settings or say "nothing"
+NO_DATA = ("pipeline/", "src/", "results/protocol/", "results/sources/")  # code, settings, or "nothing"
 NOT_CONTENT = {"size", "nfiles", "isexec"}  # follow from the content or say nothing about it
 
 

@@ -1,8 +1,8 @@
 """The code that a stage's result follows from: the files that its script imports, without what changes no result.
 
-`pipeline/sources.py` writes results/sources/<stage>.json, and every other stage depends on its file's `code` instead of
-on a list of files. Left out are comments, docstrings and formatting; all that lies under src/auxreid/plumbing; and the
-versions of packages that no file of the stage imports.
+`pipeline/sources.py` writes results/sources/<stage>.json, and every other stage depends on its file instead of on all
+sources: the file changes exactly if one of the hashes in it does. Left out are comments, docstrings and formatting; all
+that lies under src/auxreid/plumbing; and the versions of packages that no file of the stage imports.
 """
 
 import ast

@@ -15,6 +15,7 @@ from auxreid.plumbing.base.errors import ConfigError
 from auxreid.plumbing.base.files import write_text
 from auxreid.plumbing.base.yaml_file import read_yaml
 from auxreid.plumbing.dvc.experiment_copy import in_experiment, is_copy
+from auxreid.plumbing.graph import views
 from auxreid.plumbing.graph.applicability import (
     applicable_rows,
     baselines,
@@ -170,8 +171,10 @@ def local_file(named: str | None) -> str:
 
 
 def write_graph(config: Config, path: Path = GRAPH_FILE) -> None:
-    """Write the graph file of a configuration."""
-    write_text(path, graph_text(build_graph(config)))
+    """Write the graph file of a configuration, and beside it the one of what DVC shows."""
+    graph = build_graph(config)
+    write_text(path, graph_text(graph))
+    write_text(path.with_name(views.NAME), views.views_text(views.build_views(graph, config.prompts)))
 
 
 def graph_text(graph: Graph) -> str:
@@ -180,13 +183,14 @@ def graph_text(graph: Graph) -> str:
 
 
 def check_graph(config: Config, path: Path = GRAPH_FILE) -> None:
-    """Compare the graph file with the configuration.
+    """Compare the graph file and that of what DVC shows with the configuration.
 
     Raises:
-        ConfigError: names the first stage instance that is missing, superfluous or different, and the remedy.
+        ConfigError: names the first stage instance, plot or artifact that is missing, superfluous or different, and the
+            remedy.
     """
-    written = written_graph(path)
-    for stage, wanted in build_graph(config).items():
+    written, graph = written_graph(path), build_graph(config)
+    for stage, wanted in graph.items():
         found = written.get(stage) or {}
         for key in [*wanted, *found]:
             if wanted.get(key) != found.get(key):
@@ -194,6 +198,8 @@ def check_graph(config: Config, path: Path = GRAPH_FILE) -> None:
                     f"{path} does not fit params.yaml: {stage}@{key} is {found.get(key, 'not there')}, params.yaml "
                     f"asks for {wanted.get(key, 'none')}; {remedy()}"
                 )
+    if not is_copy(Path.cwd()):  # in a copy for an experiment, DVC's `-S` has written the table alone
+        views.check_views(views.build_views(graph, config.prompts), path.with_name(views.NAME))
 
 
 def remedy() -> str:

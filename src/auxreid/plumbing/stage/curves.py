@@ -23,8 +23,8 @@ class Curves:
         return {name: value for name, value in self.rows[-1].items() if name != "epoch"}
 
     def write(self, path: Path) -> None:
-        """One row per epoch; a metric that an epoch did not report stays empty."""
-        names = list(dict.fromkeys(name for row in self.rows for name in row))
+        """One row per epoch, none where nothing was trained; a metric that an epoch did not report stays empty."""
+        names = list(dict.fromkeys(["epoch", *(name for row in self.rows for name in row)]))
         with finished_file(path) as unfinished, unfinished.open("w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, fieldnames=names, lineterminator="\n")
             writer.writeheader()

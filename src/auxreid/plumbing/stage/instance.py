@@ -15,6 +15,7 @@ from auxreid.plumbing.base.errors import ConfigError, UsageError
 from auxreid.plumbing.base.near_names import near
 from auxreid.plumbing.dvc.stages import STAGES_FILE, read_stages
 from auxreid.plumbing.graph.feasible import TRAINING, stop_if_infeasible, tell_of_ingest
+from auxreid.plumbing.graph.sources import FOLDER as SOURCES
 from auxreid.plumbing.graph.sources import check_sources
 from auxreid.plumbing.graph.table import GRAPH_FILE, NOTHING, build_graph, load_study
 from auxreid.plumbing.settings.config import Config
@@ -126,13 +127,16 @@ def _instead(key: str, keys: list[str]) -> str:
     return f", which has {', '.join(keys[:KEYS_SHOWN]) or 'none'}{more}"
 
 
-def _blocks(params: list, key: str, entry: Mapping[str, Any]) -> Iterator[str]:
-    """The blocks of params.yaml among a stage's `params`; other files are named by mappings."""
-    return (_filled(name, key, entry) for name in params if isinstance(name, str))
+def _blocks(params: list[str], key: str, entry: Mapping[str, Any]) -> Iterator[str]:
+    """The blocks of params.yaml that a stage's `params` name."""
+    return (_filled(name, key, entry) for name in params)
 
 
 def _reads(deps: list[str], key: str, entry: Mapping[str, Any]) -> Iterator[tuple[str, Path | None]]:
+    """By name; without the hash of the stage's code, which is `code`."""
     for dep in deps:
+        if Path(dep).parent == SOURCES:
+            continue
         path = _filled(dep, key, entry)
         yield _read_name(dep), None if path.startswith(NOTHING) else Path(path)
 

@@ -1,4 +1,4 @@
-"""`auxreid merge-lock`: Git's merge driver for dvc.lock and pipeline/graph.yaml.
+"""`auxreid merge-lock`: Git's merge driver for dvc.lock, pipeline/graph.yaml and pipeline/dvc.yaml.
 
 Git merges lines, and two branches that trained different rows have changed neighbouring ones. Here the entries of
 dvc.lock are merged one by one: what one side alone has changed is taken. What cannot be known without DVC is dropped:
@@ -16,6 +16,7 @@ from auxreid.plumbing.base.errors import DataError
 from auxreid.plumbing.base.files import write_text
 from auxreid.plumbing.base.yaml_file import parse_yaml
 from auxreid.plumbing.dvc.lock_text import lock_text, parse_lock
+from auxreid.plumbing.graph import views
 from auxreid.plumbing.graph.table import GRAPH_FILE, TOP_KEY, graph_text
 
 NAMES_SHOWN = 20  # of what is dropped: where an early stage changed on both sides, it is nearly everything
@@ -148,8 +149,8 @@ def merge_files(base: Path, ours: Path, theirs: Path, name: str) -> str:
     """
     labels = {f"{name} ({label})": path for label, path in (("base", base), ("ours", ours), ("theirs", theirs))}
     texts = {label: _read(path, label) for label, path in labels.items()}
-    merge = _merged_graph if PurePosixPath(name) == PurePosixPath(GRAPH_FILE) else _merged_lock
-    text, line = merge(texts)
+    merges = {GRAPH_FILE: _merged_graph, GRAPH_FILE.with_name(views.NAME): _merged_views}
+    text, line = merges.get(Path(name), _merged_lock)(texts)
     write_text(ours, text)
     return f"{name}: {line}"
 
@@ -197,3 +198,16 @@ def _parse_graph(text: str, label: str) -> dict:
     if not isinstance(document, dict) or not isinstance(document.get(TOP_KEY), dict):
         raise DataError(f"{label}: no mapping named '{TOP_KEY}', as `auxreid plan` writes it; {PLAN}")
     return document[TOP_KEY]
+
+
+def _merged_views(texts: dict[str, str]) -> tuple[str, str]:
+    """As the table of runs: the plots and artifacts of both sides."""
+    sides = [_parse_views(text, label) for label, text in texts.items()]
+    return views.views_text(merge_nested(*sides)), f"merged; {PLAN}"
+
+
+def _parse_views(text: str, label: str) -> dict:
+    found = views.parse_views(parse_yaml(Path(label), text.encode(), DataError, PLAN, PLAN) or {"plots": []})
+    if found is None:
+        raise DataError(f"{label}: no list of plots and mapping of artifacts, as `auxreid plan` writes them; {PLAN}")
+    return found
