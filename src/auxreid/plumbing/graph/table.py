@@ -37,6 +37,7 @@ NO_CAPTIONS = "pipeline/nothing/captions.txt"  # or no captions of another data 
 NO_TEXT = "pipeline/nothing/text.txt"  # or no text tower
 NO_PROMPTS = "pipeline/nothing/prompts.txt"  # or no texts
 NO_POSE = "pipeline/nothing/pose.txt"  # or no pose
+WRITTEN_BY = {"written_by": "auxreid plan"}  # the file's one parameter: without any, DVC shows each value in it as one
 TOP_KEY = "graph"  # DVC merges the file with params.yaml, whose sections bear stage names too
 SCORES_NAME = re.compile(r"[a-z0-9_]+-[0-9]+\.(json|parquet)")  # below results/scores/<data set>/
 HEADER = "# Written by `auxreid plan` from params.yaml. Do not edit.\n"
@@ -179,7 +180,7 @@ def write_graph(config: Config, path: Path = GRAPH_FILE) -> None:
 
 def graph_text(graph: Graph) -> str:
     """What the graph file holds."""
-    return HEADER + yaml.safe_dump({TOP_KEY: graph}, sort_keys=False, width=120)
+    return HEADER + yaml.safe_dump(WRITTEN_BY | {TOP_KEY: graph}, sort_keys=False, width=120)
 
 
 def check_graph(config: Config, path: Path = GRAPH_FILE) -> None:
