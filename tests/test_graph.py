@@ -124,7 +124,7 @@ def test_poses_are_read_in_training_and_ranked_only_where_a_row_says_so(raw):
         trained, ranked = {
             "hrnet_mean_norm": ("results/pose/sample_people/hrnet.safetensors", nothing),
             **dict.fromkeys(("keypoints_raw", "keypoints_unit", "keypoints_mean_norm"), (table, nothing)),
-            **dict.fromkeys(("keypoints_raw_corrected", "keypoints_unit_corrected"), (table, table)),
+            **dict.fromkeys(("keypoints_raw_corrected", "keypoints_unit_corrected", "keypoints_body"), (table, table)),
             **dict.fromkeys(("keypoints_mean_norm_corrected", "hrnet_mean_norm_corrected"), (table, table)),
         }.get(row, (nothing, nothing))
         assert graph["finetune"][key]["pose"] == trained, row
