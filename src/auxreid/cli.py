@@ -128,6 +128,7 @@ def check() -> None:
 @app.command()
 def plan() -> None:
     """Write the table of runs and what DVC shows of them, pipeline/*.yaml, from params.yaml; prune dvc.lock."""
+    from auxreid.plumbing.base.few import few
     from auxreid.plumbing.dvc.prune import prune_lock
     from auxreid.plumbing.graph.applicability import exclusions
     from auxreid.plumbing.graph.table import remove_stale_scores, write_graph
@@ -140,7 +141,7 @@ def plan() -> None:
     for path in remove_stale_scores(config):
         print(f"removed {path}: its row is no longer in the study; DVC's cache still has it")
     if gone := prune_lock(ROOT):
-        print(f"dvc.lock: stages that are gone: {', '.join(gone)}; DVC's cache and results/ keep what they made")
+        print(f"dvc.lock: stages that are gone: {few(gone)}; DVC's cache and results/ keep what they made")
     for line in exclusions(config):
         print(line)
 

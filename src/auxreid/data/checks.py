@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from auxreid.data.decoding import Look, is_large, look, room_for
-from auxreid.data.layouts.listing import MOST_NAMED, Fault, LeftOut, Source, few
+from auxreid.data.layouts.listing import MOST_NAMED, Fault, LeftOut, Source
+from auxreid.plumbing.base.few import few
 from auxreid.plumbing.base.progress import track
 
 MOST_BROKEN = 0.10  # a larger share of undecodable images means that a copy or a disk went wrong

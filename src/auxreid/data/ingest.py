@@ -15,9 +15,10 @@ from auxreid.data.checks import Checked
 from auxreid.data.coco import KeypointTable, read_coco
 from auxreid.data.frames import FramesMeta, resolve_split, write_frames
 from auxreid.data.layouts import listed, market1501, prid2011
-from auxreid.data.layouts.listing import MOST_NAMED, Fault, LeftOut, Listing, Source, by_kind, few, stop_on
+from auxreid.data.layouts.listing import MOST_NAMED, Fault, LeftOut, Listing, Source, by_kind, stop_on
 from auxreid.data.near_copies import near_copies
 from auxreid.plumbing.base.errors import DataError
+from auxreid.plumbing.base.few import few
 from auxreid.plumbing.base.files import write_text
 from auxreid.plumbing.base.progress import track
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from auxreid.data.layouts.listing import few
 from auxreid.plumbing.base.errors import DataError
+from auxreid.plumbing.base.few import few
 
 SEPARATORS = (",", ";", "\t")
 REMEDY = "save the table as 'CSV UTF-8'"

@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from auxreid.data.decoding import decode, is_large, look, room_for
-from auxreid.data.layouts.listing import IMAGE_SUFFIXES, MOST_NAMED, LeftOut, few, is_litter
+from auxreid.data.layouts.listing import IMAGE_SUFFIXES, MOST_NAMED, LeftOut, is_litter
 from auxreid.plumbing.base.errors import DataError
+from auxreid.plumbing.base.few import few
 from auxreid.plumbing.base.progress import track
 
 Image = str | Path | bytes

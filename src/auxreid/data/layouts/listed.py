@@ -24,12 +24,12 @@ from auxreid.data.layouts.listing import (
     Listing,
     Source,
     check_words,
-    few,
     is_litter,
 )
 from auxreid.data.splits import deal, linked_groups
 from auxreid.data.tables import column_notes, look_alikes, read_table, renamed
 from auxreid.data.vocabulary import DOG_ATTRIBUTES, PERSON_ATTRIBUTES, Vocabulary
+from auxreid.plumbing.base.few import few
 
 TABLE = "frames.csv"  # where the data set names none
 COLUMNS = ("path", "sequence", "date", "place", "split")

@@ -90,12 +90,6 @@ def _others(kind: str, count: int) -> list[str]:
     return [f"{kind}: {count - MOST_NAMED} more, {count} in all"] if count > MOST_NAMED else []
 
 
-def few(names: list[str], most: int = 5) -> str:
-    """The first few names of a list, and how many more there are."""
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more
-
-
 def image_paths(folder: Path, root: Path, listing: Listing) -> Iterator[Path]:
     """The image files of one folder in order of their names; every other file is listed as left out.
 

@@ -4,10 +4,11 @@ from pathlib import Path
 
 import numpy as np
 
-from auxreid.data.layouts.listing import Listing, check_words, few
+from auxreid.data.layouts.listing import Listing, check_words
 from auxreid.data.tables import column_notes, look_alikes, read_table
 from auxreid.data.vocabulary import PERSON_ATTRIBUTES
 from auxreid.plumbing.base.errors import DataError
+from auxreid.plumbing.base.few import few
 
 OTHER_NAMES = ("id", "person", "person_id", "pid", "name")  # that tables have in place of identity
 PersonTable = dict[str, dict[str, str | None]]  # identity name -> attribute -> word

@@ -10,10 +10,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from auxreid.data.layouts.listing import LeftOut, Listing, Source, entries, few, image_paths
+from auxreid.data.layouts.listing import LeftOut, Listing, Source, entries, image_paths
 from auxreid.data.layouts.person_attributes import PersonTable, note_people_without, read_person_attributes
 from auxreid.data.splits import half_splits, read_splits
 from auxreid.plumbing.base.errors import DataError
+from auxreid.plumbing.base.few import few
 
 CAMERAS = {"cam_a": 1, "cam_b": 2}
 SHOTS = {"prid2011_single_shot": "single_shot", "prid2011_multi_shot": "multi_shot"}

@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from auxreid.plumbing.base.few import few
 from auxreid.plumbing.graph.applicability import ingested_datasets
 from auxreid.plumbing.graph.study_files import SAMPLE
 from auxreid.plumbing.settings.config import Config
@@ -26,12 +27,12 @@ def _remarks(config: Config, dataset: str) -> Iterator[str]:
     dangling, folders = _links(folder)
     if dangling:
         yield (
-            f"{where}: {_few(dangling)}: a link to nothing, with which DVC cannot hash the folder; mend or remove it "
+            f"{where}: {few(dangling, NAMES_SHOWN)}: a link to nothing, with which DVC cannot hash the folder; mend or remove it "
             "(`dvc repro -k` runs the other data sets)"
         )
     if folders:
         yield (
-            f"{where}: {_few(folders)}: a link to a folder, which is read but which DVC does not look into; after a "
+            f"{where}: {few(folders, NAMES_SHOWN)}: a link to a folder, which is read but which DVC does not look into; after a "
             f"change there: `dvc repro -f ingest@{dataset}`"
         )
 
@@ -57,8 +58,3 @@ def _entries(folder: str) -> list[os.DirEntry]:
             return list(entries)
     except PermissionError:
         return []
-
-
-def _few(names: list[str]) -> str:
-    more = f" and {len(names) - NAMES_SHOWN} more" if len(names) > NAMES_SHOWN else ""
-    return ", ".join(names[:NAMES_SHOWN]) + more

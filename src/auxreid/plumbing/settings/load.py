@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from auxreid.plumbing.base.errors import ConfigError
+from auxreid.plumbing.base.few import few
 from auxreid.plumbing.base.yaml_document import read_document
 from auxreid.plumbing.settings.checks import broken_references
 from auxreid.plumbing.settings.config import Config
@@ -66,8 +67,7 @@ def _lines(found: Iterable[Fault], source: str, place: Place) -> Iterator[str]:
         if not where:
             yield from (f"{source}: {name}{text}" for name in (first, *others))
             continue
-        more = f" and {len(others) - ALSO_SHOWN} more" if len(others) > ALSO_SHOWN else ""
-        also = f"; and so {', '.join(others[:ALSO_SHOWN])}{more}" if others else ""
+        also = f"; and so {few(others, ALSO_SHOWN)}" if others else ""
         yield f"{source}{where}: {first}{text}{also}"
 
 

@@ -12,6 +12,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from auxreid.plumbing.base.errors import ConfigError, UsageError
+from auxreid.plumbing.base.few import few
 from auxreid.plumbing.base.near_names import near
 from auxreid.plumbing.dvc.stages import STAGES_FILE, read_stages
 from auxreid.plumbing.graph.feasible import TRAINING, stop_if_infeasible, tell_of_ingest
@@ -123,8 +124,7 @@ def _instead(key: str, keys: list[str]) -> str:
     """The keys that may have been meant, however the stage was written before them; else the first of all."""
     if found := near(key.rpartition("@")[2], keys):
         return found
-    more = f" and {len(keys) - KEYS_SHOWN} more" if len(keys) > KEYS_SHOWN else ""
-    return f", which has {', '.join(keys[:KEYS_SHOWN]) or 'none'}{more}"
+    return f", which has {few(keys, KEYS_SHOWN) or 'none'}"
 
 
 def _blocks(params: list[str], key: str, entry: Mapping[str, Any]) -> Iterator[str]:

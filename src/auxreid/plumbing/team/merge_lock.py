@@ -13,6 +13,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from auxreid.plumbing.base.errors import DataError
+from auxreid.plumbing.base.few import few
 from auxreid.plumbing.base.files import write_text
 from auxreid.plumbing.base.yaml_file import parse_yaml
 from auxreid.plumbing.dvc.lock_text import lock_text, parse_lock
@@ -176,8 +177,7 @@ def _summary(merged: Stages, base: Stages, ours: Stages, theirs: Stages) -> str:
     dropped = _dropped(merged, base, ours, theirs)
     if not dropped:
         return f"{counts}; none dropped"
-    more = f" and {len(dropped) - NAMES_SHOWN} more" if len(dropped) > NAMES_SHOWN else ""
-    return f"{counts}; {len(dropped)} dropped, for `dvc repro` to make: {', '.join(dropped[:NAMES_SHOWN])}{more}"
+    return f"{counts}; {len(dropped)} dropped, for `dvc repro` to make: {few(dropped, NAMES_SHOWN)}"
 
 
 def _dropped(merged: Stages, base: Stages, ours: Stages, theirs: Stages) -> list[str]:

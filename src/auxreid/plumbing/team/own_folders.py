@@ -12,6 +12,7 @@ brings it, and with a file that DVC never saw, data/ is no longer as DVC left it
 from pathlib import Path
 
 from auxreid.plumbing.base.errors import ConfigError
+from auxreid.plumbing.base.few import few
 from auxreid.plumbing.base.yaml_file import read_yaml
 from auxreid.plumbing.settings.load import load_config
 
@@ -102,5 +103,4 @@ def _advice(root: Path, names: list[str]) -> str:
 
 
 def _in_data(names: list[str]) -> str:
-    more = f" and {len(names) - NAMES_SHOWN} more" if len(names) > NAMES_SHOWN else ""
-    return ", ".join(f"{DATA}/{name}" for name in names[:NAMES_SHOWN]) + more
+    return few((f"{DATA}/{name}" for name in names), NAMES_SHOWN)
