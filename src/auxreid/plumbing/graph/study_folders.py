@@ -27,13 +27,13 @@ def _remarks(config: Config, dataset: str) -> Iterator[str]:
     dangling, folders = _links(folder)
     if dangling:
         yield (
-            f"{where}: {few(dangling, NAMES_SHOWN)}: a link to nothing, with which DVC cannot hash the folder; mend or remove it "
-            "(`dvc repro -k` runs the other data sets)"
+            f"{where}: {few(dangling, NAMES_SHOWN)}: a link to nothing, with which DVC cannot hash the folder; mend or "
+            "remove it (`dvc repro -k` runs the other data sets)"
         )
     if folders:
         yield (
-            f"{where}: {few(folders, NAMES_SHOWN)}: a link to a folder, which is read but which DVC does not look into; after a "
-            f"change there: `dvc repro -f ingest@{dataset}`"
+            f"{where}: {few(folders, NAMES_SHOWN)}: a link to a folder, which is read but which DVC does not look into; "
+            f"after a change there: `dvc repro -f ingest@{dataset}`"
         )
 
 
