@@ -32,8 +32,8 @@ def _remarks(config: Config, dataset: str) -> Iterator[str]:
         )
     if folders:
         yield (
-            f"{where}: {few(folders, NAMES_SHOWN)}: a link to a folder, which is read but which DVC does not look into; "
-            f"after a change there: `dvc repro -f ingest@{dataset}`"
+            f"{where}: {few(folders, NAMES_SHOWN)}: a link to a folder, which is read but which DVC does not look "
+            f"into; after a change there: `dvc repro -f ingest@{dataset}`"
         )
 
 
