@@ -14,16 +14,8 @@ from safetensors.torch import save_file
 from sklearn.metrics import balanced_accuracy_score, roc_auc_score
 
 from auxreid.attributes.dataset import train_loader, with_labels
-from auxreid.attributes.figures import confusion_figure, table_figure
 from auxreid.attributes.losses import inverse_frequency, masked_cross_entropy, multitask_loss
-from auxreid.attributes.metrics import (
-    THESIS_TABLE_1,
-    flat_metrics,
-    mean_metrics,
-    score_attribute,
-    score_attributes,
-    table_rows,
-)
+from auxreid.attributes.metrics import flat_metrics, mean_metrics, score_attribute, score_attributes
 from auxreid.attributes.model import AttributeModel, build_backbone, load_model, save_model
 from auxreid.attributes.predict import predict, write_predictions
 from auxreid.attributes.train import fit, parameter_groups, warmup_cosine
@@ -184,25 +176,6 @@ def test_nothing_to_score_is_an_error():
         mean_metrics({"hat": score_attribute(np.array([-1]), np.array([[0.5, 0.5]]), ("no", "yes"))})
 
 
-def test_table_has_the_thesis_beside_the_dogs_only():
-    dogs = {name: score_attribute(np.array([0, 1]), np.eye(2), ("a", "b")) for name in THESIS_TABLE_1}
-    header, rows = table_rows(dogs)
-    assert header[-2:] == ["thesis: balanced acc.", "thesis: ROC AUC"]
-    assert rows[0] == ["color", "2", "100.0", "50.0", "100.0", "72.2", "97.2"]
-    assert rows[-1][-2:] == ["76.2", "93.5"]
-    header, rows = table_rows({"hat": dogs["size"]})
-    assert len(header) == len(rows[0]) == len(rows[-1]) == 5
-
-
-def test_figures_are_drawn(tmp_path):
-    scores = {name: score_attribute(np.array([0, 1]), np.eye(2), ("a", "b")) for name in ("color", "coat", "x", "y")}
-    for number, figure in enumerate(
-        (confusion_figure(scores, dict.fromkeys(scores, ("a", "b"))), table_figure(scores))
-    ):
-        figure.savefig(tmp_path / f"{number}.png")
-        assert cv2.imread(str(tmp_path / f"{number}.png")).std() > 1
-
-
 # data
 
 
@@ -320,7 +293,7 @@ def test_training_learns_colours_and_shapes(frames):
     assert scores["shape"].absent == ("ring",)
     assert [step for step, _ in points] == list(range(1, 21))
     best = max(range(20), key=lambda epoch: points[epoch][1]["val_balanced_accuracy"])
-    assert fitted.chosen_by_val
+    assert fitted.chosen_by == fitted.calibrated_on == "the split val"
     assert fitted.best_epoch == best + 1
 
 
@@ -338,9 +311,22 @@ def test_a_frozen_backbone_keeps_weights_and_batch_statistics(frames):
     assert all(torch.equal(after[name], fresh[name]) for name in fresh)
 
 
-def test_without_val_the_last_epoch_stays(frames):
+def test_without_val_some_training_individuals_are_held_out(frames):
     fitted = fit(frames.where(("train", "query")), settings(epochs=1), ignore)
-    assert (fitted.best_epoch, fitted.chosen_by_val) == (1, False)
+    assert fitted.chosen_by == fitted.calibrated_on
+    assert "5 training frames of 5 individuals" in fitted.described()["calibrated_on"]  # 15% of 31 with a label
+
+
+def test_one_training_individual_alone_leaves_the_last_epoch_and_no_temperature(frames, tmp_path):
+    rows = [{"path": f"{n}.png", "split": "train", "identity": 1, "width": 40, "height": 40} for n in range(8)]
+    for number, row in enumerate(rows):
+        row |= {"image": bytes(frames.image_bytes(number)), "attr_color": ("red", "blue")[number % 2]}
+    write_frames(tmp_path / "one.arrow", rows, FramesMeta("one", "dogs", "dogs", "dog", attributes=VOCABULARY))
+    fitted = fit(open_frames(tmp_path / "one.arrow"), settings(epochs=2), ignore)
+    described = fitted.described()
+    assert (described["best_epoch"], described["epoch_chosen_by"]) == (2, "none, the last one")
+    assert described["color_temperature"] == 1.0
+    assert "no frame to calibrate on" in described["color_uncalibrated"]
 
 
 def test_attribute_that_cannot_be_learnt_gets_no_head(frames):

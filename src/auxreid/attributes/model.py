@@ -23,6 +23,9 @@ HEADER_KEY = "auxreid"
 class AttributeModel(nn.Module):
     """Pooled features of a backbone, dropout, and a linear layer per attribute.
 
+    Its outputs are logits. Probabilities are their softmax at the temperature of each head in `temperatures`, which is
+    1 until it is fitted.
+
     Args:
         backbone: maps [b, 3, h, w] to [b, d]; `backbone.head_hidden_size` is d, as in timm's models without classes
         vocabulary: attribute -> its words, in the order of the head's outputs
@@ -42,6 +45,7 @@ class AttributeModel(nn.Module):
         backbone.requires_grad_(not frozen)
         self.backbone = backbone
         self.vocabulary = {name: tuple(words) for name, words in vocabulary.items()}
+        self.temperatures = dict.fromkeys(self.vocabulary, 1.0)  # see calibration.py
         self.dropout = nn.Dropout(dropout)
         width = backbone.head_hidden_size
         self.heads = nn.ModuleDict({name: nn.Linear(width, len(words)) for name, words in self.vocabulary.items()})
@@ -113,7 +117,7 @@ def save_model(path: str | Path, model: AttributeModel, backbone: str, spec: Any
     """
     path = Path(path)
     fields = {key: getattr(spec, key) for key in InputConfig.model_fields}
-    header = {"backbone": backbone, "vocabulary": model.vocabulary, "input": fields}
+    header = {"backbone": backbone, "vocabulary": model.vocabulary, "input": fields, "temperatures": model.temperatures}
     tensors = {key: tensor.detach().cpu().contiguous() for key, tensor in model.state_dict().items()}
     with finished_file(path) as unfinished:
         save_file(tensors, unfinished, metadata={HEADER_KEY: json.dumps(header)})
@@ -129,8 +133,9 @@ def load_model(path: str | Path) -> tuple[AttributeModel, InputConfig]:
     tensors = _read_tensors(path)
     with safe_open(path, framework="pt") as file:
         header = json.loads((file.metadata() or {}).get(HEADER_KEY, "{}"))
-    if header.keys() != {"backbone", "vocabulary", "input"}:
+    if not {"backbone", "vocabulary", "input"} <= header.keys():
         raise DataError(f"{path}: its header does not describe an attribute model")
     model = AttributeModel(timm.create_model(header["backbone"], num_classes=0), header["vocabulary"])
     model.load_state_dict(tensors)
+    model.temperatures |= header.get("temperatures", {})  # of before there were any, a file has none
     return model.eval(), InputConfig(**header["input"])

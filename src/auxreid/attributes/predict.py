@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import torch
 from torch import Tensor
 
+from auxreid.attributes.calibration import calibrated
 from auxreid.attributes.dataset import eval_loader
 from auxreid.attributes.model import AttributeModel
 from auxreid.data.frames import Frames
@@ -18,8 +19,13 @@ from auxreid.plumbing.base.progress import track
 from auxreid.training.precision import FULL, lengthened, tower_precision
 
 
+def predict(model: AttributeModel, frames: Frames, spec: Any, **options: Any) -> dict[str, np.ndarray]:
+    """Per attribute float32 [n, k]: calibrated probabilities, from :func:`predict_logits`, which takes the same."""
+    return calibrated(predict_logits(model, frames, spec, **options), model.temperatures)
+
+
 @torch.inference_mode()
-def predict(
+def predict_logits(
     model: AttributeModel,
     frames: Frames,
     spec: Any,
@@ -45,7 +51,7 @@ def predict(
         with tower_precision(precision, device):
             features = model.backbone(images)
         for name, logits in model.classify(lengthened(features)).items():
-            parts[name].append(logits.float().softmax(dim=1))
+            parts[name].append(logits.float())
     model.train(was_training)
     return {name: torch.cat(rows).cpu().numpy() for name, rows in parts.items()}
 

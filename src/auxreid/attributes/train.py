@@ -17,11 +17,13 @@ from torch import Tensor, nn
 from torch.optim import AdamW
 from torch.optim.lr_scheduler import LambdaLR
 
+from auxreid.attributes.calibration import fit_temperature
 from auxreid.attributes.dataset import attribute_codes, batch_size, train_loader, with_labels
+from auxreid.attributes.groups import groups_of, hold_out
 from auxreid.attributes.losses import MISSING, inverse_frequency, multitask_loss
 from auxreid.attributes.metrics import mean_metrics, score_attributes
 from auxreid.attributes.model import AttributeModel, build_backbone
-from auxreid.attributes.predict import predict
+from auxreid.attributes.predict import predict, predict_logits
 from auxreid.data.frames import Frames
 from auxreid.plumbing.base.errors import DataError
 from auxreid.plumbing.base.progress import track
@@ -40,14 +42,28 @@ Vocabulary = Mapping[str, Sequence[str]]
 class Fitted:
     """A trained model, in eval mode on the CPU.
 
-    `best_epoch` (from 1) is the epoch its weights are from. `chosen_by_val` tells whether the val split chose it (by
-    the mean balanced accuracy); without val frames it is the last epoch.
+    `best_epoch` (from 1) is the epoch its weights are from. In words: the frames by which it was `chosen`, nothing for
+    the last epoch; those that the temperatures were fitted on; why attributes are `untrained` or `uncalibrated`.
     """
 
     model: AttributeModel
     best_epoch: int
-    chosen_by_val: bool
+    chosen_by: str
     untrained: dict[str, str]
+    calibrated_on: str
+    uncalibrated: dict[str, str]
+
+    def described(self) -> dict[str, float | str]:
+        """All of it but the weights, flat."""
+        chosen = f"mean balanced accuracy on {self.chosen_by}" if self.chosen_by else "none, the last one"
+        return {
+            "best_epoch": self.best_epoch,
+            "epoch_chosen_by": chosen,
+            "calibrated_on": self.calibrated_on or "none: all training frames are one group",
+            **{f"{name}_temperature": value for name, value in self.model.temperatures.items()},
+            **{f"{name}_untrained": reason for name, reason in self.untrained.items()},
+            **{f"{name}_uncalibrated": reason for name, reason in self.uncalibrated.items()},
+        }
 
 
 @dataclass
@@ -72,10 +88,12 @@ def fit(
     checkpoint: Checkpoint | None = None,
     precision: str = FULL,
 ) -> Fitted:
-    """Train on the labelled frames of split "train".
+    """Train on the labelled frames of split "train"; choose the epoch and fit the temperatures on those of "val".
+
+    Without val frames, those of some training individuals stand in, which are not trained on (see groups.py).
 
     Args:
-        frames: a whole data set; splits "train" and "val" are used
+        frames: a whole data set
         settings: the attributes section of a recipe
         log: called once per epoch with the losses, learning rate and val metrics, and the epoch from 1
         checkpoint: where a killed training goes on from
@@ -88,7 +106,7 @@ def fit(
     """
     fabric, share = open_fabric(precision)
     seed_everything(settings.seed)
-    train, val = with_labels(frames.where("train")), with_labels(frames.where("val"))
+    train, val, described = train_and_val(frames)
     vocabulary, untrained = trainable_attributes(train)
     backbone, frozen = build_backbone(settings.backbone, settings.weights), settings.backbone_lr_factor == 0
     model = AttributeModel(backbone, vocabulary, settings.dropout, frozen)
@@ -108,6 +126,7 @@ def fit(
     loss_of, optimizer = fabric.setup(whole, optimizer)
     batches = fabric.setup_dataloaders(loader, use_distributed_sampler=False)
 
+    chooses = can_choose(val, vocabulary)
     best = Best(-math.inf, settings.epochs)
     parts = {"model": model, "optimizer": optimizer, "schedule": schedule, "best": best, "random": TorchRandom()}
     parts["precision"] = fabric.strategy.precision
@@ -128,7 +147,7 @@ def fit(
             schedule.step()
             losses.add({"loss": loss})
         points = {"train_loss": float(losses.read(epoch)["loss"].mean()), "lr": schedule.get_last_lr()[-1]}
-        if len(val):
+        if chooses:
             points |= val_metrics(model, val, settings, precision)
             if points["val_balanced_accuracy"] > best.score:
                 best.score, best.epoch = points["val_balanced_accuracy"], epoch
@@ -137,7 +156,36 @@ def fit(
         save_epoch(checkpoint, epoch, parts)
     if best.weights is not None:
         model.load_state_dict(best.weights)
-    return Fitted(model.cpu().eval(), best.epoch, best.weights is not None, untrained)
+    uncalibrated = fit_temperatures(model, val, settings, precision)
+    chosen_by = described if chooses else ""
+    return Fitted(model.cpu().eval(), best.epoch, chosen_by, untrained, described, uncalibrated)
+
+
+def train_and_val(frames: Frames) -> tuple[Frames, Frames, str]:
+    """The labelled frames to train on, those to choose and calibrate by, and in words what the latter are."""
+    train, val = with_labels(frames.where("train")), with_labels(frames.where("val"))
+    if len(val):
+        return train, val, "the split val"
+    train, held_out = hold_out(train)
+    groups = groups_of(held_out)
+    described = f"{len(held_out)} training frames of {groups.count} {groups.unit}, held out for want of a split val"
+    return train, held_out, described if len(held_out) else ""
+
+
+def can_choose(val: Frames, vocabulary: Vocabulary) -> bool:
+    """Whether some attribute has two different words among these frames, without which no score tells epochs apart."""
+    codes = attribute_codes(val, vocabulary)
+    return any(len(np.unique(one[one != MISSING])) >= 2 for one in codes.values())
+
+
+def fit_temperatures(model: AttributeModel, val: Frames, settings: Any, precision: str) -> dict[str, str]:
+    """Set the temperature of each head that has labels among the val frames; of the others, the reason in words."""
+    codes = attribute_codes(val, model.vocabulary)
+    labelled = [name for name, one in codes.items() if (one != MISSING).any()]
+    if labelled:
+        logits = predict_logits(model, val, settings, batch_size=settings.batch_size, precision=precision)
+        model.temperatures |= {name: fit_temperature(logits[name], codes[name]) for name in labelled}
+    return {name: "no frame to calibrate on has a label" for name in codes if name not in labelled}
 
 
 class _WholeBatchLoss(nn.Module):
