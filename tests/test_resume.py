@@ -174,12 +174,16 @@ ATTRIBUTES = {
     "batch_size": 8,
     "lr": 3e-3,
     "backbone_lr_factor": 1.0,
+    "trained_stages": None,
+    "views": None,
+    "patience": None,
     "weight_decay": 0.01,
     "warmup_epochs": 1,
     "label_smoothing": 0.0,
     "dropout": 0.5,  # draws from the global generator, across epochs
     "augmentation": 1.0,
     "balance": "none",
+    "mirrored": False,
     "seed": 3,
 }
 
