@@ -17,9 +17,9 @@ from auxreid.training.share import Share
 class FeatureBatches:
     """Batches of features and codes where a training loader has images; set `sampler.epoch` before each epoch.
 
-    Epoch e reads view 1 + (e - 1) % views of each frame: the image that a training loader would show in the epoch of that
-    number. With `settings.views` null, every epoch has a view of its own. Of several processes, each embeds its share of
-    the frames, and each gets whole batches.
+    Epoch e reads view 1 + (e - 1) % views of each frame: the image that a training loader would show in the epoch of
+    that number. With `settings.views` null, every epoch has a view of its own. Of several processes, each embeds its
+    share of the frames, and each gets whole batches.
 
     Args:
         embed: images [b, 3, h, w] -> features [b, d] on `device`, without a gradient

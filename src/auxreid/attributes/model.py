@@ -67,7 +67,7 @@ class AttributeModel(nn.Module):
         for module in self.backbone.modules():
             own = list(module.parameters(recurse=False))
             if self.frozen or (own and not any(parameter.requires_grad for parameter in own)):
-                module.eval()
+                module.training = False  # alone: a transformer's own are its embeddings, and its blocks may learn
         return self
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
