@@ -61,6 +61,9 @@ class AttributeModel(nn.Module):
         self.dropout = nn.Dropout(dropout)
         width = backbone.head_hidden_size
         self.heads = nn.ModuleDict({name: nn.Linear(width, len(words)) for name, words in self.vocabulary.items()})
+        if frozen:  # the heads' loss has one minimum, and a random start would only be noise in what few steps find
+            for parameter in self.heads.parameters():
+                nn.init.zeros_(parameter)
 
     def train(self, mode: bool = True) -> "AttributeModel":
         super().train(mode)
