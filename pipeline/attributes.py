@@ -27,6 +27,8 @@ from auxreid.plumbing.stage.launch import run_stage
 from auxreid.plumbing.stage.run import Run
 from auxreid.training.environment import rank
 
+WIDEST = 200  # characters, for a table that is not cut where nobody looks at a terminal
+
 
 def main(stage: Stage) -> None:
     settings, precision = stage.settings.attributes, stage.settings.precision
@@ -78,7 +80,7 @@ def show(dataset: str, held_out: HeldOut) -> None:
         table.add_column(heading, justify="right" if number else "left")
     for row in rows:
         table.add_row(*row)
-    Console().print(table)
+    Console(width=Console(width=WIDEST).measure(table).maximum).print(table)
 
 
 if __name__ == "__main__":

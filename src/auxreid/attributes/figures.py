@@ -34,7 +34,7 @@ def _draw_confusion(axis: Axes, name: str, score: AttributeScore, words: Sequenc
     axis.imshow(shares, cmap="Blues", vmin=0.0, vmax=1.0)
     for (row, column), count in np.ndenumerate(counts):
         colour = "white" if shares[row, column] > 0.5 else "black"
-        text = f"{shares[row, column]:.0%}\n{count}"
+        text = f"{shares[row, column]:.0%}\n{count}" if count else "0"
         axis.text(column, row, text, ha="center", va="center", color=colour, fontsize=7)
     places = range(len(words))
     axis.set_xticks(places, words, rotation=45, ha="right", fontsize=8)
@@ -80,10 +80,10 @@ def _draw_words(axis: Axes, name: str, table: pd.DataFrame) -> None:
 def table_figure(held_out: HeldOut) -> Figure:
     """Table 1 as a picture."""
     header, rows = table_rows(held_out)
-    figure = Figure(figsize=(1.25 * len(header), 0.34 * (len(rows) + 4)), layout="constrained")
+    figure = Figure(figsize=(1.0 * len(header) + 0.5, 0.3 * (len(rows) + 4)), layout="constrained")
     axis = figure.subplots()
     axis.set_axis_off()
-    wrapped = [heading.replace(": ", ":\n").replace(" acc", "\nacc") for heading in header]
+    wrapped = [heading.replace(": ", ":\n").replace(" accuracy", "\naccuracy") for heading in header]
     table = axis.table(cellText=rows, colLabels=wrapped, loc="center", cellLoc="center")
     table.auto_set_font_size(False)
     table.set_fontsize(9)

@@ -47,9 +47,9 @@ def mistake_figures(held_out: HeldOut) -> Iterator[tuple[str, Figure]]:
 
 
 def _strip(frames: Frames, attribute: str, mistakes: list[Mistake]) -> Figure:
-    figure = Figure(figsize=(1.75 * SHOWN, 2.7), layout="constrained")
+    figure = Figure(figsize=(1.75 * SHOWN, 2.7))
     figure.suptitle(f"{attribute.replace('_', ' ')}: the surest mistakes", fontsize=10)
-    axes = figure.subplots(1, SHOWN)
+    axes = figure.subplots(1, SHOWN, gridspec_kw={"left": 0.01, "right": 0.99, "bottom": 0.02, "top": 0.76})
     for axis in axes:
         axis.set_axis_off()
     for axis, mistake in zip(axes, mistakes, strict=False):
