@@ -176,7 +176,15 @@ def attributes(bench: Bench) -> tuple[float, float, float]:
     values = {"backbone": name, "weights": None, "height": size.height, "width": size.width, "mean": size.mean}
     values |= {"std": size.std, "epochs": bench.epochs, "batch_size": BATCH, "lr": 1e-4, "backbone_lr_factor": 1.0}
     values |= {"weight_decay": 0.02, "warmup_epochs": 0, "label_smoothing": 0.0, "dropout": 0.0, "balance": "none"}
-    settings, frames = SimpleNamespace(**values, augmentation=1.0, seed=0), bench.frames
+    values |= {
+        "trained_stages": None,
+        "views": None,
+        "patience": None,
+        "mirrored": False,
+        "augmentation": 1.0,
+        "seed": 0,
+    }
+    settings, frames = SimpleNamespace(**values), bench.frames
     ours = epochs_rate(len(frames) // BATCH * BATCH, lambda report: fit(frames, settings, report, precision=PRECISION))
     model = AttributeModel(build_backbone(name, None), {"color": COLOURS})
     loss_of = lambda images, identities: F.cross_entropy(model(images)["color"], identities % 2)  # noqa: E731

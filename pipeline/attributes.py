@@ -4,20 +4,22 @@ usage: python pipeline/attributes.py DATASET
 """
 
 import json
-from collections.abc import Mapping
 
 import checkout  # noqa: F401
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from auxreid.attributes.dataset import attribute_codes, with_labels
-from auxreid.attributes.figures import confusion_figure, table_figure
-from auxreid.attributes.metrics import AttributeScore, confusion_table, flat_metrics, score_attributes, table_rows
+from auxreid.attributes.calibration import calibrated
+from auxreid.attributes.figures import confusion_figure, table_figure, word_figure
+from auxreid.attributes.held_out import HeldOut, score_held_out, trust_metrics
+from auxreid.attributes.metrics import confusion_table, flat_metrics, word_scores
+from auxreid.attributes.mistakes import mistake_figures
 from auxreid.attributes.model import save_model
-from auxreid.attributes.predict import predict, write_predictions
+from auxreid.attributes.predict import predict_logits, write_predictions
+from auxreid.attributes.table import table_frame, table_markdown, table_notes, table_rows
 from auxreid.attributes.train import Fitted, fit
-from auxreid.data.frames import Frames, open_frames
+from auxreid.data.frames import open_frames
 from auxreid.plumbing.base.files import write_text
 from auxreid.plumbing.stage.checkpoint import stage_checkpoint
 from auxreid.plumbing.stage.instance import Stage
@@ -25,7 +27,7 @@ from auxreid.plumbing.stage.launch import run_stage
 from auxreid.plumbing.stage.run import Run
 from auxreid.training.environment import rank
 
-HELD_OUT = ("query", "gallery", "test")
+WIDEST = 200  # characters, for a table that is not cut where nobody looks at a terminal
 
 
 def main(stage: Stage) -> None:
@@ -40,27 +42,18 @@ def main(stage: Stage) -> None:
         save_model(run.out / "model.safetensors", fitted.model, settings.backbone, settings)
         run.artifact("model.safetensors")
         description = f"attributes of all frames of {stage.dataset}"
-        probabilities = predict(fitted.model, frames, settings, description=description, precision=precision)
-        write_predictions(run.out / "predictions.parquet", frames.frame_id, probabilities)
-        scores = score_held_out(frames, probabilities, fitted.model.vocabulary)
-        write_scores(run, scores, fitted)
-    show(stage.dataset, scores)
+        logits = predict_logits(fitted.model, frames, settings, description=description, precision=precision)
+        vocabulary, temperatures = fitted.model.vocabulary, fitted.model.temperatures
+        write_predictions(run.out / "predictions.parquet", frames.frame_id, calibrated(logits, temperatures))
+        held_out = score_held_out(frames, logits, vocabulary, temperatures)
+        write_scores(run, held_out, fitted)
+        write_table(run, stage.dataset, held_out)
+    show(stage.dataset, held_out)
 
 
-def score_held_out(frames: Frames, probabilities: Mapping, vocabulary: Mapping) -> dict[str, AttributeScore]:
-    """Scores on every labelled frame that is in neither train nor val."""
-    held_out = with_labels(frames.where(HELD_OUT))
-    rows = held_out.frame_id  # a frame's id is its row in the file
-    predicted = {name: values[rows] for name, values in probabilities.items()}
-    return score_attributes(attribute_codes(held_out, vocabulary), predicted, vocabulary)
-
-
-def write_scores(run: Run, scores: Mapping[str, AttributeScore], fitted: Fitted) -> None:
-    metrics = flat_metrics(scores) | {
-        "best_epoch": fitted.best_epoch,
-        "epoch_chosen_by": "val, mean balanced accuracy" if fitted.chosen_by_val else "none, the last one",
-        **{f"{name}_untrained": reason for name, reason in fitted.untrained.items()},
-    }
+def write_scores(run: Run, held_out: HeldOut, fitted: Fitted) -> None:
+    scores = held_out.scores
+    metrics = flat_metrics(scores) | trust_metrics(held_out) | fitted.described()
     write_text(run.out / "metrics.json", json.dumps(metrics, indent=2) + "\n")
     mean = {"balanced_acc": metrics["mean_balanced_accuracy"], "ROC_AUC": metrics["mean_roc_auc"]}
     mean = {name: round(100 * value, 2) for name, value in mean.items()}
@@ -69,17 +62,29 @@ def write_scores(run: Run, scores: Mapping[str, AttributeScore], fitted: Fitted)
     run.artifact("metrics.json")
     run.summary({name: value for name, value in metrics.items() if not isinstance(value, str)})
     confusion_figure(scores, fitted.model.vocabulary).savefig(run.figure("confusion.png"), dpi=110)
-    table_figure(scores).savefig(run.figure("table.png"), dpi=110)
+    table_figure(held_out).savefig(run.figure("table.png"), dpi=110)
+    word_figure(scores, fitted.model.vocabulary).savefig(run.figure("words.png"), dpi=110)
+    for attribute, figure in mistake_figures(held_out):
+        figure.savefig(run.figure(f"mistakes/{attribute}.png"), dpi=110)
 
 
-def show(dataset: str, scores: Mapping[str, AttributeScore]) -> None:
-    header, rows = table_rows(scores)
-    table = Table(title=f"{dataset}: attributes on held-out frames, percent", box=SIMPLE_HEAD)
+def write_table(run: Run, dataset: str, held_out: HeldOut) -> None:
+    write_text(run.out / "table.csv", table_frame(held_out).to_csv(index=False, lineterminator="\n"))
+    write_text(run.out / "table.md", table_markdown(f"Attributes of {dataset}", held_out))
+    words = word_scores(held_out.scores, held_out.vocabulary)
+    write_text(run.out / "words.csv", words.to_csv(index=False, lineterminator="\n"))
+    for name in ("table.csv", "table.md", "words.csv"):
+        run.artifact(name)
+
+
+def show(dataset: str, held_out: HeldOut) -> None:
+    header, rows = table_rows(held_out)
+    table = Table(title=f"{dataset}: attributes", caption="\n".join(table_notes(held_out)), box=SIMPLE_HEAD)
     for number, heading in enumerate(header):
         table.add_column(heading, justify="right" if number else "left")
     for row in rows:
         table.add_row(*row)
-    Console().print(table)
+    Console(width=Console(width=WIDEST).measure(table).maximum).print(table)
 
 
 if __name__ == "__main__":

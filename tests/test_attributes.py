@@ -13,20 +13,11 @@ import torch
 from safetensors.torch import save_file
 from sklearn.metrics import balanced_accuracy_score, roc_auc_score
 
-from auxreid.attributes.dataset import train_loader, with_labels
-from auxreid.attributes.figures import confusion_figure, table_figure
+from auxreid.attributes.dataset import eval_loader, train_loader, with_labels
 from auxreid.attributes.losses import inverse_frequency, masked_cross_entropy, multitask_loss
-from auxreid.attributes.metrics import (
-    THESIS_TABLE_1,
-    confusion_table,
-    flat_metrics,
-    mean_metrics,
-    score_attribute,
-    score_attributes,
-    table_rows,
-)
+from auxreid.attributes.metrics import confusion_table, flat_metrics, mean_metrics, score_attribute, score_attributes
 from auxreid.attributes.model import AttributeModel, build_backbone, load_model, save_model
-from auxreid.attributes.predict import predict, write_predictions
+from auxreid.attributes.predict import embed_images, predict, predict_logits, write_predictions
 from auxreid.attributes.train import fit, parameter_groups, warmup_cosine
 from auxreid.data.frames import FramesMeta, open_frames, write_frames
 from auxreid.plumbing.base.errors import ConfigError, DataError
@@ -45,12 +36,16 @@ SETTINGS = {
     "batch_size": 8,
     "lr": 3e-3,
     "backbone_lr_factor": 1.0,
+    "trained_stages": None,
+    "views": None,
+    "patience": None,
     "weight_decay": 0.01,
     "warmup_epochs": 1,
     "label_smoothing": 0.0,
     "dropout": 0.1,
     "augmentation": 1.0,
     "balance": "inverse_frequency",
+    "mirrored": False,
     "seed": 3,
 }
 
@@ -193,25 +188,6 @@ def test_nothing_to_score_is_an_error():
         mean_metrics({"hat": score_attribute(np.array([-1]), np.array([[0.5, 0.5]]), ("no", "yes"))})
 
 
-def test_table_has_the_thesis_beside_the_dogs_only():
-    dogs = {name: score_attribute(np.array([0, 1]), np.eye(2), ("a", "b")) for name in THESIS_TABLE_1}
-    header, rows = table_rows(dogs)
-    assert header[-2:] == ["thesis: balanced acc.", "thesis: ROC AUC"]
-    assert rows[0] == ["color", "2", "100.0", "50.0", "100.0", "72.2", "97.2"]
-    assert rows[-1][-2:] == ["76.2", "93.5"]
-    header, rows = table_rows({"hat": dogs["size"]})
-    assert len(header) == len(rows[0]) == len(rows[-1]) == 5
-
-
-def test_figures_are_drawn(tmp_path):
-    scores = {name: score_attribute(np.array([0, 1]), np.eye(2), ("a", "b")) for name in ("color", "coat", "x", "y")}
-    for number, figure in enumerate(
-        (confusion_figure(scores, dict.fromkeys(scores, ("a", "b"))), table_figure(scores))
-    ):
-        figure.savefig(tmp_path / f"{number}.png")
-        assert cv2.imread(str(tmp_path / f"{number}.png")).std() > 1
-
-
 # data
 
 
@@ -329,7 +305,7 @@ def test_training_learns_colours_and_shapes(frames):
     assert scores["shape"].absent == ("ring",)
     assert [step for step, _ in points] == list(range(1, 21))
     best = max(range(20), key=lambda epoch: points[epoch][1]["val_balanced_accuracy"])
-    assert fitted.chosen_by_val
+    assert fitted.chosen_by == fitted.calibrated_on == "the split val"
     assert fitted.best_epoch == best + 1
 
 
@@ -347,9 +323,117 @@ def test_a_frozen_backbone_keeps_weights_and_batch_statistics(frames):
     assert all(torch.equal(after[name], fresh[name]) for name in fresh)
 
 
-def test_without_val_the_last_epoch_stays(frames):
+def points_of(frames, **changes):
+    """The points of each epoch of a training, and what was fitted."""
+    points = []
+    fitted = fit(frames, settings(**changes), lambda values, epoch: points.append(dict(values)))
+    return points, fitted
+
+
+def test_a_frozen_backbone_learns_from_kept_features_what_it_learns_from_images(frames):
+    """The heads of a plain loop over images, step by step: the same views, batches and dropped features."""
+    changes = settings(backbone_lr_factor=0.0, epochs=2, dropout=0.3)
+    points, fitted = points_of(frames, **vars(changes))
+    seed_everything(changes.seed)
+    model = AttributeModel(build_backbone(BACKBONE, None), VOCABULARY, changes.dropout, frozen=True)
+    model.to(memory_format=torch.channels_last)
+    train = with_labels(frames.where("train"))
+    loader = train_loader(train, VOCABULARY, changes)
+    optimizer = torch.optim.AdamW(parameter_groups(model, changes))
+    factor = warmup_cosine(changes.warmup_epochs, changes.epochs, len(loader))
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
+    weights = {
+        name: inverse_frequency(torch.from_numpy(train.attribute_codes(name)), len(VOCABULARY[name]))
+        for name in VOCABULARY
+    }
+    for epoch, point in enumerate(points, 1):
+        loader.sampler.epoch, losses = epoch, []
+        with torch.random.fork_rng(devices=[]):
+            batches = list(loader)
+        model.train()
+        for images, codes in batches:
+            loss = multitask_loss(model(images.contiguous(memory_format=torch.channels_last)), codes, weights)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            schedule.step()
+            losses.append(loss.item())
+        assert point["train_loss"] == pytest.approx(np.mean(losses), rel=1e-4)
+    assert set(fitted.model.vocabulary) == set(VOCABULARY)
+
+
+def test_views_are_made_once(frames, monkeypatch):
+    seen = []
+    monkeypatch.setattr(
+        "auxreid.attributes.train.embed_images", lambda *a, **k: seen.append(1) or embed_images(*a, **k)
+    )
+    points, _ = points_of(frames, backbone_lr_factor=0.0, views=2, epochs=6)
+    assert len(points) == 6
+    assert len(seen) == 2 * 4  # two views of 31 frames in batches of 8
+    seen.clear()
+    points_of(frames, backbone_lr_factor=0.0, epochs=6)
+    assert len(seen) == 6 * 4
+
+
+def test_only_the_last_stages_change_and_the_others_keep_their_batch_statistics(frames):
+    _, fitted = points_of(frames, trained_stages=2, epochs=2)
+    seed_everything(settings().seed)
+    fresh = build_backbone(BACKBONE, None).state_dict()
+    changed = {
+        name.partition(".")[0] for name, one in fitted.model.backbone.state_dict().items() if (one != fresh[name]).any()
+    }
+    assert changed == {"layer3", "layer4"}
+    with pytest.raises(ConfigError, match="trained_stages = 9: the backbone has 5 stages"):
+        points_of(frames, trained_stages=9)
+
+
+@pytest.mark.parametrize("backbone", ["vit_tiny_patch16_224", "convnext_atto", "tf_efficientnet_lite0"])
+def test_stages_of_other_backbones(backbone):
+    model = AttributeModel(build_backbone(backbone, None), VOCABULARY, trained_stages=1).train()
+    trained = [name for name, one in model.backbone.named_parameters() if one.requires_grad]
+    assert 0 < len(trained) < len(list(model.backbone.parameters())) / 4
+    norms = {name: one.training for name, one in model.backbone.named_modules() if "bn1" in name or "norm1" in name}
+    first, *_, last = norms.values() if norms else (False, True)
+    assert (first, last) == (False, True)
+
+
+def test_patience_ends_a_training_that_gets_no_better(frames):
+    whole, fitted = points_of(frames, epochs=12, lr=1e-9, backbone_lr_factor=0.0, views=1)
+    short, again = points_of(frames, epochs=12, lr=1e-9, backbone_lr_factor=0.0, views=1, patience=3)
+    assert len(whole) == 12 and fitted.best_epoch == again.best_epoch
+    assert len(short) == again.best_epoch + 3
+    assert short == whole[: len(short)]
+
+
+@torch.no_grad()
+def test_mirrored_predictions_are_means_of_the_logits_of_both_sides(frames, tmp_path):
+    model = AttributeModel(build_backbone(BACKBONE, None), VOCABULARY, mirrored=True).eval()
+    save_model(tmp_path / "model.safetensors", model, BACKBONE, settings())
+    again, spec = load_model(tmp_path / "model.safetensors")
+    found = predict_logits(again, frames.take(range(8)), spec)
+    images = next(iter(eval_loader(frames, {}, spec, 8)))[0]
+    left, right = model(images), model(images.flip(-1))
+    for name, logits in found.items():
+        np.testing.assert_allclose(logits, ((left[name] + right[name]) / 2).numpy(), atol=1e-5)
+        assert not np.allclose(logits, left[name].numpy(), atol=1e-5)
+
+
+def test_without_val_some_training_individuals_are_held_out(frames):
     fitted = fit(frames.where(("train", "query")), settings(epochs=1), ignore)
-    assert (fitted.best_epoch, fitted.chosen_by_val) == (1, False)
+    assert fitted.chosen_by == fitted.calibrated_on
+    assert "5 training frames of 5 individuals" in fitted.described()["calibrated_on"]  # 15% of 31 with a label
+
+
+def test_one_training_individual_alone_leaves_the_last_epoch_and_no_temperature(frames, tmp_path):
+    rows = [{"path": f"{n}.png", "split": "train", "identity": 1, "width": 40, "height": 40} for n in range(8)]
+    for number, row in enumerate(rows):
+        row |= {"image": bytes(frames.image_bytes(number)), "attr_color": ("red", "blue")[number % 2]}
+    write_frames(tmp_path / "one.arrow", rows, FramesMeta("one", "dogs", "dogs", "dog", attributes=VOCABULARY))
+    fitted = fit(open_frames(tmp_path / "one.arrow"), settings(epochs=2), ignore)
+    described = fitted.described()
+    assert (described["best_epoch"], described["epoch_chosen_by"]) == (2, "none, the last one")
+    assert described["color_temperature"] == 1.0
+    assert "no frame to calibrate on" in described["color_uncalibrated"]
 
 
 def test_attribute_that_cannot_be_learnt_gets_no_head(frames):

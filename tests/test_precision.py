@@ -144,7 +144,9 @@ def test_nor_in_an_epoch_of_the_attributes(labelled, precision):  # noqa: F811
     counts = []
     for length in (8, 24):
         with host_reads() as found:
-            fit(labelled.take(np.arange(length)), settings, forget, precision=precision)
+            fit(
+                labelled.take([*range(length), *range(24, 36)]), settings, forget, precision=precision
+            )  # and all of val
         counts.append(found)
     assert not counts[1] - counts[0]
 

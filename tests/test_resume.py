@@ -174,12 +174,16 @@ ATTRIBUTES = {
     "batch_size": 8,
     "lr": 3e-3,
     "backbone_lr_factor": 1.0,
+    "trained_stages": None,
+    "views": None,
+    "patience": None,
     "weight_decay": 0.01,
     "warmup_epochs": 1,
     "label_smoothing": 0.0,
     "dropout": 0.5,  # draws from the global generator, across epochs
     "augmentation": 1.0,
     "balance": "none",
+    "mirrored": False,
     "seed": 3,
 }
 
@@ -212,23 +216,26 @@ def labelled(tmp_path) -> Frames:
     return open_frames(tmp_path / "frames.arrow")
 
 
-@pytest.mark.parametrize("workers", [0, 2])
-def test_attributes_killed_after_each_epoch_give_equal_weights(labelled, tmp_path, workers, monkeypatch):
+FROZEN = {"backbone_lr_factor": 0.0, "views": 2, "mirrored": True}
+
+
+@pytest.mark.parametrize(("workers", "changes"), [(0, {}), (2, {}), (0, FROZEN), (0, {"patience": 1})])
+def test_attributes_killed_after_each_epoch_give_equal_weights(labelled, tmp_path, workers, changes, monkeypatch):
     monkeypatch.setenv("AUXREID_WORKERS", str(workers))
-    settings, points = SimpleNamespace(**ATTRIBUTES), []
+    settings, points = SimpleNamespace(**ATTRIBUTES | changes), []
 
     def train(checkpoint=None):
         return fit(labelled, settings, lambda values, epoch: points.append((epoch, dict(values))), checkpoint)
 
-    expected, curve = train(), points.copy()
+    expected, curve = train(), tuple(points)
     points.clear()
-    for epochs in range(1, settings.epochs + 1):
+    for epochs, _ in curve:
         with pytest.raises(Killed):
             train(Memory(tmp_path / "states", epochs))
     torch.manual_seed(99)
     found = train(Memory(tmp_path / "states"))
-    assert points == curve
-    assert (found.best_epoch, found.chosen_by_val) == (expected.best_epoch, True)
+    assert tuple(points) == curve
+    assert (found.best_epoch, found.chosen_by) == (expected.best_epoch, "the split val")
     for name, tensor in expected.model.state_dict().items():
         assert torch.equal(tensor, found.model.state_dict()[name]), name
 

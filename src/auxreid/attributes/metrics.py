@@ -1,4 +1,4 @@
-"""Scores per attribute: balanced accuracy and one-vs-rest ROC AUC, and the table of them (THESIS Table 1)."""
+"""Scores per attribute: balanced accuracy and one-vs-rest ROC AUC, by word too."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,15 +10,6 @@ from sklearn.metrics import confusion_matrix, recall_score, roc_auc_score
 
 from auxreid.attributes.losses import MISSING
 from auxreid.plumbing.base.errors import DataError
-
-THESIS_TABLE_1 = {  # balanced accuracy and ROC AUC in percent, on the thesis's own 50,000 frames
-    "color": (72.2, 97.2),
-    "size": (73.7, 91.2),
-    "leg_length": (86.0, 94.4),
-    "ears": (69.4, 92.2),
-    "muzzle": (82.1, 91.3),
-    "coat": (74.1, 95.0),
-}
 
 
 @dataclass(frozen=True)
@@ -124,28 +115,18 @@ def confusion_table(scores: Mapping[str, AttributeScore], vocabulary: Mapping[st
     return pd.DataFrame(lines).to_csv(index=False, lineterminator="\n")
 
 
-def table_rows(scores: Mapping[str, AttributeScore]) -> tuple[list[str], list[list[str]]]:
-    """Header and rows, in percent: ours, chance (1 / number of words that occur), and the thesis's where it has any.
+def word_scores(scores: Mapping[str, AttributeScore], vocabulary: Mapping[str, Sequence[str]]) -> pd.DataFrame:
+    """A row per attribute and word: how many frames are labelled and predicted as it, precision and recall.
 
-    The last row is the mean over the attributes that could be scored.
+    Precision is the share of the frames predicted as the word that are labelled so, recall the share of the frames
+    labelled so that are predicted as it; nan where there is no such frame.
     """
-    header = ["attribute", "frames", "balanced accuracy", "chance", "ROC AUC"]
-    with_thesis = bool(THESIS_TABLE_1.keys() & scores.keys())
-    if with_thesis:
-        header += ["thesis: balanced acc.", "thesis: ROC AUC"]
     rows = []
     for name, score in scores.items():
-        chance = 1.0 / max(len(score.confusion) - len(score.absent), 1)
-        row = [name, str(score.labelled), _percent(score.balanced_accuracy), _percent(chance), _percent(score.roc_auc)]
-        if with_thesis:
-            row += [f"{value:.1f}" for value in THESIS_TABLE_1.get(name, ())] or ["", ""]
-        rows.append(row)
-    means = mean_metrics(scores)
-    last = ["mean", "", _percent(means["balanced_accuracy"]), "", _percent(means["roc_auc"])]
-    if THESIS_TABLE_1.keys() == scores.keys():
-        last += [f"{fmean(values):.1f}" for values in zip(*THESIS_TABLE_1.values(), strict=True)]
-    return header, [*rows, last + [""] * (len(header) - len(last))]
-
-
-def _percent(fraction: float | None) -> str:
-    return "-" if fraction is None else f"{100 * fraction:.1f}"
+        right, labelled, predicted = np.diag(score.confusion), score.confusion.sum(axis=1), score.confusion.sum(axis=0)
+        for place, word in enumerate(vocabulary[name]):
+            row = {"attribute": name, "word": word, "labelled": labelled[place], "predicted": predicted[place]}
+            row["precision"] = right[place] / predicted[place] if predicted[place] else np.nan
+            row["recall"] = right[place] / labelled[place] if labelled[place] else np.nan
+            rows.append(row)
+    return pd.DataFrame(rows)

@@ -8,6 +8,7 @@ from typing import Any
 import timm
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
+from timm.models import group_parameters
 from torch import Tensor, nn
 
 from auxreid.clip.model_names import timm_fault
@@ -23,11 +24,21 @@ HEADER_KEY = "auxreid"
 class AttributeModel(nn.Module):
     """Pooled features of a backbone, dropout, and a linear layer per attribute.
 
+    Its outputs are logits. Probabilities are their softmax at the temperature of each head in `temperatures`, which is
+    1 until it is fitted.
+
+    What is frozen of the backbone stays in eval mode, for its batch statistics are part of it.
+
     Args:
         backbone: maps [b, 3, h, w] to [b, d]; `backbone.head_hidden_size` is d, as in timm's models without classes
         vocabulary: attribute -> its words, in the order of the head's outputs
         dropout: probability of dropping a feature before the heads
-        frozen: the backbone stays in eval mode and is not trained: only the heads learn
+        frozen: all of the backbone is
+        trained_stages: of a backbone that is not, the last so many of timm's stages are trained, None for all
+        mirrored: predictions are from the mean of the logits of an image and of its mirror image
+
+    Raises:
+        ConfigError: the backbone has not so many stages.
     """
 
     def __init__(
@@ -36,20 +47,30 @@ class AttributeModel(nn.Module):
         vocabulary: Mapping[str, Sequence[str]],
         dropout: float = 0.0,
         frozen: bool = False,
+        trained_stages: int | None = None,
+        mirrored: bool = False,
     ):
         super().__init__()
-        self.frozen = frozen
+        self.frozen, self.mirrored = frozen, mirrored
         backbone.requires_grad_(not frozen)
+        if trained_stages is not None and not frozen:
+            _freeze_all_but(backbone, trained_stages)
         self.backbone = backbone
         self.vocabulary = {name: tuple(words) for name, words in vocabulary.items()}
+        self.temperatures = dict.fromkeys(self.vocabulary, 1.0)  # see calibration.py
         self.dropout = nn.Dropout(dropout)
         width = backbone.head_hidden_size
         self.heads = nn.ModuleDict({name: nn.Linear(width, len(words)) for name, words in self.vocabulary.items()})
+        if frozen:  # the heads' loss has one minimum, and a random start would only be noise in what few steps find
+            for parameter in self.heads.parameters():
+                nn.init.zeros_(parameter)
 
     def train(self, mode: bool = True) -> "AttributeModel":
         super().train(mode)
-        if self.frozen:
-            self.backbone.eval()  # its batch statistics are part of what is frozen
+        for module in self.backbone.modules():
+            own = list(module.parameters(recurse=False))
+            if self.frozen or (own and not any(parameter.requires_grad for parameter in own)):
+                module.training = False  # alone: a transformer's own are its embeddings, and its blocks may learn
         return self
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
@@ -60,6 +81,18 @@ class AttributeModel(nn.Module):
         """The backbone's features [b, d] -> per attribute logits [b, k]"""
         features = self.dropout(features)
         return {name: head(features) for name, head in self.heads.items()}
+
+
+def _freeze_all_but(backbone: nn.Module, stages: int) -> None:
+    """Leave only the parameters of the last so many stages, as timm groups them, to be trained."""
+    grouped = group_parameters(backbone, backbone.group_matcher(coarse=True))  # stage -> names, the input's first
+    if stages > len(grouped):
+        raise ConfigError(
+            f"attributes.trained_stages = {stages}: the backbone has {len(grouped)} stages; null trains all of them"
+        )
+    trained = {name for stage in sorted(grouped)[-stages:] for name in grouped[stage]}
+    for name, parameter in backbone.named_parameters():
+        parameter.requires_grad_(name in trained)
 
 
 def build_backbone(name: str, weights: str | None) -> nn.Module:
@@ -114,6 +147,7 @@ def save_model(path: str | Path, model: AttributeModel, backbone: str, spec: Any
     path = Path(path)
     fields = {key: getattr(spec, key) for key in InputConfig.model_fields}
     header = {"backbone": backbone, "vocabulary": model.vocabulary, "input": fields}
+    header |= {"temperatures": model.temperatures, "mirrored": model.mirrored}
     tensors = {key: tensor.detach().cpu().contiguous() for key, tensor in model.state_dict().items()}
     with finished_file(path) as unfinished:
         save_file(tensors, unfinished, metadata={HEADER_KEY: json.dumps(header)})
@@ -129,8 +163,10 @@ def load_model(path: str | Path) -> tuple[AttributeModel, InputConfig]:
     tensors = _read_tensors(path)
     with safe_open(path, framework="pt") as file:
         header = json.loads((file.metadata() or {}).get(HEADER_KEY, "{}"))
-    if header.keys() != {"backbone", "vocabulary", "input"}:
+    if not {"backbone", "vocabulary", "input"} <= header.keys():
         raise DataError(f"{path}: its header does not describe an attribute model")
     model = AttributeModel(timm.create_model(header["backbone"], num_classes=0), header["vocabulary"])
     model.load_state_dict(tensors)
+    model.temperatures |= header.get("temperatures", {})  # of before there were any, a file has none, nor the next
+    model.mirrored = header.get("mirrored", False)
     return model.eval(), InputConfig(**header["input"])

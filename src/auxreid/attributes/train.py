@@ -9,6 +9,7 @@ import copy
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -17,17 +18,20 @@ from torch import Tensor, nn
 from torch.optim import AdamW
 from torch.optim.lr_scheduler import LambdaLR
 
+from auxreid.attributes.calibration import calibrated, fit_temperature
 from auxreid.attributes.dataset import attribute_codes, batch_size, train_loader, with_labels
+from auxreid.attributes.features import FeatureBatches
+from auxreid.attributes.groups import groups_of, hold_out
 from auxreid.attributes.losses import MISSING, inverse_frequency, multitask_loss
 from auxreid.attributes.metrics import mean_metrics, score_attributes
 from auxreid.attributes.model import AttributeModel, build_backbone
-from auxreid.attributes.predict import predict
+from auxreid.attributes.predict import classify_views, embed_frames, embed_images, in_eval_mode, predict_logits
 from auxreid.data.frames import Frames
 from auxreid.plumbing.base.errors import DataError
 from auxreid.plumbing.base.progress import track
 from auxreid.training.batch_norm import share_batch_norms
 from auxreid.training.fabric import open_fabric
-from auxreid.training.precision import FULL, lengthened, tower_precision
+from auxreid.training.precision import FULL
 from auxreid.training.seeding import seed_everything
 from auxreid.training.share import Share
 from auxreid.training.state import Checkpoint, EpochLosses, State, TorchRandom, continue_from, save_epoch
@@ -40,14 +44,28 @@ Vocabulary = Mapping[str, Sequence[str]]
 class Fitted:
     """A trained model, in eval mode on the CPU.
 
-    `best_epoch` (from 1) is the epoch its weights are from. `chosen_by_val` tells whether the val split chose it (by
-    the mean balanced accuracy); without val frames it is the last epoch.
+    `best_epoch` (from 1) is the epoch its weights are from. In words: the frames by which it was `chosen`, nothing for
+    the last epoch; those that the temperatures were fitted on; why attributes are `untrained` or `uncalibrated`.
     """
 
     model: AttributeModel
     best_epoch: int
-    chosen_by_val: bool
+    chosen_by: str
     untrained: dict[str, str]
+    calibrated_on: str
+    uncalibrated: dict[str, str]
+
+    def described(self) -> dict[str, float | str]:
+        """All of it but the weights, flat."""
+        chosen = f"mean balanced accuracy on {self.chosen_by}" if self.chosen_by else "none, the last one"
+        return {
+            "best_epoch": self.best_epoch,
+            "epoch_chosen_by": chosen,
+            "calibrated_on": self.calibrated_on or "none: all training frames are one group",
+            **{f"{name}_temperature": value for name, value in self.model.temperatures.items()},
+            **{f"{name}_untrained": reason for name, reason in self.untrained.items()},
+            **{f"{name}_uncalibrated": reason for name, reason in self.uncalibrated.items()},
+        }
 
 
 @dataclass
@@ -72,10 +90,12 @@ def fit(
     checkpoint: Checkpoint | None = None,
     precision: str = FULL,
 ) -> Fitted:
-    """Train on the labelled frames of split "train".
+    """Train on the labelled frames of split "train"; choose the epoch and fit the temperatures on those of "val".
+
+    Without val frames, those of some training individuals stand in, which are not trained on (see groups.py).
 
     Args:
-        frames: a whole data set; splits "train" and "val" are used
+        frames: a whole data set
         settings: the attributes section of a recipe
         log: called once per epoch with the losses, learning rate and val metrics, and the epoch from 1
         checkpoint: where a killed training goes on from
@@ -88,48 +108,51 @@ def fit(
     """
     fabric, share = open_fabric(precision)
     seed_everything(settings.seed)
-    train, val = with_labels(frames.where("train")), with_labels(frames.where("val"))
+    train, val, described = train_and_val(frames)
     vocabulary, untrained = trainable_attributes(train)
     backbone, frozen = build_backbone(settings.backbone, settings.weights), settings.backbone_lr_factor == 0
-    model = AttributeModel(backbone, vocabulary, settings.dropout, frozen)
+    stages, mirrored = settings.trained_stages, settings.mirrored
+    model = AttributeModel(backbone, vocabulary, settings.dropout, frozen, stages, mirrored)
     share_batch_norms(model.backbone)
-    loader = train_loader(train, vocabulary, settings, share)
-    optimizer = AdamW(parameter_groups(model, settings), fused=True)
-    schedule = LambdaLR(optimizer, warmup_cosine(settings.warmup_epochs, settings.epochs, len(loader)))
+    model.to(memory_format=torch.channels_last)
     weights = class_weights(train, vocabulary, settings.balance, fabric.device)
-    whole = _WholeBatchLoss(
-        model.to(memory_format=torch.channels_last),
-        weights,
-        settings,
-        share,
-        batch_size(len(train), settings),
-        precision,
-    )
+    optimizer = AdamW(parameter_groups(model, settings), fused=True)
+    whole = _WholeBatchLoss(model, weights, settings, share, batch_size(len(train), settings), precision)
     loss_of, optimizer = fabric.setup(whole, optimizer)
-    batches = fabric.setup_dataloaders(loader, use_distributed_sampler=False)
+    if frozen:
+        embed = partial(embed_images, model, precision=precision)
+        batches = FeatureBatches(train, vocabulary, settings, embed, fabric.device, share)
+    else:
+        loader = train_loader(train, vocabulary, settings, share)
+        batches = fabric.setup_dataloaders(loader, use_distributed_sampler=False)
+    schedule = LambdaLR(optimizer, warmup_cosine(settings.warmup_epochs, settings.epochs, len(batches)))
 
+    val_logits = ValLogits(model, val, settings, precision)
+    chooses = can_choose(val, vocabulary)
     best = Best(-math.inf, settings.epochs)
     parts = {"model": model, "optimizer": optimizer, "schedule": schedule, "best": best, "random": TorchRandom()}
     parts["precision"] = fabric.strategy.precision
     done = continue_from(checkpoint, parts, share)
-    if done and loader.persistent_workers:  # they draw their seed when they start, which was in the first epoch
+    if done and not frozen and loader.persistent_workers:  # they draw their seed when they start, in the first epoch
         with torch.random.fork_rng(devices=[]):
             iter(loader)
     for epoch in range(done + 1, settings.epochs + 1):
-        loader.sampler.epoch = epoch
+        if settings.patience is not None and best.weights is not None and epoch - 1 - best.epoch >= settings.patience:
+            break
+        (batches if frozen else loader).sampler.epoch = epoch
         losses = EpochLosses("attributes", "lower attributes.lr")
         model.train()
         description = f"attributes, epoch {epoch} of {settings.epochs}"
-        for images, codes in track(batches, description) if share.rank == 0 else batches:
-            loss = loss_of(images.contiguous(memory_format=torch.channels_last), codes)
+        for inputs, codes in track(batches, description) if share.rank == 0 and not frozen else batches:
+            loss = loss_of(inputs, codes)
             optimizer.zero_grad()
             fabric.backward(loss)
             optimizer.step()
             schedule.step()
             losses.add({"loss": loss})
         points = {"train_loss": float(losses.read(epoch)["loss"].mean()), "lr": schedule.get_last_lr()[-1]}
-        if len(val):
-            points |= val_metrics(model, val, settings, precision)
+        if chooses:
+            points |= val_metrics(val_logits(), val, vocabulary)
             if points["val_balanced_accuracy"] > best.score:
                 best.score, best.epoch = points["val_balanced_accuracy"], epoch
                 best.weights = copy.deepcopy(model.state_dict())
@@ -137,11 +160,61 @@ def fit(
         save_epoch(checkpoint, epoch, parts)
     if best.weights is not None:
         model.load_state_dict(best.weights)
-    return Fitted(model.cpu().eval(), best.epoch, best.weights is not None, untrained)
+    uncalibrated = fit_temperatures(model, val, val_logits)
+    chosen_by = described if chooses else ""
+    return Fitted(model.cpu().eval(), best.epoch, chosen_by, untrained, described, uncalibrated)
+
+
+class ValLogits:
+    """The val frames' logits by the model as it is at each call; a frozen backbone's features are computed once."""
+
+    def __init__(self, model: AttributeModel, val: Frames, settings: Any, precision: str):
+        self.model, self.val, self.settings, self.precision = model, val, settings, precision
+        self.features: Tensor | None = None
+
+    def __call__(self) -> dict[str, np.ndarray]:
+        size = self.settings.batch_size
+        if not self.model.frozen:
+            return predict_logits(self.model, self.val, self.settings, batch_size=size, precision=self.precision)
+        if self.features is None:
+            with torch.random.fork_rng(devices=[]):  # a training that goes on computes them later
+                self.features = embed_frames(self.model, self.val, self.settings, size, self.precision)
+        with in_eval_mode(self.model):
+            return {name: one.cpu().numpy() for name, one in classify_views(self.model, self.features).items()}
+
+
+def train_and_val(frames: Frames) -> tuple[Frames, Frames, str]:
+    """The labelled frames to train on, those to choose and calibrate by, and in words what the latter are."""
+    train, val = with_labels(frames.where("train")), with_labels(frames.where("val"))
+    if len(val):
+        return train, val, "the split val"
+    train, held_out = hold_out(train)
+    groups = groups_of(held_out)
+    described = f"{len(held_out)} training frames of {groups.count} {groups.unit}, held out for want of a split val"
+    return train, held_out, described if len(held_out) else ""
+
+
+def can_choose(val: Frames, vocabulary: Vocabulary) -> bool:
+    """Whether some attribute has two different words among these frames, without which no score tells epochs apart."""
+    codes = attribute_codes(val, vocabulary)
+    return any(len(np.unique(one[one != MISSING])) >= 2 for one in codes.values())
+
+
+def fit_temperatures(model: AttributeModel, val: Frames, logits_of: Callable[[], Mapping]) -> dict[str, str]:
+    """Set the temperature of each head that has labels among the val frames; of the others, the reason in words."""
+    codes = attribute_codes(val, model.vocabulary)
+    labelled = [name for name, one in codes.items() if (one != MISSING).any()]
+    if labelled:
+        logits = logits_of()
+        model.temperatures |= {name: fit_temperature(logits[name], codes[name]) for name in labelled}
+    return {name: "no frame to calibrate on has a label" for name in codes if name not in labelled}
 
 
 class _WholeBatchLoss(nn.Module):
-    """The model and its loss as one module, which is what DDP wraps: from the own rows to the whole batch's loss."""
+    """The model and its loss as one module, which is what DDP wraps: from the own rows to the whole batch's loss.
+
+    Of a frozen backbone, every process gets the features of the whole batch instead.
+    """
 
     def __init__(
         self,
@@ -156,13 +229,14 @@ class _WholeBatchLoss(nn.Module):
         self.model, self.weights, self.settings, self.share, self.batch = model, weights, settings, share, batch
         self.precision = precision
 
-    def forward(self, images: Tensor, codes: Mapping[str, Tensor]) -> Tensor:
-        """images [own, 3, h, w], per attribute codes [own] -> []"""
-        with tower_precision(self.precision, images.device):
-            own = self.model.backbone(images)
-        features = self.share.gather(lengthened(own), self.batch)  # [b, d]
-        columns = self.share.gather(torch.stack(list(codes.values()), dim=1), self.batch).unbind(dim=1)  # [b] each
-        whole = dict(zip(codes, columns, strict=True))
+    def forward(self, inputs: Tensor, codes: Mapping[str, Tensor]) -> Tensor:
+        """images [own, 3, h, w], or features [b, d]; per attribute codes [own], or [b] -> []"""
+        if self.model.frozen:
+            features, whole = inputs, codes
+        else:
+            features = self.share.gather(embed_images(self.model, inputs, self.precision), self.batch)  # [b, d]
+            columns = self.share.gather(torch.stack(list(codes.values()), dim=1), self.batch).unbind(dim=1)
+            whole = dict(zip(codes, columns, strict=True))  # [b] each
         return multitask_loss(self.model.classify(features), whole, self.weights, self.settings.label_smoothing)
 
 
@@ -226,8 +300,7 @@ def class_weights(train: Frames, vocabulary: Vocabulary, balance: str, device: t
     }
 
 
-def val_metrics(model: AttributeModel, val: Frames, settings: Any, precision: str) -> dict[str, float]:
-    """Means over the attributes, on the val split."""
-    probabilities = predict(model, val, settings, batch_size=settings.batch_size, precision=precision)
-    scores = score_attributes(attribute_codes(val, model.vocabulary), probabilities, model.vocabulary)
+def val_metrics(logits: Mapping[str, np.ndarray], val: Frames, vocabulary: Vocabulary) -> dict[str, float]:
+    """Means over the attributes, on the val frames."""
+    scores = score_attributes(attribute_codes(val, vocabulary), calibrated(logits, {}), vocabulary)
     return {f"val_{name}": value for name, value in mean_metrics(scores).items()}

@@ -183,13 +183,26 @@ class AttributesConfig(Section):
     batch_size: PositiveInt
     lr: PositiveFloat
     backbone_lr_factor: NonNegativeFloat  # 0: only the heads are trained
+    trained_stages: PositiveInt | None = None  # of the backbone, the last so many; null: all
+    views: PositiveInt | None = None  # where only heads are trained, augmented images per frame; null: one per epoch
+    patience: PositiveInt | None = None  # epochs without a better one on val before it ends; null: never
     weight_decay: NonNegativeFloat
     warmup_epochs: NonNegativeInt
     label_smoothing: Fraction
     dropout: Fraction
     augmentation: Annotated[float, Field(ge=0.0, le=1.0)]  # 0: mirroring and light alone; 1: crops, turns and holes too
     balance: Literal["none", "inverse_frequency"]
+    mirrored: bool  # predictions are from an image and its mirror image
     seed: NonNegativeInt
+
+    @model_validator(mode="after")
+    def _backbone_is_trained_or_frozen(self) -> "AttributesConfig":
+        frozen = self.backbone_lr_factor == 0
+        if frozen and self.trained_stages is not None:
+            raise ValueError("trained_stages goes with a backbone_lr_factor above 0")
+        if not frozen and self.views is not None:
+            raise ValueError("views goes with backbone_lr_factor 0: what a trained backbone sees is new in each epoch")
+        return self
 
 
 class RecipeConfig(Section):

@@ -1,0 +1,98 @@
+"""The scores of a trained classifier on held-out frames, and how far they can be relied on."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from auxreid.attributes.calibration import calibrated, calibration_error, error_of_true_probabilities
+from auxreid.attributes.dataset import attribute_codes, with_labels
+from auxreid.attributes.groups import Groups, groups_of
+from auxreid.attributes.intervals import bootstrap, interval, mean_draws
+from auxreid.attributes.losses import MISSING
+from auxreid.attributes.metrics import AttributeScore, mean_metrics, score_attributes
+from auxreid.data.frames import Frames
+
+SPLITS = ("query", "gallery", "test")
+Interval = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Trust:
+    """Intervals of an attribute's two scores, None where it is not scored or too few resamples are; and its expected
+    calibration error before and after the temperature, and as it would be if the probabilities after it were true, None
+    where no frame has a label.
+    """
+
+    balanced_accuracy: Interval | None
+    roc_auc: Interval | None
+    error_before: float | None = None
+    error_after: float | None = None
+    error_if_true: float | None = None
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """The labelled frames that are in neither train nor val, and all that is measured on them."""
+
+    frames: Frames
+    groups: Groups
+    vocabulary: Mapping[str, Sequence[str]]
+    codes: Mapping[str, np.ndarray]  # per attribute int64 [n]
+    probabilities: Mapping[str, np.ndarray]  # per attribute float32 [n, k], calibrated
+    scores: Mapping[str, AttributeScore]
+    trust: Mapping[str, Trust]
+    trust_of_mean: Trust  # over the attributes that could be scored
+
+
+def score_held_out(
+    frames: Frames,
+    logits: Mapping[str, np.ndarray],
+    vocabulary: Mapping[str, Sequence[str]],
+    temperatures: Mapping[str, float],
+) -> HeldOut:
+    """Score predictions of all frames of a data set on those that are held out.
+
+    Args:
+        frames: the whole data set
+        logits: per attribute [n, k], by frame
+        vocabulary, temperatures: of the model
+
+    Raises:
+        DataError: no attribute has two different labels among the held-out frames.
+    """
+    chosen = with_labels(frames.where(SPLITS))
+    rows = chosen.frame_id  # a frame's id is its row in the file
+    logits = {name: values[rows] for name, values in logits.items()}
+    codes, probabilities = attribute_codes(chosen, vocabulary), calibrated(logits, temperatures)
+    scores = score_attributes(codes, probabilities, vocabulary)
+    mean_metrics(scores)  # raises where nothing can be scored
+    groups, before = groups_of(chosen), calibrated(logits, {})
+    draws = bootstrap(codes, probabilities, groups)
+    trust = {}
+    for name, drawn in draws.items():
+        errors = _errors(codes[name], before[name], probabilities[name])
+        trust[name] = Trust(interval(drawn.balanced_accuracy), interval(drawn.roc_auc), *errors)
+    mean = mean_draws({name: drawn for name, drawn in draws.items() if scores[name].roc_auc is not None})
+    of_mean = Trust(interval(mean.balanced_accuracy), interval(mean.roc_auc))
+    return HeldOut(chosen, groups, vocabulary, codes, probabilities, scores, trust, of_mean)
+
+
+def _errors(codes: np.ndarray, before: np.ndarray, after: np.ndarray) -> tuple[float, ...]:
+    if not (codes != MISSING).any():
+        return ()
+    return calibration_error(codes, before), calibration_error(codes, after), error_of_true_probabilities(codes, after)
+
+
+def trust_metrics(held_out: HeldOut) -> dict[str, float]:
+    """Bounds of the intervals and calibration errors under flat names, beside those of `flat_metrics`."""
+    metrics: dict[str, float] = {"held_out_groups": held_out.groups.count}
+    for name, trust in (held_out.trust | {"mean": held_out.trust_of_mean}).items():
+        for score in ("balanced_accuracy", "roc_auc"):
+            bounds = getattr(trust, score) or ()
+            metrics |= {f"{name}_{score}_{side}": bound for side, bound in zip(("low", "high"), bounds, strict=False)}
+        for when in ("before", "after", "if_true"):
+            error = getattr(trust, f"error_{when}")
+            if error is not None:
+                metrics[f"{name}_ece_{when}"] = error
+    return metrics
