@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from auxreid.metric.clusters import cluster_classes
 from auxreid.metric.identity import Identity
 from auxreid.metric.losses import LOSSES, build_loss, suspicious_images
-from auxreid.metric.projection import principal_axes, turned, whitening
+from auxreid.metric.projection import Whitening, principal_axes, turn
 from auxreid.metric.unicom import Unicom, margin_softmax
 from auxreid.metric.verification import Verification
 
@@ -186,10 +186,13 @@ def test_principal_axes_change_no_cosine_and_begin_with_most_energy():
         principal_axes(features, 7)
 
 
-def test_a_turned_projection_keeps_cosines_and_its_cuts_lose_least():
+def test_a_turned_layer_keeps_cosines_and_its_cuts_lose_least():
     torch.manual_seed(0)
-    features, weight = torch.randn(40, 8), torch.randn(5, 8)
-    before, after = F.normalize(features @ weight.T), F.normalize(features @ turned(weight, features).T)
+    features, layer = torch.randn(40, 8), torch.nn.Linear(8, 5)
+    with torch.no_grad():
+        before = F.normalize(layer(features))
+        turn(layer, features)
+        after = F.normalize(layer(features))
     assert torch.allclose(before @ before.T, after @ after.T, atol=1e-5)
     assert after[:, :2].square().sum() >= before[:, :2].square().sum()
 
@@ -198,8 +201,8 @@ def test_whitening_by_hand_and_shrunk_to_the_encoder_as_it_is():
     """Two individuals; within them the first axis varies nine times as much (variance) as the second."""
     features = np.array([[3.0, 0], [-3, 0], [0, 1], [0, -1], [13, 5], [7, 5], [10, 6], [10, 4]])
     labels = np.array([0, 0, 0, 0, 1, 1, 1, 1])
-    found = whitening(features, labels, 0.0)
-    assert np.allclose(found / found[0, 0], [[1, 0], [0, 3]])
-    assert np.allclose(whitening(features, labels, 1.0), np.eye(2))
+    found = Whitening(features, labels)
+    assert np.allclose(found.matrix(0.0), [[0.5, 0], [0, 1.5]])
+    assert np.allclose(found.matrix(1.0), np.eye(2))
     with pytest.raises(ValueError, match="no identity has two images"):
-        whitening(features[:2], np.array([0, 1]), 0.5)
+        Whitening(features[:2], np.array([0, 1]))

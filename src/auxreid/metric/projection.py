@@ -6,7 +6,7 @@ nobody touched: with W the principal axes of the features about the origin, in t
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 
 def principal_axes(features: Tensor, count: int) -> Tensor:
@@ -27,33 +27,39 @@ def principal_axes(features: Tensor, count: int) -> Tensor:
     return (axes * signs[:, None]).float()
 
 
-def turned(weight: Tensor, features: Tensor) -> Tensor:
-    """`weight` [e, d] followed by the rotation to the principal axes of what it makes of the features [n, d].
+def turn(layer: nn.Linear, features: Tensor) -> None:
+    """Follow the layer by the rotation to the principal axes of what it makes of the features [n, d].
 
     No cosine changes; of all cuts to k dimensions the first k now lose the least energy of these embeddings.
     """
-    made = torch.nn.functional.normalize(features @ weight.T)
-    return principal_axes(made, len(weight)) @ weight
+    with torch.no_grad():
+        made = torch.nn.functional.normalize(layer(features))
+        axes = principal_axes(made, layer.out_features)
+        layer.weight.copy_(axes @ layer.weight)
+        layer.bias.copy_(axes @ layer.bias)
 
 
-def whitening(features: np.ndarray, labels: np.ndarray, shrinkage: float) -> np.ndarray:
-    """((1 - a) S + a tr(S)/d I)^(-1/2), float64 [d, d], of mean eigenvalue 1; a is the shrinkage.
+class Whitening:
+    """((1 - a) S + a tr(S)/d I)^(-1/2), symmetric [d, d] of mean eigenvalue 1, for any shrinkage a.
 
-    S is the covariance [d, d] of the features [n, d] within their identities (labels [n]): directions in which images
-    of one individual differ count less. a = 1 is the encoder as it is.
+    S is the covariance [d, d] of features [n, d] within their identities (labels [n]): directions in which images of
+    one individual differ count less. a = 1 is the encoder as it is.
 
     Raises:
         ValueError: no identity has two images.
     """
-    if len(np.unique(labels)) == len(labels):
-        raise ValueError("no identity has two images: nothing is known of how images of one differ")
-    _, own = np.unique(labels, return_inverse=True)
-    counts = np.bincount(own)
-    means = np.zeros((len(counts), features.shape[1]))
-    np.add.at(means, own, features.astype(np.float64))
-    within = features - (means / counts[:, None])[own]
-    scatter = within.T @ within / (len(labels) - len(counts))
-    level = np.trace(scatter) / len(scatter)
-    values, vectors = np.linalg.eigh((1 - shrinkage) * scatter + shrinkage * level * np.eye(len(scatter)))
-    powers = np.maximum(values, 1e-12 * level) ** -0.5
-    return (vectors * (powers / powers.mean())) @ vectors.T
+
+    def __init__(self, features: np.ndarray, labels: np.ndarray):
+        _, own, counts = np.unique(labels, return_inverse=True, return_counts=True)
+        if len(counts) == len(labels):
+            raise ValueError("no identity has two images: nothing is known of how images of one differ")
+        means = np.zeros((len(counts), features.shape[1]))
+        np.add.at(means, own, features.astype(np.float64))
+        within = features - (means / counts[:, None])[own]
+        self.values, self.axes = np.linalg.eigh(within.T @ within / (len(labels) - len(counts)))
+
+    def matrix(self, shrinkage: float) -> np.ndarray:
+        """float64 [d, d]; the shrinkage is above 0 up to 1."""
+        level = self.values.mean()
+        powers = ((1 - shrinkage) * np.maximum(self.values, 0) + shrinkage * level) ** -0.5
+        return (self.axes * (powers / powers.mean())) @ self.axes.T
