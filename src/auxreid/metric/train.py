@@ -24,6 +24,8 @@ from auxreid.metric.projection import Whitening, principal_axes
 from auxreid.training.seeding import epoch_seed, seed_everything
 from auxreid.training.state import check_finite
 
+CPU = torch.device("cpu")
+
 
 class MetricModel(nn.Module):
     """The direction of W (x - c), of the features x, of unit length, that an encoder makes of images or that were kept.
@@ -64,7 +66,7 @@ class KeptFeatures:
     """The inputs of rows whose encoder is frozen."""
 
     features: Features
-    device: torch.device = torch.device("cpu")  # a linear layer is no work for a GPU
+    device: torch.device = CPU  # a linear layer is no work for a GPU
 
     def batch(self, places: np.ndarray, rng: np.random.Generator) -> Tensor:
         views = rng.integers(len(self.features.views), size=len(places))
