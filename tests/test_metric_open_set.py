@@ -103,8 +103,8 @@ def test_pairs_of_both_kinds_are_needed():
 
 
 def test_identification_by_hand():
-    """Known queries: named rightly at .9, rightly at .5, wrongly at .8. Strangers' nearest: .6 and .3. At 1 % no stranger
-    may be named: only .9 counts, 1 of 3. At a FPIR of one half, the threshold falls to .5, 2 of 3."""
+    """Known queries: named rightly at .9, rightly at .5, wrongly at .8. Strangers' nearest: .6 and .3. At 1 % no
+    stranger may be named: only .9 counts, 1 of 3. Where .6 is 1 of 12, at 10 % the threshold falls to .5: 2 of 3."""
     one = Drawing(
         individual=np.array([0, 0, 1, 2, 3]),
         stranger=np.array([False, False, False, True, True]),

@@ -1,14 +1,14 @@
-"""Individuals never seen: is this the same one (verification), and who of the gallery is it, if anyone (identification)?
+"""Individuals never seen: is this the same one (verification), and who of the gallery is it, if anyone?
 
-Verification: every query with every gallery entry is a pair, junk and the query's own group left out. A pair is accepted
-at a threshold if its cosine is at least that. TAR at a FAR of a: the share of the pairs of one individual that are
-accepted at the lowest threshold that accepts at most a of the pairs of two. EER: where the share of the former that are
-refused and of the latter that are accepted are equal, or nearest to it, their mean.
+Verification: every query with every gallery entry is a pair, junk and the query's own group left out. A pair is
+accepted at a threshold if its cosine is at least that. TAR at a FAR of a: the share of the pairs of one individual that
+are accepted at the lowest threshold that accepts at most a of the pairs of two. EER: where the share of the former that
+are refused and of the latter that are accepted are equal, or nearest to it, their mean.
 
 Identification (open set; ISO/IEC 19795-1): some query individuals are strangers, of whom the gallery has nothing; who
 they are is drawn, several times. The system names the individual of the nearest entry, if its cosine is at least a
-threshold. FPIR: the share of strangers' queries that are named. DIR at a FPIR of a: the share of the others' queries that
-are named rightly, at the lowest threshold that names at most a of the strangers'.
+threshold. FPIR: the share of strangers' queries that are named. DIR at a FPIR of a: the share of the others' queries
+that are named rightly, at the lowest threshold that names at most a of the strangers'.
 
 Thresholds are sought among the cosines at which a true pair, or a right name, appears: no figure changes in between.
 Everything is a function of the weight that each individual has, which is what resampling changes.
