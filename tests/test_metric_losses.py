@@ -133,13 +133,7 @@ def test_subcentres_name_the_photos_that_bear_a_wrong_label():
     torch.manual_seed(2)
     axes = torch.eye(6)[[0] * 8 + [3] * 8] + 0.05 * torch.randn(16, 6)
     labels = torch.tensor([0] * 7 + [1] + [1] * 8)
-    loss = build_loss(row("subcenter_arcface", scale=16.0, centers=3), 2, 6)
-    optimizer = torch.optim.Adam(loss.parameters(), lr=0.05)
-    for _ in range(200):
-        optimizer.zero_grad()
-        loss(axes, labels).backward()
-        optimizer.step()
-    assert suspicious_images(loss, axes, labels).tolist() == [7]
+    assert suspicious_images(row("subcenter_arcface", scale=16.0, centers=3), axes, labels).tolist() == [7]
 
 
 @pytest.mark.parametrize("name", LOSSES)

@@ -96,7 +96,7 @@ def test_every_row_begins_as_the_encoder_that_nobody_touched(tmp_path, loss):
     task = Task(np.arange(6), np.array([0, 0, 1, 1, 2, 2]))
     inputs = KeptFeatures(data.features)
     first = next(train(metric_row(loss), SETTINGS, data.features, inputs, task, None, seed=0))
-    made = inputs.embed(first.model)
+    made = inputs.embed(first.model, np.arange(len(data.frames)))
     assert torch.allclose(cosines(made), cosines(data.features.plain), atol=1e-5) and not first.losses
 
 

@@ -14,6 +14,7 @@ from auxreid.metric.identity import Identity
 from auxreid.metric.unicom import Unicom
 from auxreid.metric.verification import Verification
 
+CENTRE_STEPS, CENTRE_LR = 200, 0.05  # of fitting centres to embeddings that stay
 SUSPICIOUS_DEGREES = 75.0  # from the centre that most of an identity's images are near; the library's own choice
 
 
@@ -28,9 +29,21 @@ def build_loss(row: Any, classes: int, width: int) -> nn.Module:
     return LOSSES[row.loss](row, classes, width)
 
 
-def suspicious_images(loss: nn.Module, embeddings: Tensor, labels: Tensor) -> Tensor:
+def suspicious_images(row: Any, embeddings: Tensor, labels: Tensor) -> Tensor:
     """Positions, ascending int64 [k], of images [n, d] far from the centre that most images of their identity are near:
-    their label is likely wrong (J. Deng and others, Sub-center ArcFace, ECCV 2020). `loss` is one with sub-centres."""
+    their label is likely wrong (J. Deng and others, Sub-center ArcFace, ECCV 2020).
+
+    The centres are fitted to these embeddings, however early the training of them has stopped.
+
+    Args:
+        row: a block of metric_rows whose loss has sub-centres.
+    """
+    loss = build_loss(row, int(labels.max()) + 1, embeddings.shape[1])
+    optimizer = torch.optim.Adam(loss.parameters(), lr=CENTRE_LR)
+    for _ in range(CENTRE_STEPS):
+        optimizer.zero_grad()
+        loss(embeddings, labels).backward()
+        optimizer.step()
     found, _ = loss.get_outliers(embeddings, labels, threshold=SUSPICIOUS_DEGREES)
     return torch.as_tensor(found, dtype=torch.int64).flatten().sort().values
 

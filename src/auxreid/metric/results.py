@@ -1,8 +1,8 @@
 """A row's figures on individuals never seen, over its seeds, with intervals over individuals.
 
 mAP, CMC@1 and mINP are means over queries, and get the intervals of evaluation/statistics.py over seeds and
-individuals. The others are no means; theirs are percentiles over resampled individuals and seeds. An individual is drawn
-with all its queries, since its photographs are hard or easy together.
+individuals. The others are no means; theirs are percentiles over resampled individuals and seeds. An individual is
+drawn with all its queries, since its photographs are hard or easy together.
 """
 
 from collections.abc import Mapping, Sequence

@@ -18,6 +18,7 @@ from auxreid.metric.projection import turn
 from auxreid.metric.train import Images, Inputs, KeptFeatures, MetricModel, Task, Trained, train
 from auxreid.metric.validation import Epochs, HeldOut, Validated, cross_validate, deal_folds
 from auxreid.plumbing.base.errors import DataError
+from auxreid.training.seeding import seed_everything
 
 
 @dataclass(frozen=True)
@@ -63,13 +64,13 @@ def make_row(row: Any, settings: Any, data: Data, seed: int, log: Callable) -> M
         task = make_task(row, data, rows, unknown[::2], seed)
         return train(row, settings, data.features, inputs, task, own, seed)
 
-    trainings = [_embedded(training(np.setdiff1d(known, fold.rows)), inputs) for fold in folds]
+    trainings = [_embedded(training(np.setdiff1d(known, fold.rows)), inputs, fold) for fold in folds]
     validated = cross_validate(trainings, folds, data.frames, data.protocol, settings.patience, log)
     for epoch, trained in enumerate(islice(training(known), validated.epoch + 1)):
         if trained.losses:
             log(trained.losses, epoch)
-    suspicious = _suspicious(row, trained, data, known, inputs) if validated.epoch else None
-    return Made(*_turned(trained.model, data, inputs), validated, suspicious)
+    model, embeddings = _turned(trained.model, data, inputs)
+    return Made(model, embeddings, validated, _suspicious(row, embeddings, data, known, seed))
 
 
 def make_task(row: Any, data: Data, rows: np.ndarray, more: np.ndarray, seed: int) -> Task:
@@ -102,8 +103,9 @@ def _inputs(row: Any, data: Data) -> Inputs:
     return Images(data.frames, data.features.seen, data.input_config, device)
 
 
-def _embedded(training: Iterator[Trained], inputs: Inputs) -> Epochs:
-    return (inputs.embed(trained.model) for trained in training)
+def _embedded(training: Iterator[Trained], inputs: Inputs, fold: HeldOut) -> Epochs:
+    rows = np.concatenate([fold.rows, fold.distractors])
+    return (inputs.embed(trained.model, rows) for trained in training)
 
 
 def _turned(model: MetricModel, data: Data, inputs: Inputs) -> tuple[MetricModel, Tensor]:
@@ -114,15 +116,16 @@ def _turned(model: MetricModel, data: Data, inputs: Inputs) -> tuple[MetricModel
         return model.eval(), F.normalize(model.projection(features))
 
 
-def _features(model: MetricModel, inputs: Inputs) -> Tensor:
+def _features(model: MetricModel, inputs: Images) -> Tensor:
     """Features [n, d] of a trained encoder, before the linear layer."""
     whole = MetricModel(torch.eye(model.projection.in_features), model.backbone)
-    return inputs.embed(whole)
+    return inputs.embed(whole, np.arange(len(inputs.frames)))
 
 
-def _suspicious(row: Any, trained: Trained, data: Data, known: np.ndarray, inputs: Inputs) -> np.ndarray | None:
+def _suspicious(row: Any, embeddings: Tensor, data: Data, known: np.ndarray, seed: int) -> np.ndarray | None:
     if row.loss != "subcenter_arcface" or row.classes != "identity":
         return None
     _, labels = np.unique(data.frames.identity[known], return_inverse=True)
-    made = inputs.embed(trained.model)[torch.from_numpy(known)]
-    return known[suspicious_images(trained.loss.cpu(), made, torch.from_numpy(labels)).numpy()]
+    seed_everything(seed)
+    found = suspicious_images(row, embeddings[torch.from_numpy(known)], torch.from_numpy(labels))
+    return known[found.numpy()]

@@ -77,8 +77,8 @@ def notes(results: Results) -> list[str]:
     share, level = f"{100 * results.strangers:g} %", f"{100 * results.level:g} %"
     lines = [
         f"{results.queries} queries of {results.individuals} individuals never seen, {results.gallery} gallery "
-        f"entries. {level} intervals over individuals and seeds: of mAP, CMC@1, mINP and the differences by Student's t, of the "
-        "others by resampling.",
+        f"entries. {level} intervals over individuals and seeds: of mAP, CMC@1, mINP and the differences by Student's "
+        "t, of the others by resampling.",
         f"DIR: the mean of {results.drawings} drawings, in each of which {share} of the query individuals are "
         "strangers, whose images are taken out of the gallery.",
         "Chosen: the row of the best validation mAP among those above untouched there by more than a standard error; "

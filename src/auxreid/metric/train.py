@@ -57,8 +57,8 @@ class Inputs(Protocol):
     def batch(self, places: np.ndarray, rng: np.random.Generator) -> Tensor:
         """A random view of each."""
 
-    def embed(self, model: MetricModel) -> Tensor:
-        """Embeddings of unit length [n, e] of all frames as they are."""
+    def embed(self, model: MetricModel, rows: np.ndarray) -> Tensor:
+        """Embeddings of unit length [n, e] of the frames as they are, where they stand in `rows`; others are any."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ class KeptFeatures:
         return self.features.views[torch.from_numpy(views), torch.from_numpy(places)]
 
     @torch.no_grad()
-    def embed(self, model: MetricModel) -> Tensor:
+    def embed(self, model: MetricModel, rows: np.ndarray) -> Tensor:
         return F.normalize(model(self.features.plain))
 
 
@@ -92,9 +92,12 @@ class Images:
         (pixels,) = loader(images, [views])
         return normalise(pixels.to(self.device), self.input_config)
 
-    def embed(self, model: MetricModel) -> Tensor:
+    def embed(self, model: MetricModel, rows: np.ndarray) -> Tensor:
         images = PlainImages(self.frames, self.input_config.height, self.input_config.width)
-        return encode(model, images, np.arange(len(self.frames)).tolist(), self.input_config)
+        made = encode(model, images, rows.tolist(), self.input_config)
+        embeddings = made.new_zeros(len(self.frames), made.shape[1])
+        embeddings[torch.from_numpy(rows)] = made
+        return embeddings
 
 
 @dataclass(frozen=True)
