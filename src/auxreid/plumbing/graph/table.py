@@ -179,10 +179,11 @@ def _add_metric(graph: Graph, config: Config, dataset: str) -> None:
 
 
 def _metric_backbone(config: Config, dataset: str, seed: int) -> str:
-    """The file of the encoder that the metric rows start from."""
+    """The file of the encoder that the metric rows start from; of another data set's CLIPs, that of the first seed."""
     backbone = config.recipe(dataset).metric.features.backbone
     if backbone.kind == "clip":
-        return f"{_start(config, backbone.dataset, seed)}/image.safetensors"
+        of_seed = seed if backbone.dataset == dataset else config.study.seeds[0]
+        return f"{_start(config, backbone.dataset, of_seed)}/image.safetensors"
     if backbone.kind == "attributes":
         return f"results/attributes/{dataset}/model.safetensors"
     return local_file(backbone.weights)
