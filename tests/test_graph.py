@@ -177,12 +177,13 @@ def test_an_out_of_date_table_stops_every_stage(raw, tmp_path, monkeypatch):
 
 
 def test_scores_of_rows_that_left_the_study_are_removed(raw, tmp_path):
-    kept = tmp_path / "sample_people/clip_reid-0.json"
-    stale = tmp_path / "sample_people/gone-0.parquet"
-    for path in (kept, stale):
-        path.parent.mkdir(exist_ok=True)
+    kept = tmp_path / "scores/sample_people/clip_reid-0.json"
+    stale = tmp_path / "scores/sample_people/gone-0.parquet"
+    metric = tmp_path / "metric_scores/sample_dogs/arcface-0.safetensors"  # the study has no metric rows
+    for path in (kept, stale, metric):
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
-    assert remove_stale_scores(parse_config(raw), tmp_path) == [stale]
+    assert remove_stale_scores(parse_config(raw), tmp_path) == [stale, metric]
     assert kept.exists() and not stale.exists()
 
 

@@ -18,6 +18,13 @@ from auxreid.plumbing.graph.table import write_graph
 from auxreid.plumbing.settings.load import load_config
 
 PARAMS = (ROOT / "params.yaml").read_bytes()
+
+
+def line_of(text: bytes) -> int:
+    """The line, from 1, of its first place in params.yaml."""
+    return PARAMS[: PARAMS.index(text)].count(b"\n") + 1
+
+
 EVALUATE = b"    evaluate: {pictures: 8, reranking: {k1: 20, k2: 6, weight: 0.3}}\n"
 
 
@@ -40,7 +47,7 @@ FAULTS = {
         b"  rows:\n",
         b"  seeds: [1]\n  rows:\n",
         "seeds: [1]",
-        "the key 'seeds' .* first line 16, column 3",
+        f"the key 'seeds' .* first line {line_of(b'  seeds:')}, column 3",
     ),
     "and in braces": (
         b"random, tokens: 4",

@@ -289,6 +289,6 @@ def test_a_merge_that_kept_the_former_file_is_an_error(former):
 def test_plan_removes_score_files_alone(tmp_path):
     names = ("gone-0.parquet", "notes.txt", "gone.json", "2026-11-25 notes.json")
     for name in names:
-        put(tmp_path / "sample_people" / name, b"")
+        put(tmp_path / "scores/sample_people" / name, b"")
     removed = remove_stale_scores(load_config(ROOT / "params.yaml"), tmp_path)
     assert [path.name for path in removed] == ["gone-0.parquet"]

@@ -27,6 +27,14 @@ def test_the_value_alone_is_replaced(tmp_path, before, after):
     assert not ask_for_all_rows(path)
 
 
+def test_the_metric_rows_lose_their_value_too(tmp_path):
+    path = tmp_path / "params.yaml"
+    path.write_text("study:\n  rows:\n  metric_rows: [untouched, arcface]  # some\n  seeds: [0]\n")
+    assert ask_for_all_rows(path)
+    assert path.read_text() == "study:\n  rows:\n  metric_rows:  # some\n  seeds: [0]\n"
+    assert not ask_for_all_rows(path)
+
+
 def test_the_project_s_file_differs_in_that_value_alone(tmp_path):
     path = tmp_path / "params.yaml"
     text = (ROOT / "params.yaml").read_text()
@@ -34,6 +42,7 @@ def test_the_project_s_file_differs_in_that_value_alone(tmp_path):
     assert ask_for_all_rows(path)
     before, after = yaml.safe_load(text), yaml.safe_load(path.read_text())
     assert after["study"].pop("rows") is None and before["study"].pop("rows")
+    assert after["study"].pop("metric_rows") is None and before["study"].pop("metric_rows") == []
     assert after == before
     comments = [line.partition("#")[2] for line in text.splitlines() if "#" in line]
     assert comments == [line.partition("#")[2] for line in path.read_text().splitlines() if "#" in line]

@@ -335,13 +335,14 @@ JOBS = min(os.cpu_count() or 1, 4)
 
 @app.command()
 def study(jobs: Jobs = JOBS) -> None:
-    """The demo with all rows of Table 2: `study.rows: null` in params.yaml, plan, then as `auxreid demo`."""
+    """The demo with all rows, those of the metric model too: no `study.rows`, no `study.metric_rows`, plan, demo."""
     from auxreid.plumbing.graph.whole_table import PARAMS, ask_for_all_rows
     from auxreid.plumbing.settings.load import load_config
 
     load_config()
     if ask_for_all_rows():
-        print(f"{PARAMS}: study.rows is null, all rows; `git checkout {PARAMS} && auxreid plan` goes back")
+        emptied = "study.rows and study.metric_rows are null, all rows"
+        print(f"{PARAMS}: {emptied}; `git checkout {PARAMS} && auxreid plan` goes back")
     plan()
     demo(jobs)
 

@@ -72,6 +72,10 @@ def _of_recipe(config: Config, dataset: str) -> Iterator[Missing]:
         key, stage = f"{where}.attributes", f"attributes@{dataset}"
         yield from _one(f"{key}.backbone", recipe.attributes.backbone, timm_fault, stage)
         yield from _one(f"{key}.weights", recipe.attributes.weights, _attribute_weights_fault, stage)
+    if recipe.metric is not None and config.metric_names and recipe.metric.features.backbone.kind == "timm":
+        backbone, stage = recipe.metric.features.backbone, f"metric_features@{dataset}-"
+        yield from _one(f"{where}.metric.features.backbone.name", backbone.name, timm_fault, stage)
+        yield from _one(f"{where}.metric.features.backbone.weights", backbone.weights, file_fault, stage)
 
 
 def _one(key: str, value: str | None, fault_of: Callable[[str], str | None], stages: str) -> Iterator[Missing]:

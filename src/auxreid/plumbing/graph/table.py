@@ -30,7 +30,20 @@ from auxreid.plumbing.settings.load import load_config
 
 GRAPH_FILE = Path("pipeline/graph.yaml")
 PARAMS_FILE = "params.yaml"
-STAGES = ("ingest", "protocol", "pose", "attributes", "pretrain", "prompts", "finetune", "evaluate", "compare")
+STAGES = (
+    "ingest",
+    "protocol",
+    "pose",
+    "attributes",
+    "pretrain",
+    "prompts",
+    "finetune",
+    "evaluate",
+    "compare",
+    "metric_features",
+    "metric",
+    "metric_table",
+)
 NOTHING = "pipeline/nothing/"
 NO_WEIGHTS = "pipeline/nothing/weights.txt"  # what a stage depends on that reads no local weights
 NO_CAPTIONS = "pipeline/nothing/captions.txt"  # or no captions of another data set
@@ -39,7 +52,8 @@ NO_PROMPTS = "pipeline/nothing/prompts.txt"  # or no texts
 NO_POSE = "pipeline/nothing/pose.txt"  # or no pose
 WRITTEN_BY = {"written_by": "auxreid plan"}  # the file's one parameter: without any, DVC shows each value in it as one
 TOP_KEY = "graph"  # DVC merges the file with params.yaml, whose sections bear stage names too
-SCORES_NAME = re.compile(r"[a-z0-9_]+-[0-9]+\.(json|parquet)")  # below results/scores/<data set>/
+SCORES = {"evaluate": "scores", "metric": "metric_scores"}  # folders of results/ with a file per row and seed
+SCORES_NAME = re.compile(r"[a-z0-9_]+-[0-9]+\.(json|parquet|safetensors)")  # below <folder>/<data set>/
 HEADER = "# Written by `auxreid plan` from params.yaml. Do not edit.\n"
 
 Graph = dict[str, dict[str, dict[str, Any]]]  # stage -> key -> fields
@@ -64,6 +78,8 @@ def build_graph(config: Config) -> Graph:
                     _add_row(graph, config, dataset, row, seed)
             graph["protocol"][dataset] = {"dataset": dataset, "recipe": config.datasets[dataset].recipe}
             graph["compare"][dataset] = _comparison(config, dataset)
+        if config.recipe(dataset).metric is not None and config.metric_names:
+            _add_metric(graph, config, dataset)
     return graph
 
 
@@ -144,6 +160,37 @@ def _comparison(config: Config, dataset: str) -> dict[str, Any]:
         "rows": dict.fromkeys(baselines(config, dataset), "") | forms,
         "not_applicable": not_applicable(config, dataset),
     }
+
+
+def _add_metric(graph: Graph, config: Config, dataset: str) -> None:
+    """The metric rows of a data set: features once per split, rows and seeds, and their table."""
+    common = {"dataset": dataset, "recipe": config.datasets[dataset].recipe}
+    for seed in config.study.seeds:
+        split = split_of(config, dataset, seed)
+        key = f"{dataset}-{split}"
+        backbone = _metric_backbone(config, dataset, seed)
+        graph["metric_features"][key] = common | {"split": split, "backbone": backbone}
+        for row in config.metric_names:
+            graph["metric"][f"{dataset}-{row}-{seed}"] = common | {
+                "row": row,
+                "seed": seed,
+                "split": split,
+                "features": f"results/metric_features/{key}/features.safetensors",
+                "backbone": backbone if config.metric_rows[row].trained else NO_WEIGHTS,
+            }
+    rows = {"rows": list(config.metric_names), "seeds": list(config.study.seeds)}
+    graph["metric_table"][dataset] = common | rows
+
+
+def _metric_backbone(config: Config, dataset: str, seed: int) -> str:
+    """The file of the encoder that the metric rows start from; of another data set's CLIPs, that of the first seed."""
+    backbone = config.recipe(dataset).metric.features.backbone
+    if backbone.kind == "clip":
+        of_seed = seed if backbone.dataset == dataset else config.study.seeds[0]
+        return f"{_start(config, backbone.dataset, of_seed)}/image.safetensors"
+    if backbone.kind == "attributes":
+        return f"results/attributes/{dataset}/model.safetensors"
+    return local_file(backbone.weights)
 
 
 def encoder_path(config: Config, dataset: str, row: str, seed: int) -> str:
@@ -235,18 +282,23 @@ def load_study(path: str | Path = "params.yaml") -> Config:
     return config
 
 
-def remove_stale_scores(config: Config, root: Path = Path("results/scores")) -> list[Path]:
-    """Delete score files of rows that left the study, so that `compare` depends on the study's rows alone.
+def remove_stale_scores(config: Config, results: Path = Path("results")) -> list[Path]:
+    """Delete score files of rows that left the study, so that its tables depend on the study's rows alone.
 
     Returns:
         The files that were deleted.
     """
-    wanted = {f"{body['dataset']}/{body['row']}-{body['seed']}" for body in build_graph(config)["evaluate"].values()}
-    stale = [
-        path
-        for path in sorted(root.glob("*/*"))
-        if SCORES_NAME.fullmatch(path.name) and path.relative_to(root).with_suffix("").as_posix() not in wanted
-    ]
+    graph = build_graph(config)
+    stale = [path for stage, name in SCORES.items() for path in _stale(graph[stage], results / name)]
     for path in stale:
         path.unlink(missing_ok=True)  # a stage that starts removes its own
     return stale
+
+
+def _stale(entries: dict[str, dict[str, Any]], folder: Path) -> list[Path]:
+    wanted = {f"{body['dataset']}/{body['row']}-{body['seed']}" for body in entries.values()}
+    return [
+        path
+        for path in sorted(folder.glob("*/*"))
+        if SCORES_NAME.fullmatch(path.name) and path.relative_to(folder).with_suffix("").as_posix() not in wanted
+    ]

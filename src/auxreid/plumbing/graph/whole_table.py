@@ -1,4 +1,4 @@
-"""`study.rows` in params.yaml without a value: all rows of Table 2."""
+"""`study.rows` and `study.metric_rows` in params.yaml without values: all rows of Table 2, and of the metric model."""
 
 from pathlib import Path
 
@@ -11,15 +11,26 @@ PARAMS = Path("params.yaml")
 NULL = "tag:yaml.org,2002:null"
 
 
+KEYS = ("rows", "metric_rows")
+OPTIONAL = frozenset({"metric_rows"})  # not there: none
+
+
 def ask_for_all_rows(path: Path = PARAMS) -> bool:
-    """Take away the value of `study.rows`; comments and all else stay as they are. False if there is none.
+    """Take away the values of these keys of `study`; comments and all else stay as they are. False if none has one.
 
     Raises:
         ConfigError: there is no such key.
     """
+    emptied = [_empty(name, path) for name in KEYS]
+    return any(emptied)
+
+
+def _empty(name: str, path: Path) -> bool:
     text = path.read_text(encoding="utf-8")
     _, study = _entry(yaml.compose(text), "study", path)
-    key, rows = _entry(study, "rows", path)
+    if name in OPTIONAL and name not in {key.value for key, _ in study.value}:
+        return False
+    key, rows = _entry(study, name, path)
     if rows.tag == NULL:
         return False
     last = rows.value[-1] if isinstance(rows, yaml.SequenceNode) and not rows.flow_style else rows

@@ -5,7 +5,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from auxreid.plumbing.settings.config import BASELINES, Config
+from auxreid.plumbing.settings.config import BASELINES, METRIC_REFERENCE, Config
 from auxreid.plumbing.settings.section import fault_lines
 
 
@@ -21,6 +21,8 @@ def broken_references(config: Config) -> Iterator[str]:
     yield from _broken_studies(config)
     yield from _missing_seeds(config)
     yield from _broken_rows(config)
+    yield from _broken_metric_rows(config)
+    yield from _broken_metric_study(config)
     for name, variant in config.prompts.items():
         encoder = getattr(variant, "encoder", None)
         if encoder is not None and encoder not in config.ablations:
@@ -52,6 +54,40 @@ def _broken_rows(config: Config) -> Iterator[str]:
     for name in config.ablations:
         if name in _rows_before(config, name):
             yield f"ablations.{name}: starts from itself, by way of {_names(_rows_before(config, name))}"
+
+
+def _broken_metric_rows(config: Config) -> Iterator[str]:
+    for name, row in config.metric_rows.items():
+        if name in config.ablations or name in BASELINES:
+            yield f"metric_rows.{name}: the name is taken by a row of ablations, or a baseline"
+        if (row.loss is None) != (name == METRIC_REFERENCE):
+            named = f"the row {METRIC_REFERENCE} has loss null, and no other"
+            yield f"metric_rows.{name}.loss = {row.loss or 'null'}: {named}"
+        for recipe, body in config.recipes.items():
+            if body.metric is not None:
+                try:
+                    body.metric.train.replaced(**(row.train or {}))
+                except ValidationError as error:
+                    yield from fault_lines(error, f"metric_rows.{name}.train (on recipe {recipe})")
+
+
+def _broken_metric_study(config: Config) -> Iterator[str]:
+    asked = config.study.metric_rows or ()
+    for name in asked:
+        if name not in config.metric_rows:
+            yield f"study.metric_rows: {name!r} is not in metric_rows ({_names(config.metric_rows)})"
+    if config.metric_names and METRIC_REFERENCE not in config.metric_names:
+        yield f"study.metric_rows: {METRIC_REFERENCE!r} must be among them, the row that the others are compared with"
+    known = {name: config.recipes.get(body.recipe) for name, body in config.datasets.items()}
+    able = {name for name, recipe in known.items() if recipe is not None and recipe.metric is not None}
+    if asked and not able.intersection(config.study.datasets):
+        yield f"study.metric_rows: no recipe of the study's data sets has a metric section; these have: {_names(able)}"
+    for dataset in able.intersection(config.study.datasets) if config.metric_names else ():
+        source = getattr(config.recipe(dataset).metric.features.backbone, "dataset", None)
+        chains = [name for name in config.study.datasets if known.get(name) is not None and known[name].has_chain]
+        if source is not None and source not in chains:
+            where = f"recipes.{config.datasets[dataset].recipe}.metric.features.backbone.dataset = {source!r}"
+            yield f"{where}: no data set of the study that pre-trains a CLIP; these do: {_names(chains)}"
 
 
 def _rows_before(config: Config, row: str) -> set[str]:

@@ -2,9 +2,10 @@
 
 from typing import Annotated
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, Field
 
 from auxreid.plumbing.settings.datasets import DatasetConfig
+from auxreid.plumbing.settings.metric import MetricRow
 from auxreid.plumbing.settings.recipes import RecipeConfig
 from auxreid.plumbing.settings.rows import AblationConfig, PromptVariant
 from auxreid.plumbing.settings.section import DatasetName, Name, Section
@@ -12,6 +13,7 @@ from auxreid.plumbing.settings.study import CompareConfig, RegistryConfig, Study
 
 BASELINES = ("untrained", "image_weights", "pretrained")  # rows that a comparison may have besides the ablations
 REFERENCE_ROW = "clip_reid"  # the row that the others are compared with
+METRIC_REFERENCE = "untouched"  # the metric row that the others are compared with: the encoder as it is
 
 
 def told_apart(datasets: dict[str, DatasetConfig]) -> dict[str, DatasetConfig]:
@@ -32,6 +34,7 @@ class Config(Section):
     recipes: dict[Name, RecipeConfig]
     prompts: dict[Name, PromptVariant]
     ablations: dict[Name, AblationConfig]
+    metric_rows: dict[Name, MetricRow] = Field(default_factory=dict)
     compare: CompareConfig
     registry: RegistryConfig | None = RegistryConfig()  # null: no encoder is registered
 
@@ -44,6 +47,12 @@ class Config(Section):
     def rows(self) -> tuple[str, ...]:
         """The ablations of the study, in the order of params.yaml."""
         return tuple(name for name in self.ablations if self.study.rows is None or name in self.study.rows)
+
+    @property
+    def metric_names(self) -> tuple[str, ...]:
+        """The metric rows of the study, in the order of params.yaml."""
+        asked = self.study.metric_rows
+        return tuple(name for name in self.metric_rows if asked is None or name in asked)
 
     def rows_needed_by(self, row: str) -> set[str]:
         """The rows whose tuned encoders a row uses directly: as stage 2's start, or for its prompts' image features."""

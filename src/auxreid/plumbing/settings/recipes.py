@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
+from auxreid.plumbing.settings.metric import MetricConfig
 from auxreid.plumbing.settings.section import (
     DatasetName,
     Fraction,
@@ -219,11 +220,13 @@ class RecipeConfig(Section):
     evaluate: EvaluateConfig | None = None
     pose: PoseConfig | None = None
     attributes: AttributesConfig | None = None
+    metric: MetricConfig | None = None
 
     @model_validator(mode="after")
     def _precision_goes_with_towers(self) -> "RecipeConfig":
-        if (self.precision is not None) != (self.encoder is not None or self.attributes is not None):
-            raise ValueError("precision goes with an encoder or attributes, and only with those")
+        towers = (self.encoder, self.attributes, self.metric)
+        if (self.precision is not None) != any(section is not None for section in towers):
+            raise ValueError("precision goes with an encoder or attributes or metric, and only with those")
         return self
 
     @model_validator(mode="after")
@@ -234,6 +237,12 @@ class RecipeConfig(Section):
             raise ValueError(f"has {', '.join(given)} but no {', '.join(sorted(set(chain) - set(given)))}")
         if self.encoder is not None and self.encoder.kind == "open_clip" and self.pretrain is not None:
             raise ValueError("pretrain goes with an encoder of kind resnet or timm, and only with those")
+        return self
+
+    @model_validator(mode="after")
+    def _metric_has_its_backbone(self) -> "RecipeConfig":
+        if self.metric is not None and self.metric.features.backbone.kind == "attributes" and self.attributes is None:
+            raise ValueError("metric.features.backbone is of kind attributes, and the recipe has no attributes section")
         return self
 
     @property

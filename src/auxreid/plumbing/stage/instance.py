@@ -26,7 +26,8 @@ from auxreid.plumbing.stage.run import Run, stage_run
 
 RESULTS = Path("results")
 KEYS_SHOWN = 4  # where none is like the one that was asked for
-ONE_OF = {"datasets": "dataset", "ablations": "ablation", "prompts": "variant"}  # sections whose blocks have names
+# Sections whose blocks have names.
+ONE_OF = {"datasets": "dataset", "ablations": "ablation", "prompts": "variant", "metric_rows": "metric_row"}
 
 
 @dataclass(frozen=True)
