@@ -455,6 +455,37 @@ def export(
     print(f"{out}: {chosen.name}; the largest difference from torch on random images is {difference:.2g}")
 
 
+@app.command()
+def assemble(
+    places: Annotated[list[Path] | None, typer.Argument(metavar="[FOLDER]...", help="of photographs, videos")] = None,
+    out: Annotated[Path, typer.Option("--out", "-o", help="folder of the data set, to write")] = Path("raw/mydogs"),
+    encoder: EncoderFile = None,
+    row: Row = None,
+    seed: EncoderSeed = None,
+    dataset: EncoderDataset = None,
+    camera: Camera = None,
+    attributes: Annotated[Path | None, typer.Option(help="a model.safetensors of stage attributes")] = None,
+    crops: Annotated[Path | None, typer.Option(help="CSV: path and photo, the photograph that a crop is of")] = None,
+    rate: Annotated[float, typer.Option(min=0.01, help="frames of a second of video")] = 1.0,
+    split_seed: Annotated[int, typer.Option(min=0, help="of the splits of new dogs")] = 0,
+) -> None:
+    """Make a data set of dogs out of photographs and videos; without an encoder's option, by the recipe `dogs`."""
+    from auxreid.assembling.networks import attribute_network, backbone_network, encoder_network
+    from auxreid.assembling.report import summary
+    from auxreid.assembling.run import Wishes
+    from auxreid.assembling.run import assemble as assembled
+    from auxreid.plumbing.settings.load import load_config
+
+    if encoder is row is dataset is seed is None:
+        network = backbone_network("dogs", load_config().recipes["dogs"].attributes)
+    else:
+        chosen = chosen_encoder(encoder, row, dataset, seed)
+        network = encoder_network(chosen.path, chosen.precision, chosen.name, camera)
+    model = None if attributes is None else attribute_network(attributes)
+    assembly = assembled(places or [], Wishes(out, network, model, crops, rate, split_seed))
+    print("\n".join([*summary(assembly.found), f"{out}/frames.csv: the data set"]))
+
+
 def main() -> None:
     """Entry point: the errors that a user can act on are shown without a traceback."""
     run_sources_of_this_checkout()

@@ -1,0 +1,114 @@
+"""Proposed dogs: what a person decided stands, and the other photographs are grouped within its bounds."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from auxreid.assembling.clusters import NEVER, clusters
+from auxreid.assembling.decisions import Verdict
+from auxreid.assembling.thresholds import Thresholds
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """A dog, or what may be one.
+
+    Attributes:
+        photos: sorted.
+        seen: those of which a person has said that they are one dog; empty where nobody has.
+        doubt: from 0 to 1: how near it is to falling apart, or to joining another one. 0 where a person has seen all.
+    """
+
+    photos: tuple[str, ...]
+    seen: frozenset[str]
+    doubt: float
+
+    @property
+    def is_single(self) -> bool:
+        """Whether it is one photograph, like no other, that nobody has confirmed: perhaps of another's dog."""
+        return len(self.photos) == 1 and not self.seen
+
+
+def propose(
+    photos: Sequence[str],
+    alike: np.ndarray,
+    apart: Iterable[tuple[int, int]],
+    verdict: Verdict,
+    thresholds: Thresholds,
+) -> list[Proposal]:
+    """Group photographs into dogs; rejected ones are in none. The order of the photographs changes nothing.
+
+    Args:
+        photos: their names [n].
+        alike: float32 [n, n], see `likeness.py`.
+        apart: pairs of positions that cannot be one dog.
+    """
+    place = {photo: at for at, photo in enumerate(photos)}
+    alike = _kept_apart(alike, apart, place, verdict)
+    dogs = [some for dog in verdict.dogs if (some := [photo for photo in dog if photo in place])]
+    seen = {photo for dog in dogs for photo in dog}
+    free = sorted(set(photos) - seen - verdict.rejected)
+    atoms = sorted([[photo] for photo in free] + dogs)
+    known = [atom[0] in seen for atom in atoms]
+    between = _between([[place[photo] for photo in atom] for atom in atoms], known, alike, thresholds.nearest)
+    group = clusters(between, thresholds.link, thresholds.weakest)
+    doubts = _doubts(group, np.array(known, bool), between, thresholds)
+    found = []
+    for number in range(group.max(initial=-1) + 1):
+        inside = [atom for atom, own in zip(atoms, group, strict=True) if own == number]
+        members = tuple(sorted(photo for atom in inside for photo in atom))
+        found.append(Proposal(members, frozenset(seen.intersection(members)), doubts[number]))
+    return sorted(found, key=lambda one: one.photos)
+
+
+def _kept_apart(
+    alike: np.ndarray, apart: Iterable[tuple[int, int]], place: dict[str, int], verdict: Verdict
+) -> np.ndarray:
+    """Likeness with `NEVER` where a constraint or a person says so; who confirmed a pair wins over a constraint."""
+    alike = alike.copy()
+    pairs = [*apart, *(tuple(place[photo] for photo in pair) for pair in verdict.apart if pair <= place.keys())]
+    for one, other in pairs:
+        alike[one, other] = alike[other, one] = NEVER
+    return alike
+
+
+def _between(atoms: list[list[int]], known: list[bool], alike: np.ndarray, nearest: int) -> np.ndarray:
+    """float32 [m, m]: the likeness of atoms, each a photograph or a dog that a person has seen."""
+    lone = [atom[0] for atom in atoms]
+    between = alike[np.ix_(lone, lone)].copy()
+    seen = np.flatnonzero(known)
+    for at in seen:
+        columns = alike[np.ix_(lone, atoms[at])]
+        best = -np.sort(-columns, axis=1)[:, :nearest].mean(axis=1)
+        between[at] = between[:, at] = np.where(columns.min(axis=1) <= NEVER, NEVER, best)
+    # Two dogs that a person has seen are joined by a person alone.
+    between[np.ix_(seen, seen)] = NEVER
+    np.fill_diagonal(between, 0)
+    return between
+
+
+def _doubts(group: np.ndarray, known: np.ndarray, between: np.ndarray, thresholds: Thresholds) -> list[float]:
+    """Of each group the larger one of two: of its loosest member, and of the group that is most like it.
+
+    The first is 1 at the weakest pair that is allowed and 0 at twice the link; the second is what the mean likeness to
+    the next group is of the link.
+    """
+    count = int(group.max(initial=-1)) + 1
+    inside = np.zeros((len(group), count), np.float32)
+    inside[np.arange(len(group)), group] = 1
+    sizes = inside.sum(axis=0)
+    to_groups = between @ inside  # [m, count], sums over the groups' atoms
+    across = (inside.T @ to_groups) / np.outer(sizes, sizes)
+    np.fill_diagonal(across, NEVER)
+    open_ = [~known[group == number].all() for number in range(count)]
+    doubts = []
+    for number in range(count):
+        members = np.flatnonzero(group == number)
+        loose = 0.0
+        if len(members) > 1:
+            held = to_groups[members, number] / (len(members) - 1)
+            loose = (2 * thresholds.link - float(held.min())) / (2 * thresholds.link - thresholds.weakest)
+        next_to = float(across[number].max(initial=0.0)) / thresholds.link
+        doubts.append(round(float(np.clip(max(loose, next_to), 0, 1)), 2) if open_[number] else 0.0)
+    return doubts
