@@ -468,9 +468,12 @@ def assemble(
     crops: Annotated[Path | None, typer.Option(help="CSV: path and photo, the photograph that a crop is of")] = None,
     rate: Annotated[float, typer.Option(min=0.01, help="frames of a second of video")] = 1.0,
     split_seed: Annotated[int, typer.Option(min=0, help="of the splits of new dogs")] = 0,
+    review: Annotated[bool, typer.Option("--review", help="then serve the review, which writes decisions.csv")] = False,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="of the review on 127.0.0.1; 0: any")] = 0,
 ) -> None:
     """Make a data set of dogs out of photographs and videos; without an encoder's option, by the recipe `dogs`."""
     from auxreid.assembling.networks import attribute_network, backbone_network, encoder_network
+    from auxreid.assembling.page import write_page
     from auxreid.assembling.report import summary
     from auxreid.assembling.run import Wishes
     from auxreid.assembling.run import assemble as assembled
@@ -483,7 +486,21 @@ def assemble(
         network = encoder_network(chosen.path, chosen.precision, chosen.name, camera)
     model = None if attributes is None else attribute_network(attributes)
     assembly = assembled(places or [], Wishes(out, network, model, crops, rate, split_seed))
-    print("\n".join([*summary(assembly.found), f"{out}/frames.csv: the data set"]))
+    write_page(assembly, out)
+    print("\n".join([*summary(assembly.found), f"{out}: frames.csv is the data set, review.html its review"]))
+    if review:
+        serve_review(assembly, out, port)
+
+
+def serve_review(assembly: Any, out: Path, port: int) -> None:
+    """Serve the review until Ctrl-C."""
+    from auxreid.assembling.page import page_data
+    from auxreid.assembling.server import open_review
+    from auxreid.assembling.workplace import Workplace
+
+    server = open_review(Workplace(out), page_data(assembly, out.name), port)
+    print(f"review: {server.address} writes {out}/decisions.csv; Ctrl-C ends it", flush=True)
+    server.serve_forever()
 
 
 def main() -> None:

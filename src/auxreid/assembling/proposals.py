@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from math import sqrt
 
 import numpy as np
 
@@ -23,6 +24,11 @@ class Proposal:
     photos: tuple[str, ...]
     seen: frozenset[str]
     doubt: float
+
+    @property
+    def urgency(self) -> float:
+        """By which a review is ordered: a doubt about many photographs is worth more than one about few."""
+        return round(self.doubt * sqrt(len(self.photos)), 3)
 
     @property
     def is_single(self) -> bool:
@@ -51,7 +57,7 @@ def propose(
     free = sorted(set(photos) - seen - verdict.rejected)
     atoms = sorted([[photo] for photo in free] + dogs)
     known = [atom[0] in seen for atom in atoms]
-    between = _between([[place[photo] for photo in atom] for atom in atoms], known, alike, thresholds.nearest)
+    between = _between([[place[photo] for photo in atom] for atom in atoms], known, alike, thresholds)
     group = clusters(between, thresholds.link, thresholds.weakest)
     doubts = _doubts(group, np.array(known, bool), between, thresholds)
     found = []
@@ -73,14 +79,14 @@ def _kept_apart(
     return alike
 
 
-def _between(atoms: list[list[int]], known: list[bool], alike: np.ndarray, nearest: int) -> np.ndarray:
+def _between(atoms: list[list[int]], known: list[bool], alike: np.ndarray, thresholds: Thresholds) -> np.ndarray:
     """float32 [m, m]: the likeness of atoms, each a photograph or a dog that a person has seen."""
     lone = [atom[0] for atom in atoms]
     between = alike[np.ix_(lone, lone)].copy()
     seen = np.flatnonzero(known)
     for at in seen:
         columns = alike[np.ix_(lone, atoms[at])]
-        best = -np.sort(-columns, axis=1)[:, :nearest].mean(axis=1)
+        best = -np.sort(-columns, axis=1)[:, : thresholds.nearest].mean(axis=1) - thresholds.seen
         between[at] = between[:, at] = np.where(columns.min(axis=1) <= NEVER, NEVER, best)
     # Two dogs that a person has seen are joined by a person alone.
     between[np.ix_(seen, seen)] = NEVER
@@ -91,8 +97,8 @@ def _between(atoms: list[list[int]], known: list[bool], alike: np.ndarray, neare
 def _doubts(group: np.ndarray, known: np.ndarray, between: np.ndarray, thresholds: Thresholds) -> list[float]:
     """Of each group the larger one of two: of its loosest member, and of the group that is most like it.
 
-    The first is 1 at the weakest pair that is allowed and 0 at twice the link; the second is what the mean likeness to
-    the next group is of the link.
+    The first is 1 at the weakest pair that is allowed and 0 at twice the link; the second is 0 and 1 where the mean
+    likeness to the next group is the weakest pair's and the link.
     """
     count = int(group.max(initial=-1)) + 1
     inside = np.zeros((len(group), count), np.float32)
@@ -109,6 +115,8 @@ def _doubts(group: np.ndarray, known: np.ndarray, between: np.ndarray, threshold
         if len(members) > 1:
             held = to_groups[members, number] / (len(members) - 1)
             loose = (2 * thresholds.link - float(held.min())) / (2 * thresholds.link - thresholds.weakest)
-        next_to = float(across[number].max(initial=0.0)) / thresholds.link
+        next_to = (float(across[number].max(initial=NEVER)) - thresholds.weakest) / (
+            thresholds.link - thresholds.weakest
+        )
         doubts.append(round(float(np.clip(max(loose, next_to), 0, 1)), 2) if open_[number] else 0.0)
     return doubts

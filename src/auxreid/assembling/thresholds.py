@@ -9,10 +9,11 @@ class Thresholds:
     deviation of these above. It is measured anew in every set, so that the figures hold for any encoder.
     """
 
-    link: float = 3.0  # two groups become one dog if their pairs of photographs are so alike in the mean,
+    link: float = 3.25  # two groups become one dog if their pairs of photographs are so alike in the mean,
     weakest: float = 1.0  # and none of these pairs is less alike: one wrong link cannot chain two dogs
     same_sequence: float = 1.0  # added to pairs within one sequence, which mostly show one dog
-    nearest: int = 3  # of a reviewed dog's photographs, how many a new one must be like in the mean: dogs have sides
+    nearest: int = 3  # of a reviewed dog's photographs, how many a new one must be like in the mean: dogs have sides,
+    seen: float = 0.5  # and by so much more than the link: the nearest of many are alike by chance
     copy: float = 0.99  # correlation of two pictures at 8 x 8 pixels, from which on they may be copies,
     copy_features: float = 0.9  # and cosine of their features, from which on they are
     burst_s: float = 3.0  # seconds between two photographs that are one sequence whatever they show
