@@ -2,14 +2,19 @@
 
 import csv
 import json
+import os
+import signal
 import subprocess
 import sys
+import urllib.request
 from pathlib import Path
 from types import SimpleNamespace
 
 import cv2
 import numpy as np
 import pytest
+import timm
+import torch
 from dataset_folders import config
 from dog_photos import (
     BY_COLOUR,
@@ -23,9 +28,12 @@ from dog_photos import (
     put_photo,
     run,
 )
+from encoder_files import write_encoder
 from hypothesis import given
 from hypothesis import strategies as st
 from params import ROOT
+from safetensors.torch import save_file
+from typer.testing import CliRunner
 
 from auxreid.assembling.clusters import NEVER, clusters
 from auxreid.assembling.decisions import Decision, Verdict, add_decisions, verdict
@@ -36,6 +44,7 @@ from auxreid.assembling.report import summary
 from auxreid.assembling.sequences import sequences
 from auxreid.assembling.splits import split_dogs
 from auxreid.assembling.thresholds import Thresholds
+from auxreid.cli import app
 from auxreid.data.layouts.listed import assign_splits, list_sources
 from auxreid.plumbing.base.errors import ConfigError, DataError
 
@@ -206,6 +215,66 @@ def test_networks_that_cannot_be_used_are_named(tmp_path):
         backbone_network("dogs", missing)
     with pytest.raises(DataError, match=r"none.safetensors: no such weights file"):
         attribute_network(tmp_path / "none.safetensors")
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    """A repository's top, with photographs and an encoder of random weights."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("auxreid.plumbing.team.own_folders.look_after", lambda root: [])
+    Path("params.yaml").write_text((ROOT / "params.yaml").read_text())
+    Path("dvc.yaml").touch()
+    put_dogs(Path("walks"), range(2))
+    return write_encoder(tmp_path / "encoder.safetensors")
+
+
+def command(*arguments: str):
+    """What the command says, or its error."""
+    result = CliRunner().invoke(app, ["assemble", *arguments])
+    return result.output if result.exception is None else result.exception
+
+
+def test_the_command_takes_an_encoder_of_the_project_or_the_recipes_backbone(project):
+    assert "encoder.safetensors" in str(project)
+    said = command("walks", "-o", "raw/mydogs", "--encoder", str(project))
+    assert "16 photographs in " in said and "raw/mydogs: frames.csv is the data set, review.html its review" in said
+    about = json.loads(Path("raw/mydogs/report.json").read_text())["settings"]
+    assert about["encoder"] == str(project) and about["thresholds"] == BOUNDS.about()
+    before = contents(Path("raw"))
+    assert command("-o", "raw/mydogs", "--encoder", str(project)) == said
+    assert contents(Path("raw")) == before
+    error = command("-o", "raw/mydogs")
+    assert isinstance(error, ConfigError) and "recipes.dogs.attributes.weights" in str(error)
+    error = command("-o", "raw/mydogs", "--row", "no_such_row")
+    assert isinstance(error, ConfigError) and "'no_such_row': no such row" in str(error)
+
+
+def test_the_recipes_backbone_gives_features_of_its_own_width(tmp_path):
+    torch.manual_seed(0)
+    weights = tmp_path / "weights.safetensors"
+    save_file(timm.create_model("test_resnet").state_dict(), weights)
+    recipe = SimpleNamespace(backbone="test_resnet", weights=str(weights), height=32, width=32, mean=(0.5,) * 3)
+    recipe.std = (0.5,) * 3
+    network = backbone_network("dogs", recipe)
+    put_dogs(tmp_path / "walks", range(2))
+    run(tmp_path / "out", tmp_path / "walks", network=network)
+    with np.load(next((tmp_path / "out/.assemble/features").rglob("*.npz"))) as part:
+        assert part["values"].shape == (16, timm.create_model("test_resnet", num_classes=0).head_hidden_size)
+        assert part["values"].std(axis=0).max() > 0
+    recipe.height = 48
+    assert backbone_network("dogs", recipe).key != network.key
+
+
+def test_the_review_is_served_until_ctrl_c(project):
+    command_line = [sys.executable, "-m", "auxreid.cli", "assemble", "walks", "-o", "out", "--encoder", str(project)]
+    environment = os.environ | {"PYTHONPATH": str(ROOT / "src"), "PYTHONUNBUFFERED": "1"}
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL, "text": True}
+    with subprocess.Popen([*command_line, "--review"], env=environment, **pipes) as process:
+        line = next(line for line in process.stdout if line.startswith("review: "))
+        with urllib.request.urlopen(line.split()[1]) as answer:
+            assert "<title>Review of out</title>" in answer.read().decode()
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 130
 
 
 # sequences

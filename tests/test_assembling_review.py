@@ -99,7 +99,7 @@ def test_a_person_merges_splits_rejects_undoes_and_saves_by_keyboard_and_the_nex
     # two photographs off
     second = page.inner_text("#name")
     names = shown_photos(page)
-    for key in ("Space", "ArrowRight", "Space", "s"):
+    for key in ("a", "a", "Space", "ArrowRight", "Space", "s"):  # a marks its sequence, which is one photograph
         page.keyboard.press(key)
     assert shown_photos(page) == names[2:] and decided(page) == "1 of 9 dogs decided"
     page.keyboard.press("j")
@@ -141,6 +141,21 @@ def test_a_person_merges_splits_rejects_undoes_and_saves_by_keyboard_and_the_nex
     assert page.evaluate("Object.values(localStorage)") == ["[]"]
 
 
+def test_more_dogs_that_look_like_it_are_a_key_away(made, page):
+    _, out = made
+    page.goto((out / "review.html").as_uri())
+    seen = []
+    for _ in range(2):
+        seen += page.eval_on_selector_all("#near button", "all => all.map(one => one.innerText.split(/\\s+/)[1])")
+        page.keyboard.press("m")
+    assert len(seen) == len(set(seen)) > 5
+    assert page.inner_text("#which").startswith("1 to 5 of ")
+    page.keyboard.press("m")
+    other = page.inner_text("#near li:first-child button span").split()[0]
+    page.keyboard.press("1")
+    assert page.inner_text("#said") == f"{other} is {page.inner_text('#name')}."
+
+
 def test_marks_and_focus_are_seen_and_nothing_moves(made, page):
     _, out = made
     page.goto((out / "review.html").as_uri())
@@ -148,7 +163,7 @@ def test_marks_and_focus_are_seen_and_nothing_moves(made, page):
     boxes = f"['header', 'main', 'aside', 'footer'].map(name => {box})"
     before = page.evaluate(boxes)
     assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid"
-    for key in ("Space", "s", "j", "Enter", "1", "x", "u", "k"):
+    for key in ("Space", "s", "j", "Enter", "1", "x", "u", "k", "a", "a", "m", "m"):
         page.keyboard.press(key)
         assert page.evaluate(boxes) == before, key
     page.keyboard.press("Space")

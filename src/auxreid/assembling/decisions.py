@@ -12,6 +12,7 @@ Steps count in the order of their names, which begin with the time; the later on
 """
 
 import csv
+import fcntl
 import io
 import re
 from collections.abc import Iterable, Sequence
@@ -89,9 +90,11 @@ def as_text(decisions: Iterable[Decision]) -> str:
 
 def add_decisions(path: Path, new: Sequence[Decision]) -> None:
     """Append lines to the file, all or none, also if the machine goes off; lines that it has are not added again."""
-    before = read_decisions_of(path)
-    there = set(before)
-    write_text(path, as_text([*before, *(one for one in new if one not in there)]))
+    with path.with_name(f".{path.stem}.lock").open("w") as lock:  # of another server on this folder
+        fcntl.lockf(lock, fcntl.LOCK_EX)
+        before = read_decisions_of(path)
+        there = set(before)
+        write_text(path, as_text([*before, *(one for one in new if one not in there)]))
 
 
 def read_decisions_of(path: Path) -> list[Decision]:

@@ -19,11 +19,13 @@ class Names:
         last: the number of the newest dog; numbers of dogs that are gone are not used again.
         dog_of: each photograph's dog, also of photographs that are not read at present.
         split_of: each dog's split.
+        key: of the set, under which browsers keep decisions: it stays when photographs come.
     """
 
     last: int = 0
     dog_of: dict[str, str] = field(default_factory=dict)
     split_of: dict[str, str] = field(default_factory=dict)
+    key: str = ""
 
 
 def read_names(path: Path) -> Names:
@@ -39,6 +41,7 @@ def read_names(path: Path) -> Names:
 def write_names(path: Path, names: Names) -> None:
     """For :func:`read_names`."""
     content = {
+        "key": names.key,
         "last": names.last,
         "dog_of": dict(sorted(names.dog_of.items())),
         "split_of": dict(sorted(names.split_of.items())),

@@ -47,12 +47,17 @@ def candidates(proposals: Sequence[Proposal], place: Mapping[str, int], alike: n
 
 
 def review(
-    proposals: Sequence[Proposal], near: Mapping[int, Sequence[int]], truth: Mapping[str, str], most: int
+    proposals: Sequence[Proposal],
+    near: Mapping[int, Sequence[int]],
+    truth: Mapping[str, str],
+    sequence_of: Mapping[str, str],
+    most: int,
 ) -> Iterator[tuple[list[Decision], int]]:
     """The decisions and the keys pressed at each of the first `most` proposals, the most urgent first.
 
-    The person marks the photographs of other dogs than the first one (a key each) and splits them off (a key for each
-    dog), merges the shown candidates that are the same dog (a key each), and confirms (a key).
+    The person marks the photographs of other dogs than the most frequent one (a key for each, or for all of one
+    sequence where these are of one dog), splits them off (a key for each dog), merges the shown candidates that are the
+    same dog (a key each), and confirms (a key).
     """
     state = {number: set(one.photos) for number, one in enumerate(proposals)}
     order = sorted(range(len(proposals)), key=lambda at: (-proposals[at].urgency, proposals[at].photos))
@@ -63,11 +68,16 @@ def review(
         if not state[number]:
             continue  # merged into another one before
         done += 1
-        yield _looked_at(number, state, near[number], truth, f"{done:06d}")
+        yield _looked_at(number, state, near[number], truth, sequence_of, f"{done:06d}")
 
 
 def _looked_at(
-    number: int, state: dict[int, set[str]], near: Sequence[int], truth: Mapping[str, str], step: str
+    number: int,
+    state: dict[int, set[str]],
+    near: Sequence[int],
+    truth: Mapping[str, str],
+    sequence_of: Mapping[str, str],
+    step: str,
 ) -> tuple[list[Decision], int]:
     photos = sorted(state[number])
     main, _ = min(Counter(truth[photo] for photo in photos).items(), key=lambda pair: (-pair[1], pair[0]))
@@ -75,7 +85,7 @@ def _looked_at(
     lines, keys = [], 0
     for dog in sorted({truth[photo] for photo in photos} - {main}):
         off = [photo for photo in photos if truth[photo] == dog]
-        keys += len(off) + 1
+        keys += _marks(off, photos, sequence_of) + 1
         lines += [Decision(f"{step}-1", "split", photo, other) for photo in off for other in stays]
         lines += [Decision(f"{step}-2", "merge", photo, off[0]) for photo in off[1:]]
     for other in near:
@@ -88,3 +98,10 @@ def _looked_at(
     lines += [Decision(f"{step}-4", "confirm", photo, stays[0]) for photo in stays]
     state[number] = set()
     return lines, keys + 1
+
+
+def _marks(off: Sequence[str], photos: Sequence[str], sequence_of: Mapping[str, str]) -> int:
+    """How many keys mark some photographs of a dog."""
+    there = Counter(sequence_of[photo] for photo in photos)
+    of_each = Counter(sequence_of[photo] for photo in off)
+    return sum(1 if count == there[sequence] else count for sequence, count in of_each.items())

@@ -1,8 +1,7 @@
 """The review as one page of HTML, which asks no host for anything; its pictures lie beside it."""
 
-import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import astuple
 from html import escape
 from pathlib import Path
@@ -15,7 +14,7 @@ from auxreid.assembling.report import Found
 from auxreid.assembling.run import Assembly
 from auxreid.assembling.workplace import Workplace
 
-NEIGHBOURS = 12  # of each photograph in other dogs, by which the page finds dogs that look like one
+NEIGHBOURS = 24  # of each photograph in other dogs, by which the page finds dogs that look like one
 HERE = Path(__file__).parent
 # Pictures are of this folder: a page that is opened as a file has no origin of its own.
 RULES = (
@@ -31,12 +30,13 @@ def page_data(assembly: Assembly, title: str) -> dict[str, object]:
     number_of = {photo: number for number, photo in enumerate(photos)}
     dog_of = {photo: dog for dog, one in found.dogs.items() for photo in one.photos}
     order = sorted(found.dogs, key=lambda dog: (-found.dogs[dog].urgency, dog))
+    sequences = {name: number for number, name in enumerate(dict.fromkeys(found.sequences.values()))}
     shown = [photo for photo in photos if photo in dog_of]
     return {
         "title": title,
-        "key": _key_of_set(shown),
+        "key": found.key,
         "applied": sorted({one.step for one in assembly.decisions}),
-        "photos": [_photo(photo, found) for photo in photos],
+        "photos": [_photo(photo, found, sequences) for photo in photos],
         "near": _near([number_of[photo] for photo in shown], [dog_of[photo] for photo in shown], assembly.alike),
         "dogs": [
             {
@@ -52,9 +52,9 @@ def page_data(assembly: Assembly, title: str) -> dict[str, object]:
     }
 
 
-def _photo(photo: str, found: Found) -> list[object]:
-    """Its name by content, what a person knows it by, and whether it is blurred."""
-    return [photo, found.items[photo].name, int(photo in found.blurred)]
+def _photo(photo: str, found: Found, sequences: Mapping[str, int]) -> list[object]:
+    """Its name by content, what a person knows it by, whether it is blurred, and its sequence's number."""
+    return [photo, found.items[photo].name, int(photo in found.blurred), sequences[found.sequences[photo]]]
 
 
 def _near(numbers: Sequence[int], dogs: Sequence[str], alike: np.ndarray) -> dict[int, list[tuple[int, float]]]:
@@ -65,11 +65,6 @@ def _near(numbers: Sequence[int], dogs: Sequence[str], alike: np.ndarray) -> dic
         best = np.argsort(-values, kind="stable")[:NEIGHBOURS]
         found[number] = [(numbers[at], round(float(values[at]), 2)) for at in best if np.isfinite(values[at])]
     return found
-
-
-def _key_of_set(photos: Sequence[str]) -> str:
-    """Under which a browser keeps decisions that are not saved: of the set's oldest photograph, by its name."""
-    return hashlib.sha256(min(photos, default="").encode()).hexdigest()[:12]
 
 
 def write_page(assembly: Assembly, out: Path) -> None:

@@ -16,6 +16,7 @@ class Found:
     """All that a report says, collected on the way."""
 
     settings: dict[str, object]
+    key: str = ""  # of the set, see `dog_names.py`
     left_out: list[LeftOut] = field(default_factory=list)
     copies: list[LeftOut] = field(default_factory=list)
     items: dict[str, Item] = field(default_factory=dict)  # those that are kept, by their photographs' names

@@ -3,11 +3,12 @@
 // shown follows from the dogs that were proposed and the steps since: undoing is one more step, and the rest is replayed.
 const data = JSON.parse(document.getElementById("data").textContent);
 const $ = id => document.getElementById(id);
-const PHOTO = 0, NAME = 1, BLURRED = 2, SHOWN_NEAR = 5, MOST_OTHERS = 10;
+const PHOTO = 0, NAME = 1, BLURRED = 2, SEQUENCE = 3, SHOWN_NEAR = 5, IN_STRIP = 4, MOST_OTHERS = 10;
 const store = `auxreid-review-${data.key}`;
 const applied = new Set(data.applied), inFile = new Set(data.decisions.map(line => line[0]));
 const numberOf = new Map(data.photos.map((photo, number) => [photo[PHOTO], number]));
-let steps = [], dogs = [], current = null, place = 0, marked = new Set(), said = "", failed = false;
+let steps = [], dogs = [], current = null, place = 0, from = 0, marked = new Set(), failed = false;
+let said = "Is this one dog? Enter if all photographs show it; else mark those of another dog and split them off.";
 
 // steps ---------------------------------------------------------------------------------------------------------------
 
@@ -128,7 +129,7 @@ function nearest(dog) {
     if (!next || next === dog || next.photos.some(each => dog.apart.has(each))) continue;
     if (!(score.get(next) >= alike)) score.set(next, alike);
   }
-  return [...score].sort((a, b) => b[1] - a[1]).slice(0, SHOWN_NEAR).map(([next]) => next);
+  return [...score].sort((a, b) => b[1] - a[1]).map(([next]) => next);
 }
 
 // what keys do --------------------------------------------------------------------------------------------------------
@@ -169,15 +170,16 @@ function reject() {
 }
 
 function advance(name) {
-  const from = Math.max(0, data.dogs.findIndex(dog => dog.id === name), dogs.findIndex(dog => dog.id === name));
-  const open = [...dogs.slice(from), ...dogs.slice(0, from)].find(dog => !dog.decided);
+  const start = Math.max(0, data.dogs.findIndex(dog => dog.id === name), dogs.findIndex(dog => dog.id === name));
+  const open = [...dogs.slice(start), ...dogs.slice(0, start)].find(dog => !dog.decided);
   if (!open) said += " All dogs are decided.";
-  go(open || dogs[Math.min(from, dogs.length - 1)]);
+  go(open || dogs[Math.min(start, dogs.length - 1)]);
 }
 
 function go(dog, at = 0) {
   current = dog || null;
   place = Math.min(at, current ? current.photos.length - 1 : 0);
+  from = 0;
   marked = new Set();
   draw();
 }
@@ -197,6 +199,18 @@ function mark(number) {
   drawMarks();
 }
 
+function markSequence() {
+  const sequence = number => data.photos[number][SEQUENCE], own = sequence(current.photos[place]);
+  const some = current.photos.filter(number => sequence(number) === own), all = some.every(number => marked.has(number));
+  for (const number of some) if (all) marked.delete(number); else marked.add(number);
+  drawMarks();
+}
+
+function more() {
+  from = from + SHOWN_NEAR < nearest(current).length ? from + SHOWN_NEAR : 0;
+  drawNear();
+}
+
 const columns = () => getComputedStyle($("photos")).gridTemplateColumns.split(" ").length;
 
 function enlarge() {
@@ -207,7 +221,7 @@ function enlarge() {
 }
 
 const KEYS = {
-  Enter: confirm, s: split, x: reject, j: () => step(1), k: () => step(-1), z: enlarge,
+  Enter: confirm, s: split, x: reject, j: () => step(1), k: () => step(-1), z: enlarge, a: markSequence, m: more,
   " ": () => mark(current.photos[place]),
   ArrowLeft: () => move(-1), ArrowRight: () => move(1), ArrowUp: () => move(-columns()), ArrowDown: () => move(columns()),
 };
@@ -223,7 +237,7 @@ document.addEventListener("keydown", event => {
   if (key === "u") { event.preventDefault(); return undo(); }
   if (!current) return;
   if (key >= "1" && key <= String(SHOWN_NEAR)) {
-    const next = nearest(current)[key - 1];
+    const next = nearest(current)[from + Number(key) - 1];
     if (next) { event.preventDefault(); merge(next); }
   } else if (KEYS[key]) { event.preventDefault(); KEYS[key](); }
 });
@@ -308,11 +322,20 @@ function focusPhoto() {
   if (figure) { figure.focus({preventScroll: true}); figure.scrollIntoView({block: "nearest"}); }
 }
 
+// Some of a dog's photographs, from the first to the last: neighbours are often of one moment.
+function strip(dog) {
+  const count = Math.min(IN_STRIP, dog.photos.length), last = dog.photos.length - 1;
+  return [...Array(count).keys()].map(at => dog.photos[count === 1 ? 0 : Math.round(at * last / (count - 1))]);
+}
+
 function drawNear() {
-  $("near").replaceChildren(...(current ? nearest(current) : []).map((dog, at) => {
-    const about = element("span", {}, dog.id, " ", element("small", {textContent: `${many(dog.photos.length)}${dog.decided ? " · decided" : ""}`}));
-    const strip = element("span", {className: "strip"}, ...dog.photos.slice(0, 4).map(number => element("img", {src: picture(data.photos[number]), alt: data.photos[number][NAME]})));
-    const button = element("button", {type: "button"}, element("kbd", {textContent: at + 1}), about, strip);
+  const all = current ? nearest(current) : [], some = all.slice(from, from + SHOWN_NEAR);
+  $("which").textContent = some.length ? `${from + 1} to ${from + some.length} of ${all.length}; a number merges` : "no other dog";
+  $("near").replaceChildren(...some.map((dog, at) => {
+    const note = element("small", {textContent: `${many(dog.photos.length)}${dog.decided ? " · decided" : ""}`});
+    const pictures = strip(dog).map(number => element("img", {src: picture(data.photos[number]), alt: data.photos[number][NAME]}));
+    const button = element("button", {type: "button"}, element("kbd", {textContent: at + 1}),
+      element("span", {}, dog.id, " ", note), element("span", {className: "strip"}, ...pictures));
     button.addEventListener("click", () => merge(dog));
     return element("li", {}, button);
   }));

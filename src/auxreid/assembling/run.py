@@ -71,6 +71,7 @@ def _assemble(places: Sequence[Path], work: Workplace, wishes: Wishes) -> Assemb
     features = vectors(items, work.vectors("features", wishes.network.key), wishes.network.compute, "features")
     items, features = _without_copies(items, features, {*names.dog_of, *verdicts.group_of}, wishes, found)
     alike, sequence_of = _compare(items, features, wishes.thresholds)
+    found.key = names.key = names.key or min(item.photo for item in items)
     found.items = {item.photo: item for item in items}
     found.sequences = sequence_of
     place = {photo: at for at, photo in enumerate(found.items)}
