@@ -38,8 +38,10 @@ from typer.testing import CliRunner
 from auxreid.assembling.clusters import NEVER, clusters
 from auxreid.assembling.decisions import Decision, Verdict, add_decisions, verdict
 from auxreid.assembling.likeness import background, likeness
+from auxreid.assembling.measure import Quality, candidates, quality, review
 from auxreid.assembling.networks import Network, attribute_network, backbone_network
-from auxreid.assembling.proposals import propose
+from auxreid.assembling.page import write_page
+from auxreid.assembling.proposals import Proposal, propose
 from auxreid.assembling.report import summary
 from auxreid.assembling.sequences import sequences
 from auxreid.assembling.splits import split_dogs
@@ -94,7 +96,7 @@ def test_a_second_run_changes_no_byte_and_no_time_and_computes_nothing(tmp_path)
     out = tmp_path / "mydogs"
     run(out, tmp_path / "walks")
     before = contents(out)
-    times = {name: (out / name).stat().st_mtime_ns for name in before if not name.endswith((".lock", "dogs.json"))}
+    times = {name: (out / name).stat().st_mtime_ns for name in before if not name.endswith(".lock")}
 
     def never(items):
         raise AssertionError("computed again")
@@ -154,9 +156,9 @@ def test_videos_give_frames_at_the_rate_and_the_pieces_of_one_video_are_its_sequ
     assert {dog_of(assembly, name) for name, dog in who.items() if dog == "red"} == {
         dog for dog, one in assembly.found.dogs.items() if of_video.keys() <= set(one.photos)
     }
-    assert f"a copy of {walks}/red.avi" in {one.reason for one in assembly.found.left_out}
+    assert [one.reason for one in assembly.found.copies] == [f"equal to {walks}/red.avi"]
     more = run(tmp_path / "faster", walks, rate=2.0)
-    assert sum(item.is_frame for item in more.found.items.values()) + len(more.found.copies) == 8
+    assert sum(item.is_frame for item in more.found.items.values()) + len(more.found.copies) == 8 + 1
 
 
 def test_attributes_are_those_that_are_most_probable_over_a_dogs_photographs(tmp_path):
@@ -172,6 +174,16 @@ def test_attributes_are_those_that_are_most_probable_over_a_dogs_photographs(tmp
     found = {row["dog_id"]: (row["size"], row["ears"]) for row in rows(tmp_path / "out")}
     assert sorted(found.values()) == [("large", "erect")] + [("small", "drop")] * 7
     assert list_sources(tmp_path / "out", config(tmp_path / "out", "dogs")).faults == [] and len(who) == 40
+
+
+def test_few_photographs_and_a_single_one_are_a_set_too(tmp_path):
+    put_photo(tmp_path / "one/a.jpg", dog_pixels("red", 1))
+    assembly = run(tmp_path / "out", tmp_path / "one")
+    assert [one.is_single for one in assembly.found.dogs.values()] == [True]
+    assert [row["dog_id"] for row in rows(tmp_path / "out")] == [""]
+    write_page(assembly, tmp_path / "out")
+    put_photo(tmp_path / "one/b.jpg", dog_pixels("blue", 1))
+    assert len(run(tmp_path / "out").found.items) == 2
 
 
 # errors
@@ -269,7 +281,7 @@ def test_the_review_is_served_until_ctrl_c(project):
     command_line = [sys.executable, "-m", "auxreid.cli", "assemble", "walks", "-o", "out", "--encoder", str(project)]
     environment = os.environ | {"PYTHONPATH": str(ROOT / "src"), "PYTHONUNBUFFERED": "1"}
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL, "text": True}
-    with subprocess.Popen([*command_line, "--review"], env=environment, **pipes) as process:
+    with subprocess.Popen([*command_line, "--review", "--port", "0"], env=environment, **pipes) as process:
         line = next(line for line in process.stdout if line.startswith("review: "))
         with urllib.request.urlopen(line.split()[1]) as answer:
             assert "<title>Review of out</title>" in answer.read().decode()
@@ -499,7 +511,7 @@ def test_tables_of_decisions_that_browsers_saved_are_read_together_and_faults_ar
     add_decisions(tmp_path / "decisions.csv", one)
     assert read_decisions(tmp_path) == [*other, *one]
     for line, fault in {
-        "1,drop,aaaaaaaaaaaaaaaa,": "line 2: action 'drop', allowed: confirm, merge, split, reject, undo",
+        "1,drop,aaaaaaaaaaaaaaaa,": "line 2: action 'drop', allowed: confirm, merge, split, together, reject, undo",
         "1,reject,dog_0001,": "line 2: 'dog_0001' is no photograph: 16 digits 0-9, a-f are needed",
         ",reject,aaaaaaaaaaaaaaaa,": "line 2: no step; any text is one",
     }.items():
@@ -517,6 +529,59 @@ def test_splits_share_no_dog_and_no_sequence_and_a_dog_keeps_its_split(pairs, se
     for dog, sequence in named:
         assert of_sequence.setdefault(sequence, split_of[dog]) == split_of[dog]
     assert split_dogs([*named, ("new", "clip")], [], split_of, seed + 1).items() >= split_of.items()
+
+
+def test_what_was_split_off_together_stays_one_and_may_still_join_its_own_dog():
+    a, b, c, d = ("a" * 16, "b" * 16, "c" * 16, "d" * 16)
+    lines = decided("1", ("split", c, a), ("split", d, a), ("together", d, c))
+    known = verdict(lines)
+    assert known.dogs == [[c, d]] and known.seen == set()
+    alike = symmetric([6, 0, 0, 0, 0, -1], 4)  # those that stay together are not alike
+    found = propose([a, b, c, d], alike, [], known, BOUNDS)
+    assert [one.photos for one in found] == [(a, b), (c, d)] and [one.seen for one in found] == [frozenset()] * 2
+    alike = symmetric([0, 6, 6, 6, 6, -1], 4)  # b is like them, and so is a, from which they were split
+    assert [one.photos for one in propose([a, b, c, d], alike, [], known, BOUNDS)] == [(a,), (b, c, d)]
+    known = verdict([*lines, *decided("2", ("confirm", c, c), ("confirm", d, c))])
+    found = propose([a, b, c, d], symmetric([0] * 6, 4), [], known, BOUNDS)
+    assert [one.doubt for one in found if one.photos == (c, d)] == [0.0]
+
+
+# the measure
+
+
+def test_a_perfect_review_of_all_proposals_leaves_pairs_that_are_right_and_counts_its_keys():
+    names = "aabbbcde"
+    photos = [f"{number:016x}" for number in range(len(names))]
+    truth = dict(zip(photos, names, strict=True))
+    sequence_of = {photo: f"clip {dog}" for photo, dog in truth.items()}
+    proposals = [
+        Proposal(tuple(photos[:3]), frozenset(), 0.9),  # a a b
+        Proposal(tuple(photos[3:5]), frozenset(), 0.8),  # b b
+        Proposal((photos[5],), frozenset(), 0.1),
+        Proposal(tuple(photos[6:]), frozenset(), 0.05),  # d e
+    ]
+    assert quality(proposals, truth) == Quality(2 / 5, 2 / 4, 4)
+    near = {0: [1, 2, 3], 1: [0, 2, 3], 2: [0, 1, 3], 3: [0, 1, 2]}
+    steps = list(review(proposals, near, truth, sequence_of, 9))
+    # mark b, split, confirm; confirm; confirm; mark e, split, confirm
+    assert [keys for _, keys in steps] == [3, 1, 1, 3]
+    known = verdict([line for lines, _ in steps for line in lines])
+    found = propose(photos, np.zeros((8, 8), np.float32), [], known, BOUNDS)
+    assert quality(found, truth) == Quality(1.0, 2 / 4, 6)
+    assert len(list(review(proposals, near, truth, sequence_of, 1))) == 1
+    alike = symmetric([1.0] * 28, 8)
+    place = {photo: at for at, photo in enumerate(photos)}
+    assert candidates(proposals, place, alike)[1] == [0, 2, 3]
+
+
+def test_merges_are_made_where_the_dogs_that_are_shown_are_one():
+    photos = [f"{number:016x}" for number in range(4)]
+    truth = dict(zip(photos, "aaab", strict=True))
+    proposals = [Proposal((photo,), frozenset(), 0.5) for photo in photos]
+    near = {at: [other for other in range(4) if other != at] for at in range(4)}
+    steps = list(review(proposals, near, truth, dict.fromkeys(photos, "clip"), 9))
+    assert [keys for _, keys in steps] == [3, 1]
+    assert verdict([line for lines, _ in steps for line in lines]).dogs == [photos[:3], photos[3:]]
 
 
 # stops

@@ -460,16 +460,16 @@ def assemble(
     places: Annotated[list[Path] | None, typer.Argument(metavar="[FOLDER]...", help="of photographs, videos")] = None,
     out: Annotated[Path, typer.Option("--out", "-o", help="folder of the data set, to write")] = Path("raw/mydogs"),
     encoder: EncoderFile = None,
-    row: Row = None,
+    row: Annotated[str | None, typer.Option(help="of the study, whose encoder is taken")] = None,
     seed: EncoderSeed = None,
-    dataset: EncoderDataset = None,
+    dataset: Annotated[str | None, typer.Option(help="of the study, whose row or registered encoder is taken")] = None,
     camera: Camera = None,
     attributes: Annotated[Path | None, typer.Option(help="a model.safetensors of stage attributes")] = None,
     crops: Annotated[Path | None, typer.Option(help="CSV: path and photo, the photograph that a crop is of")] = None,
     rate: Annotated[float, typer.Option(min=0.01, help="frames of a second of video")] = 1.0,
     split_seed: Annotated[int, typer.Option(min=0, help="of the splits of new dogs")] = 0,
     review: Annotated[bool, typer.Option("--review", help="then serve the review, which writes decisions.csv")] = False,
-    port: Annotated[int, typer.Option(min=0, max=65535, help="of the review on 127.0.0.1; 0: any")] = 0,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="of the review on 127.0.0.1; 0: any")] = 5010,
 ) -> None:
     """Make a data set of dogs out of photographs and videos; without an encoder's option, by the recipe `dogs`."""
     from auxreid.assembling.networks import attribute_network, backbone_network, encoder_network

@@ -4,15 +4,14 @@ import csv
 import io
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 
 import numpy as np
 
 from auxreid.assembling.items import Item
 from auxreid.assembling.proposals import Proposal
 from auxreid.assembling.taken import date_of
-from auxreid.assembling.workplace import Workplace
-from auxreid.plumbing.base.files import finished_file, write_text
+from auxreid.assembling.workplace import Workplace, write_if_new
+from auxreid.plumbing.base.files import finished_file
 
 COLUMNS = ("path", "dog_id", "sequence", "date", "split")
 
@@ -78,9 +77,3 @@ def write_dataset(work: Workplace, rows: Sequence[Mapping[str, str]], items: Ite
     writer.writeheader()
     writer.writerows(rows)
     write_if_new(work.table, text.getvalue())
-
-
-def write_if_new(path: Path, text: str) -> None:
-    """Write a file whose content is another one; else its time stays, and nothing that depends on it is looked at."""
-    if not path.is_file() or path.read_bytes() != text.encode():
-        write_text(path, text)

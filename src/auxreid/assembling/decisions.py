@@ -5,6 +5,7 @@ A line of decisions.csv is an action on a photograph; lines of one step were mad
     confirm  the photograph is of the same dog as `other`, which may be itself: both were looked at
     merge    the same, of dogs that were proposed as two
     split    the photograph is not of the dog that `other` is of
+    together those that were split off in one step are one dog, which is still to be looked at
     reject   the photograph is to be left out
     undo     the step that `other` names is taken back
 
@@ -26,7 +27,7 @@ from auxreid.plumbing.base.errors import DataError
 from auxreid.plumbing.base.files import write_text
 
 COLUMNS = ("step", "action", "photo", "other")
-PAIRS = ("confirm", "merge", "split")
+PAIRS = ("confirm", "merge", "split", "together")
 ACTIONS = (*PAIRS, "reject", "undo")
 PHOTO = re.compile(rf"[0-9a-f]{{{ID_LENGTH}}}")
 
@@ -107,10 +108,13 @@ def read_decisions_of(path: Path) -> list[Decision]:
 
 @dataclass
 class Verdict:
-    """What follows from decisions: dogs that a person has seen, pairs that are two dogs, photographs left out."""
+    """What follows from decisions: photographs of one dog, which of them a person has seen through, pairs that are two
+    dogs, and photographs left out.
+    """
 
     group_of: dict[str, int] = field(default_factory=dict)
     members: dict[int, set[str]] = field(default_factory=dict)
+    seen: set[str] = field(default_factory=set)
     apart: set[frozenset[str]] = field(default_factory=set)
     rejected: set[str] = field(default_factory=set)
 
@@ -119,9 +123,10 @@ class Verdict:
         """Photographs of each, sorted."""
         return sorted(sorted(some) for some in self.members.values())
 
-    def join(self, pairs: Sequence[tuple[str, str]]) -> None:
+    def join(self, pairs: Sequence[tuple[str, str]], seen: bool = True) -> None:
         """Make each pair one dog, also where another step had set them apart, and take both back in."""
         for one, other in pairs:
+            self.seen |= {one, other} if seen else set()
             self.rejected -= {one, other}
             groups = [self._group(one), self._group(other)]
             if groups[0] != groups[1]:
@@ -134,6 +139,7 @@ class Verdict:
     def split(self, pairs: Sequence[tuple[str, str]]) -> None:
         """Take the first of each pair out of its dog, alone; it and the second are two dogs from now on."""
         moved = {one for one, _ in pairs}
+        self.seen -= moved
         for photo in moved:
             group = self.group_of.pop(photo, None)
             if group is not None:
@@ -166,5 +172,5 @@ def verdict(decisions: Iterable[Decision]) -> Verdict:
                 for photo, _ in pairs:
                     result.reject(photo)
             else:
-                result.join(pairs)
+                result.join(pairs, seen=action != "together")
     return result

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from auxreid.assembling.proposals import Proposal
+from auxreid.assembling.workplace import write_if_new
 from auxreid.plumbing.base.errors import DataError
-from auxreid.plumbing.base.files import write_text
 
 
 @dataclass
@@ -46,7 +46,7 @@ def write_names(path: Path, names: Names) -> None:
         "dog_of": dict(sorted(names.dog_of.items())),
         "split_of": dict(sorted(names.split_of.items())),
     }
-    write_text(path, json.dumps(content, indent=0) + "\n")
+    write_if_new(path, json.dumps(content, indent=0) + "\n")
 
 
 def name_dogs(proposals: Sequence[Proposal], names: Names, order: Mapping[str, int]) -> dict[str, Proposal]:

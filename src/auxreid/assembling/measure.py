@@ -42,7 +42,7 @@ def candidates(proposals: Sequence[Proposal], place: Mapping[str, int], alike: n
     for number, some in enumerate(at):
         values = nearest[some].max(axis=0)
         values[number] = -np.inf
-        found[number] = np.argsort(-values, kind="stable")[:CANDIDATES].tolist()
+        found[number] = np.argsort(-values, kind="stable")[: min(CANDIDATES, len(at) - 1)].tolist()
     return found
 
 
@@ -87,7 +87,7 @@ def _looked_at(
         off = [photo for photo in photos if truth[photo] == dog]
         keys += _marks(off, photos, sequence_of) + 1
         lines += [Decision(f"{step}-1", "split", photo, other) for photo in off for other in stays]
-        lines += [Decision(f"{step}-2", "merge", photo, off[0]) for photo in off[1:]]
+        lines += [Decision(f"{step}-2", "together", photo, off[0]) for photo in off[1:]]
     for other in near:
         there = sorted(state[other])
         if there and all(truth[photo] == main for photo in there):

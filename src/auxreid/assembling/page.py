@@ -1,6 +1,7 @@
 """The review as one page of HTML, which asks no host for anything; its pictures lie beside it."""
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import astuple
 from html import escape
@@ -8,11 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
-from auxreid.assembling.dataset import write_if_new
 from auxreid.assembling.decisions import Decision
 from auxreid.assembling.report import Found
 from auxreid.assembling.run import Assembly
-from auxreid.assembling.workplace import Workplace
+from auxreid.assembling.workplace import Workplace, write_if_new
 
 NEIGHBOURS = 24  # of each photograph in other dogs, by which the page finds dogs that look like one
 HERE = Path(__file__).parent
@@ -90,6 +90,5 @@ def page_text(data: dict[str, object], decisions: Sequence[Decision], token: str
         "/*{script}*/": (HERE / "review.js").read_text(encoding="utf-8"),
         "{data}": content,
     }
-    for mark, part in parts.items():
-        text = text.replace(mark, part)
-    return text
+    marks = "|".join(map(re.escape, parts))
+    return re.sub(marks, lambda found: parts[found[0]], text)  # at once: a folder may be called {data}

@@ -53,10 +53,9 @@ def propose(
     place = {photo: at for at, photo in enumerate(photos)}
     alike = _kept_apart(alike, apart, place, verdict)
     dogs = [some for dog in verdict.dogs if (some := [photo for photo in dog if photo in place])]
-    seen = {photo for dog in dogs for photo in dog}
-    free = sorted(set(photos) - seen - verdict.rejected)
+    free = sorted(set(photos) - {photo for dog in dogs for photo in dog} - verdict.rejected)
     atoms = sorted([[photo] for photo in free] + dogs)
-    known = [atom[0] in seen for atom in atoms]
+    known = [not verdict.seen.isdisjoint(atom) for atom in atoms]
     between = _between([[place[photo] for photo in atom] for atom in atoms], known, alike, thresholds)
     group = clusters(between, thresholds.link, thresholds.weakest)
     doubts = _doubts(group, np.array(known, bool), between, thresholds)
@@ -64,7 +63,7 @@ def propose(
     for number in range(group.max(initial=-1) + 1):
         inside = [atom for atom, own in zip(atoms, group, strict=True) if own == number]
         members = tuple(sorted(photo for atom in inside for photo in atom))
-        found.append(Proposal(members, frozenset(seen.intersection(members)), doubts[number]))
+        found.append(Proposal(members, frozenset(verdict.seen.intersection(members)), doubts[number]))
     return sorted(found, key=lambda one: one.photos)
 
 
@@ -80,16 +79,23 @@ def _kept_apart(
 
 
 def _between(atoms: list[list[int]], known: list[bool], alike: np.ndarray, thresholds: Thresholds) -> np.ndarray:
-    """float32 [m, m]: the likeness of atoms, each a photograph or a dog that a person has seen."""
+    """float32 [m, m]: the likeness of atoms: photographs, some that stay together, and dogs that a person has seen.
+
+    It is the mean over pairs; to a dog that a person has seen, that to its nearest photographs.
+    """
     lone = [atom[0] for atom in atoms]
     between = alike[np.ix_(lone, lone)].copy()
+    flat, sizes = np.concatenate([*map(np.array, atoms), []]).astype(int), np.array([len(atom) for atom in atoms])
+    starts = np.cumsum(sizes) - sizes
+    several = [at for at, atom in enumerate(atoms) if len(atom) > 1 or known[at]]
+    for at in sorted(several, key=lambda at: known[at]):
+        to_own = alike[np.ix_(flat, atoms[at])]
+        best = -np.sort(-to_own, axis=1)[:, : thresholds.nearest] - thresholds.seen if known[at] else to_own
+        mean = np.add.reduceat(best.mean(axis=1), starts) / sizes
+        never = np.minimum.reduceat(to_own.min(axis=1), starts) <= NEVER
+        between[at] = between[:, at] = np.where(never, NEVER, mean)
     seen = np.flatnonzero(known)
-    for at in seen:
-        columns = alike[np.ix_(lone, atoms[at])]
-        best = -np.sort(-columns, axis=1)[:, : thresholds.nearest].mean(axis=1) - thresholds.seen
-        between[at] = between[:, at] = np.where(columns.min(axis=1) <= NEVER, NEVER, best)
-    # Two dogs that a person has seen are joined by a person alone.
-    between[np.ix_(seen, seen)] = NEVER
+    between[np.ix_(seen, seen)] = NEVER  # these are joined by a person alone
     np.fill_diagonal(between, 0)
     return between
 

@@ -107,7 +107,7 @@ function apply([action, photo, other]) {
   }
   if (action === "split" && next && dogOf(one) !== next) { dogOf(one).apart.add(two); next.apart.add(one); }
   if (!next) return;
-  if ((action === "merge" || action === "confirm") && next !== dog) {
+  if (["merge", "confirm", "together"].includes(action) && next !== dog) {
     next.photos = [...next.photos, ...dog.photos].sort((a, b) => a - b);
     for (const each of dog.apart) next.apart.add(each);
     next.decided = false;
@@ -157,7 +157,7 @@ function split() {
   if (!stay.length) { said = "All are marked: leave those that stay together unmarked."; return draw(); }
   const others = stay.slice(0, MOST_OTHERS), [first] = off;
   const lines = off.flatMap(number => others.map(other => ["split", hash(number), hash(other)]));
-  decide([...lines, ...off.slice(1).map(number => ["merge", hash(number), hash(first)])], `${many(off.length)} split off: the next dog in the list.`);
+  decide([...lines, ...off.slice(1).map(number => ["together", hash(number), hash(first)])], `${many(off.length)} split off: the next dog in the list.`);
   replay();
   go(dogOf(stay[0]));
 }

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from auxreid.assembling.copies import copies
-from auxreid.assembling.dataset import dog_words, rows_of, write_dataset, write_if_new
+from auxreid.assembling.dataset import dog_words, rows_of, write_dataset
 from auxreid.assembling.decisions import Decision, read_decisions, standing, verdict
 from auxreid.assembling.dog_names import Names, name_dogs, read_names, write_names
 from auxreid.assembling.flags import blurred, has_two_looks
@@ -25,7 +25,7 @@ from auxreid.assembling.thresholds import Thresholds
 from auxreid.assembling.thumbs import write_thumbs
 from auxreid.assembling.vectors import vectors
 from auxreid.assembling.videos import frames_of
-from auxreid.assembling.workplace import Workplace
+from auxreid.assembling.workplace import Workplace, write_if_new
 from auxreid.data.layouts.listing import LeftOut
 from auxreid.plumbing.base.errors import DataError
 
@@ -100,10 +100,10 @@ def _items(
 ) -> tuple[list[Item], Mapping[str, int]]:
     files = list_files(places)
     crops = {} if wishes.crops is None else read_crops(wishes.crops)
-    frames, broken = frames_of(files.videos, wishes.rate, work.videos)
+    frames, broken, videos_twice = frames_of(files.videos, wishes.rate, work.videos)
     looks, bad = look_at([*files.images, *(frame.path for frame in frames)], work.looks)
     items, twice = make_items(files.images, frames, looks, crops)
-    found.left_out, found.copies = [*broken, *bad], twice
+    found.left_out, found.copies = [*broken, *bad], [*videos_twice, *twice]
     if not items:
         named = ", ".join(f"{one.path} ({one.reason})" for one in found.left_out[:3])
         raise DataError(f"none of the photographs and videos can be used: {named}")

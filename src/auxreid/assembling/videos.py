@@ -31,9 +31,9 @@ class Frame:
         return f"{self.video} at {self.second:.1f} s"
 
 
-def frames_of(videos: Sequence[Path], rate: float, folder: Path) -> tuple[list[Frame], list[LeftOut]]:
-    """The frames of all videos, and the videos that cannot be read, with the reason. Equal videos are read once."""
-    frames, bad, seen = [], [], {}
+def frames_of(videos: Sequence[Path], rate: float, folder: Path) -> tuple[list[Frame], list[LeftOut], list[LeftOut]]:
+    """The frames of all videos; those videos that cannot be read, with the reason; those that are equal to another."""
+    frames, bad, twice, seen = [], [], [], {}
     for video in track(videos, "videos") if videos else ():
         try:
             key = _hash(video)
@@ -41,7 +41,7 @@ def frames_of(videos: Sequence[Path], rate: float, folder: Path) -> tuple[list[F
             bad.append(LeftOut(str(video), f"cannot be read: {error.strerror}"))
             continue
         if key in seen:
-            bad.append(LeftOut(str(video), f"a copy of {seen[key]}"))
+            twice.append(LeftOut(str(video), f"equal to {seen[key]}"))
             continue
         seen[key] = video
         own = folder / f"{key[:16]}-{rate:g}"
@@ -51,7 +51,7 @@ def frames_of(videos: Sequence[Path], rate: float, folder: Path) -> tuple[list[F
             bad.append(LeftOut(str(video), str(error)))
             continue
         frames += [Frame(own / name, video, second) for name, second in index.items()]
-    return frames, bad
+    return frames, bad, twice
 
 
 def _index(own: Path) -> dict[str, float] | None:

@@ -116,3 +116,9 @@ def _shown(place: Path) -> str:
     """One name for a place, however it is written: below the working folder from there, else the whole path."""
     whole, here = place.resolve(), Path.cwd().resolve()
     return str(whole.relative_to(here) if whole.is_relative_to(here) else whole)
+
+
+def write_if_new(path: Path, text: str) -> None:
+    """Write a file whose content is another one; else its time stays, and nothing that depends on it is looked at."""
+    if not path.is_file() or path.read_bytes() != text.encode():
+        write_text(path, text)
