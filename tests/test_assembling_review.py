@@ -169,7 +169,7 @@ def test_marks_and_focus_are_seen_and_nothing_moves(made, page):
     page.keyboard.press("Space")
     assert page.locator("[aria-selected=true]").count() == 1
     page.keyboard.press("z")
-    assert page.locator("dialog[open] img").count() == 1
+    page.wait_for_function("document.querySelector('dialog[open] img').naturalWidth === 64")  # the photograph itself
     page.keyboard.press("Escape")
     assert page.locator("dialog[open]").count() == 0
 
@@ -239,7 +239,8 @@ def test_the_server_takes_decisions_of_its_page_alone_and_shows_its_pictures_alo
         assert code == 400 and said.startswith("action 'drop', allowed: ")
         assert ask(server, "/.assemble/thumbs/../dogs.json")[0] == 404
         assert ask(server, "/.assemble/dogs.json")[0] == 404
-        assert ask(server, f"/.assemble/thumbs/{photo}.jpg")[0] == 200
+        assert ask(server, "/photos/../decisions.csv")[0] == ask(server, "/photos/0.jpg")[0] == 404
+        assert ask(server, f"/.assemble/thumbs/{photo}.jpg")[0] == ask(server, f"/photos/{photo}.jpg")[0] == 200
         assert not (out / "decisions.csv").exists()
         assert ask(server, "/decisions", line, **token) == ask(server, "/decisions", line, **token) == (200, "written")
         assert [one.photo for one in read_decisions(out)] == [photo]

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from auxreid.assembling.dataset import file_name
 from auxreid.assembling.decisions import Decision
 from auxreid.assembling.report import Found
 from auxreid.assembling.run import Assembly
@@ -53,8 +54,9 @@ def page_data(assembly: Assembly, title: str) -> dict[str, object]:
 
 
 def _photo(photo: str, found: Found, sequences: Mapping[str, int]) -> list[object]:
-    """Its name by content, what a person knows it by, whether it is blurred, and its sequence's number."""
-    return [photo, found.items[photo].name, int(photo in found.blurred), sequences[found.sequences[photo]]]
+    """Its name by content, what a person knows it by, whether it is blurred, its sequence's number, and its copy."""
+    item = found.items[photo]
+    return [photo, item.name, int(photo in found.blurred), sequences[found.sequences[photo]], file_name(item)]
 
 
 def _near(numbers: Sequence[int], dogs: Sequence[str], alike: np.ndarray) -> dict[int, list[tuple[int, float]]]:

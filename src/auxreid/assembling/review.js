@@ -3,7 +3,7 @@
 // shown follows from the dogs that were proposed and the steps since: undoing is one more step, and the rest is replayed.
 const data = JSON.parse(document.getElementById("data").textContent);
 const $ = id => document.getElementById(id);
-const PHOTO = 0, NAME = 1, BLURRED = 2, SEQUENCE = 3, SHOWN_NEAR = 5, IN_STRIP = 4, MOST_OTHERS = 10;
+const PHOTO = 0, NAME = 1, BLURRED = 2, SEQUENCE = 3, FILE = 4, SHOWN_NEAR = 5, IN_STRIP = 4, MOST_OTHERS = 10;
 const store = `auxreid-review-${data.key}`;
 const applied = new Set(data.applied), inFile = new Set(data.decisions.map(line => line[0]));
 const numberOf = new Map(data.photos.map((photo, number) => [photo[PHOTO], number]));
@@ -215,7 +215,7 @@ const columns = () => getComputedStyle($("photos")).gridTemplateColumns.split(" 
 
 function enlarge() {
   const photo = data.photos[current.photos[place]], box = $("large");
-  box.querySelector("img").src = picture(photo);
+  box.querySelector("img").src = `photos/${photo[FILE]}`;
   box.querySelector("p").textContent = photo[NAME];
   box.showModal();
 }
@@ -332,7 +332,7 @@ function drawNear() {
   const all = current ? nearest(current) : [], some = all.slice(from, from + SHOWN_NEAR);
   $("which").textContent = some.length ? `${from + 1} to ${from + some.length} of ${all.length}; a number merges` : "no other dog";
   $("near").replaceChildren(...some.map((dog, at) => {
-    const note = element("small", {textContent: `${many(dog.photos.length)}${dog.decided ? " · decided" : ""}`});
+    const note = element("small", {textContent: dog.decided ? `${dog.photos.length}, decided` : many(dog.photos.length)});
     const pictures = strip(dog).map(number => element("img", {src: picture(data.photos[number]), alt: data.photos[number][NAME]}));
     const button = element("button", {type: "button"}, element("kbd", {textContent: at + 1}),
       element("span", {}, dog.id, " ", note), element("span", {className: "strip"}, ...pictures));

@@ -1,6 +1,7 @@
 """The review on 127.0.0.1: the page, its pictures, and decisions that are in decisions.csv before the page says so."""
 
 import json
+import mimetypes
 import re
 import secrets
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -14,7 +15,7 @@ from auxreid.plumbing.base.errors import ConfigError
 
 HOST = "127.0.0.1"
 MOST_BYTES = 2**24  # of one request
-THUMB = re.compile(r"/\.assemble/thumbs/([0-9a-f]+\.jpg)")
+PICTURE = re.compile(r"/((?:\.assemble/thumbs|photos)/[0-9a-f]+\.[a-z]+)")
 
 
 class ReviewServer(ThreadingHTTPServer):
@@ -55,8 +56,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(403, b"only " + HOST.encode())
         elif self.path == "/":
             self._answer(200, self.server.page().encode(), "text/html; charset=utf-8")
-        elif match := THUMB.fullmatch(self.path):
-            self._send_picture(self.server.work.thumbs / match[1])
+        elif match := PICTURE.fullmatch(self.path):
+            self._send_picture(self.server.work.out / match[1])
         else:
             self._answer(404, b"no such page")
 
@@ -80,7 +81,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _send_picture(self, path: Path) -> None:
         try:
-            self._answer(200, path.read_bytes(), "image/jpeg")
+            self._answer(200, path.read_bytes(), mimetypes.guess_type(path.name)[0] or "application/octet-stream")
         except OSError:
             self._answer(404, b"no such picture")
 
@@ -88,7 +89,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(status)
         self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(content)))
-        self.send_header("Cache-Control", "no-store" if kind != "image/jpeg" else "max-age=3600")
+        self.send_header("Cache-Control", "max-age=3600" if kind.startswith("image/") else "no-store")
         self.send_header("X-Content-Type-Options", "nosniff")
         self.end_headers()
         self.wfile.write(content)
