@@ -37,6 +37,7 @@ from typer.testing import CliRunner
 
 from auxreid.assembling.clusters import NEVER, clusters
 from auxreid.assembling.decisions import Decision, Verdict, add_decisions, verdict
+from auxreid.assembling.detector import detector_network
 from auxreid.assembling.likeness import background, likeness
 from auxreid.assembling.measure import Quality, candidates, quality, review
 from auxreid.assembling.networks import Network, attribute_network, backbone_network
@@ -140,7 +141,7 @@ def test_what_cannot_be_used_is_named_and_copies_are_left_out_but_one(tmp_path):
     said = "\n".join(summary(assembly.found))
     assert "40 photographs in 40 sequences; left out: 2 copies, 3 that cannot be used, 0 rejected" in said
     assert "files of other endings are not read: 1 .heic; save photographs as JPEG or PNG" in said
-    assert "40 photographs have no time (EXIF DateTimeOriginal)" in said and "no detector is asked" in said
+    assert "40 photographs have no time (EXIF DateTimeOriginal)" in said and "no --detector is given" in said
 
 
 def test_videos_give_frames_at_the_rate_and_the_pieces_of_one_video_are_its_sequences(tmp_path):
@@ -446,6 +447,36 @@ def test_flags_name_blurred_photographs_and_dogs_that_may_be_two(tmp_path):
     two = np.full((6, 6), 2.0, np.float32)
     two[:3, :3] = two[3:, 3:] = 6.0
     assert has_two_looks(two, BOUNDS) and not has_two_looks(np.full((6, 6), 4.0, np.float32), BOUNDS)
+
+
+def test_a_detector_names_photographs_without_a_dog_or_with_several(tmp_path):
+    put_dogs(tmp_path / "walks", range(2))
+    scores = {"0-red.jpg": (0.1, 0.0), "0-blue.jpg": (0.9, 0.8)}
+
+    def detect(items):
+        return np.array([scores.get(item.path.name, (0.9, 0.1)) for item in items])
+
+    found = run(tmp_path / "out", tmp_path / "walks", detector=Network("detector", "2" * 64, detect)).found
+    assert [found.items[photo].path.name for photo in found.no_dog] == ["0-red.jpg"]
+    assert [found.items[photo].path.name for photo in found.several_dogs] == ["0-blue.jpg"]
+    assert "to look at: 1 without a dog, 1 with several dogs, to be cropped" in summary(found)
+    assert not any("--detector" in note for note in found.notes)
+
+
+def test_torchvisions_detector_gives_two_scores_and_other_weights_are_refused(tmp_path):
+    from torchvision.models.detection import ssdlite320_mobilenet_v3_large
+
+    torch.manual_seed(0)
+    model = ssdlite320_mobilenet_v3_large(weights=None, weights_backbone=None, num_classes=91)
+    torch.save(model.state_dict(), tmp_path / "detector.pth")
+    put_photo(tmp_path / "walks/a.jpg", dog_pixels("red", 1))
+    network = detector_network(tmp_path / "detector.pth")
+    items = run(tmp_path / "out", tmp_path / "walks", detector=network).found.items
+    best, second = network.compute(list(items.values()))[0]
+    assert 1 >= best >= second >= 0
+    save_file({"a": torch.zeros(1)}, tmp_path / "other.safetensors")
+    with pytest.raises(ConfigError, match=r"other.safetensors for torchvision's ssdlite320_mobilenet_v3_large"):
+        detector_network(tmp_path / "other.safetensors")
 
 
 # decisions

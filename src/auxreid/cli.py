@@ -465,6 +465,9 @@ def assemble(
     dataset: Annotated[str | None, typer.Option(help="of the study, whose row or registered encoder is taken")] = None,
     camera: Camera = None,
     attributes: Annotated[Path | None, typer.Option(help="a model.safetensors of stage attributes")] = None,
+    detector: Annotated[
+        Path | None, typer.Option(help="weights of torchvision's ssdlite320_mobilenet_v3_large: finds 'no dog'")
+    ] = None,
     crops: Annotated[Path | None, typer.Option(help="CSV: path and photo, the photograph that a crop is of")] = None,
     rate: Annotated[float, typer.Option(min=0.01, help="frames of a second of video")] = 1.0,
     split_seed: Annotated[int, typer.Option(min=0, help="of the splits of new dogs")] = 0,
@@ -472,6 +475,7 @@ def assemble(
     port: Annotated[int, typer.Option(min=0, max=65535, help="of the review on 127.0.0.1; 0: any")] = 5010,
 ) -> None:
     """Make a data set of dogs out of photographs and videos; without an encoder's option, by the recipe `dogs`."""
+    from auxreid.assembling.detector import detector_network
     from auxreid.assembling.networks import attribute_network, backbone_network, encoder_network
     from auxreid.assembling.page import write_page
     from auxreid.assembling.report import summary
@@ -485,7 +489,9 @@ def assemble(
         chosen = chosen_encoder(encoder, row, dataset, seed)
         network = encoder_network(chosen.path, chosen.precision, chosen.name, camera)
     model = None if attributes is None else attribute_network(attributes)
-    assembly = assembled(places or [], Wishes(out, network, model, crops, rate, split_seed))
+    finder = None if detector is None else detector_network(detector)
+    wishes = Wishes(out, network, model, finder, crops, rate, split_seed)
+    assembly = assembled(places or [], wishes)
     write_page(assembly, out)
     print("\n".join([*summary(assembly.found), f"{out}: frames.csv is the data set, review.html its review"]))
     if review:

@@ -34,8 +34,8 @@ def encoder_network(path: Path, precision: str, name: str, camera: int | None) -
 
     encoder = Encoder(path, precision)
     check_needs(encoder, camera)
-    key = _key(file_hash(path), [precision, camera])
-    return Network(name, key, lambda items: embedded(encoder, _photos(items), camera))
+    key = key_of(file_hash(path), [precision, camera])
+    return Network(name, key, lambda items: embedded(encoder, photos_of(items), camera))
 
 
 def backbone_network(recipe: str, attributes: Any) -> Network:
@@ -53,7 +53,7 @@ def backbone_network(recipe: str, attributes: Any) -> Network:
             "says under Encoders, or name another encoder by --encoder FILE or --row NAME"
         )
     shape = [attributes.backbone, attributes.height, attributes.width, list(attributes.mean), list(attributes.std)]
-    key = _key(file_hash(weights), shape)
+    key = key_of(file_hash(weights), shape)
     return Network(f"{weights} ({attributes.backbone})", key, _Backbone(attributes))
 
 
@@ -75,7 +75,7 @@ class _Backbone:
         from auxreid.attributes.dataset import eval_loader
         from auxreid.serving.photos import Photos
 
-        loader = eval_loader(Photos(_photos(items)), {}, self._attributes, BATCH)
+        loader = eval_loader(Photos(photos_of(items)), {}, self._attributes, BATCH)
         with torch.inference_mode():
             return np.concatenate([self._model(images).numpy() for images, _ in loader])
 
@@ -99,16 +99,18 @@ def attribute_network(path: Path) -> Network:
             raise DataError(f"--attributes {path}: attribute {name} has the words {', '.join(unknown)}; {allowed}")
 
     def compute(items: Sequence[Item]) -> np.ndarray:
-        return np.concatenate(list(predict(model, Photos(_photos(items)), spec).values()), axis=1)
+        return np.concatenate(list(predict(model, Photos(photos_of(items)), spec).values()), axis=1)
 
-    return Network(str(path), _key(file_hash(path), []), compute, model.vocabulary)
+    return Network(str(path), key_of(file_hash(path), []), compute, model.vocabulary)
 
 
-def _photos(items: Sequence[Item]) -> list:
+def photos_of(items: Sequence[Item]) -> list:
+    """As the networks of the project read them."""
     from auxreid.serving.photos import Photo
 
     return [Photo(item.name, item.path, item.look.width, item.look.height) for item in items]
 
 
-def _key(content: str, rest: list) -> str:
+def key_of(content: str, rest: list) -> str:
+    """Of a network: by its file's hash, and what else changes its numbers."""
     return hashlib.sha256(json.dumps([content, rest]).encode()).hexdigest()

@@ -54,9 +54,11 @@ def page_data(assembly: Assembly, title: str) -> dict[str, object]:
 
 
 def _photo(photo: str, found: Found, sequences: Mapping[str, int]) -> list[object]:
-    """Its name by content, what a person knows it by, whether it is blurred, its sequence's number, and its copy."""
+    """Its name by content, what a person knows it by, what is to be looked at, its sequence's number, and its copy."""
     item = found.items[photo]
-    return [photo, item.name, int(photo in found.blurred), sequences[found.sequences[photo]], file_name(item)]
+    lists = {"blurred": found.blurred, "no dog?": found.no_dog, "several dogs?": found.several_dogs}
+    flags = ", ".join(what for what, some in lists.items() if photo in some)
+    return [photo, item.name, flags, sequences[found.sequences[photo]], file_name(item)]
 
 
 def _near(numbers: Sequence[int], dogs: Sequence[str], alike: np.ndarray) -> dict[int, list[tuple[int, float]]]:

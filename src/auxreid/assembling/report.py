@@ -8,7 +8,7 @@ from auxreid.assembling.items import Item
 from auxreid.assembling.proposals import Proposal
 from auxreid.data.layouts.listing import LeftOut, few
 
-NOT_CHECKED = "photographs without a dog are not found: no detector is asked; reject them in the review"
+NOT_CHECKED = "photographs without a dog are not found, as no --detector is given; reject them in the review"
 
 
 @dataclass
@@ -24,6 +24,8 @@ class Found:
     sequences: dict[str, str] = field(default_factory=dict)
     splits: dict[str, str] = field(default_factory=dict)
     blurred: list[str] = field(default_factory=list)
+    no_dog: list[str] = field(default_factory=list)
+    several_dogs: list[str] = field(default_factory=list)
     two_looks: list[str] = field(default_factory=list)
     rejected: list[str] = field(default_factory=list)
     decisions: int = 0
@@ -57,6 +59,8 @@ def report_of(found: Found) -> dict[str, object]:
             for dog, one in found.dogs.items()
         },
         "blurred": [found.items[photo].name for photo in found.blurred],
+        "no_dog": [found.items[photo].name for photo in found.no_dog],
+        "several_dogs": [found.items[photo].name for photo in found.several_dogs],
         "rejected": found.rejected,
         "copies": {one.path: one.reason for one in found.copies},
         "left_out": {one.path: one.reason for one in found.left_out},
@@ -78,12 +82,18 @@ def summary(found: Found) -> list[str]:
     ]
     if found.left_out:
         lines.append("cannot be used: " + few([f"{one.path} ({one.reason})" for one in found.left_out], 3))
-    if found.blurred or found.two_looks:
-        lines.append(f"to look at: {len(found.blurred)} blurred, {len(found.two_looks)} dogs that may be two")
+    looked = {
+        "blurred": found.blurred,
+        "without a dog": found.no_dog,
+        "with several dogs, to be cropped": found.several_dogs,
+        "dogs that may be two": found.two_looks,
+    }
+    if any(looked.values()):
+        lines.append("to look at: " + ", ".join(f"{len(some)} {what}" for what, some in looked.items() if some))
     return lines + found.notes
 
 
-def notes_of(items: Mapping[str, Item], others: Mapping[str, int]) -> list[str]:
+def notes_of(items: Mapping[str, Item], others: Mapping[str, int], detected: bool) -> list[str]:
     """What a reader of the set has to know."""
     notes = []
     untimed = sum(not item.is_frame and item.look.taken is None for item in items.values())
@@ -95,4 +105,4 @@ def notes_of(items: Mapping[str, Item], others: Mapping[str, int]) -> list[str]:
     if others:
         named = ", ".join(f"{count} {ending}" for ending, count in others.items())
         notes.append(f"files of other endings are not read: {named}; save photographs as JPEG or PNG")
-    return [*notes, NOT_CHECKED]
+    return notes if detected else [*notes, NOT_CHECKED]

@@ -3,7 +3,7 @@
 // shown follows from the dogs that were proposed and the steps since: undoing is one more step, and the rest is replayed.
 const data = JSON.parse(document.getElementById("data").textContent);
 const $ = id => document.getElementById(id);
-const PHOTO = 0, NAME = 1, BLURRED = 2, SEQUENCE = 3, FILE = 4, SHOWN_NEAR = 5, IN_STRIP = 4, MOST_OTHERS = 10;
+const PHOTO = 0, NAME = 1, FLAGS = 2, SEQUENCE = 3, FILE = 4, SHOWN_NEAR = 5, IN_STRIP = 4, MOST_OTHERS = 10;
 const store = `auxreid-review-${data.key}`;
 const applied = new Set(data.applied), inFile = new Set(data.decisions.map(line => line[0]));
 const numberOf = new Map(data.photos.map((photo, number) => [photo[PHOTO], number]));
@@ -302,7 +302,7 @@ function drawDog() {
   $("photos").replaceChildren(...current.photos.map((number, at) => {
     const photo = data.photos[number];
     const caption = element("figcaption", {title: photo[NAME]}, element("span", {}, element("bdi", {textContent: photo[NAME].split("/").pop()})));
-    if (photo[BLURRED]) caption.append(element("b", {textContent: "blurred"}));
+    if (photo[FLAGS]) caption.append(element("b", {textContent: photo[FLAGS]}));
     const figure = element("figure", {tabIndex: -1}, element("img", {src: picture(photo), alt: photo[NAME]}), caption);
     figure.dataset.number = number;
     figure.setAttribute("role", "option");

@@ -37,6 +37,7 @@ class Wishes:
     out: Path
     network: Network
     attributes: Network | None = None
+    detector: Network | None = None
     crops: Path | None = None
     rate: float = 1.0  # frames of a second of video
     seed: int = 0
@@ -83,7 +84,8 @@ def _assemble(places: Sequence[Path], work: Workplace, wishes: Wishes) -> Assemb
     found.splits = split_dogs(pairs, found.single, names.split_of, wishes.seed)
     names.split_of |= found.splits
     _flag(found, alike, place, wishes.thresholds)
-    found.notes = notes_of(found.items, others)
+    _detect(found, items, work, wishes)
+    found.notes = notes_of(found.items, others, wishes.detector is not None)
     words = _words(wishes.attributes, work, items, place, found)
     _write(work, found, names, words, items)
     return Assembly(found, alike, decisions)
@@ -91,8 +93,9 @@ def _assemble(places: Sequence[Path], work: Workplace, wishes: Wishes) -> Assemb
 
 def _settings(wishes: Wishes) -> dict[str, object]:
     network = {"encoder": wishes.network.name, "encoder_key": wishes.network.key}
-    model = {} if wishes.attributes is None else {"attributes": wishes.attributes.name}
-    return network | model | {"rate": wishes.rate, "seed": wishes.seed, "thresholds": wishes.thresholds.about()}
+    more = {"attributes": wishes.attributes, "detector": wishes.detector}
+    models = {what: one.name for what, one in more.items() if one is not None}
+    return network | models | {"rate": wishes.rate, "seed": wishes.seed, "thresholds": wishes.thresholds.about()}
 
 
 def _items(
@@ -137,6 +140,17 @@ def _flag(found: Found, alike: np.ndarray, place: Mapping[str, int], thresholds:
         at = [place[photo] for photo in one.photos]
         if len(one.seen) < len(one.photos) and has_two_looks(alike[np.ix_(at, at)], thresholds):
             found.two_looks.append(dog)
+
+
+def _detect(found: Found, items: Sequence[Item], work: Workplace, wishes: Wishes) -> None:
+    if wishes.detector is None:
+        return
+    scores = vectors(items, work.vectors("dogs", wishes.detector.key), wishes.detector.compute, "detection")
+    for item, (best, second) in zip(items, scores, strict=True):
+        if best < wishes.thresholds.dog:
+            found.no_dog.append(item.photo)
+        if second >= wishes.thresholds.second_dog:
+            found.several_dogs.append(item.photo)
 
 
 def _words(

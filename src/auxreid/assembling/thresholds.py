@@ -21,6 +21,8 @@ class Thresholds:
     sequence_likeness: float = 2.0  # so much
     neighbour_likeness: float = 5.0  # without a time, neighbours in the order of names are one sequence from here on
     blurred: float = 2.5  # spreads below the set's usual sharpness
+    dog: float = 0.3  # a detector's score, below which a photograph is taken to show no dog,
+    second_dog: float = 0.5  # and that of a second dog, from which on it shows several
     two_looks: float = 2.5  # a dog whose photographs fall in two parts that are less alike by this may be two dogs
 
     def about(self) -> dict[str, float]:
