@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import timm
 import torch
-from dataset_folders import config
+from dataset_folders import config, dogs
 from dog_photos import (
     BY_COLOUR,
     COLOURS,
@@ -256,6 +256,8 @@ def test_the_command_takes_an_encoder_of_the_project_or_the_recipes_backbone(pro
     before = contents(Path("raw"))
     assert command("-o", "raw/mydogs", "--encoder", str(project)) == said
     assert contents(Path("raw")) == before
+    said = command("-o", "raw/mydogs", "--encoder", str(project), "--rate", "2")
+    assert "otherwise than in the last run: rate: 1.0 -> 2.0\n" in said
     error = command("-o", "raw/mydogs")
     assert isinstance(error, ConfigError) and "recipes.dogs.attributes.weights" in str(error)
     error = command("-o", "raw/mydogs", "--row", "no_such_row")
@@ -613,6 +615,19 @@ def test_merges_are_made_where_the_dogs_that_are_shown_are_one():
     steps = list(review(proposals, near, truth, dict.fromkeys(photos, "clip"), 9))
     assert [keys for _, keys in steps] == [3, 1]
     assert verdict([line for lines, _ in steps for line in lines]).dogs == [photos[:3], photos[3:]]
+
+
+def test_the_benchmarks_films_are_a_video_of_each_photograph_of_the_first_dogs(tmp_path, monkeypatch):
+    import sample_films
+
+    rows = [{"path": f"{dog}{view}.png", "dog_id": dog} for dog in ("a", "b", "c") for view in (1, 2)]
+    dogs(tmp_path / "sample", [*rows, {"path": "breed.png", "dog_id": ""}])
+    monkeypatch.setattr(sample_films, "SAMPLE", tmp_path / "sample")
+    monkeypatch.setattr(sample_films, "DOGS", 2)
+    dog_of = sample_films.write_films(tmp_path / "films")
+    assert sorted(dog_of.values()) == ["a", "a", "b", "b"]
+    found = run(tmp_path / "out", tmp_path / "films").found
+    assert {Path(item.stream).name for item in found.items.values()} <= dog_of.keys() and found.left_out == []
 
 
 # stops

@@ -493,6 +493,8 @@ def assemble(
     wishes = Wishes(out, network, model, finder, crops, rate, split_seed)
     assembly = assembled(places or [], wishes)
     write_page(assembly, out)
+    if assembly.changed:
+        print(f"otherwise than in the last run: {'; '.join(assembly.changed)}", file=sys.stderr)
     print("\n".join([*summary(assembly.found), f"{out}: frames.csv is the data set, review.html its review"]))
     if review:
         serve_review(assembly, out, port)

@@ -51,6 +51,7 @@ class Assembly:
     found: Found
     alike: np.ndarray  # of found.items, in their order
     decisions: list[Decision]
+    changed: list[str]  # settings that differ from the last run's
 
 
 def assemble(places: Sequence[Path], wishes: Wishes) -> Assembly:
@@ -68,6 +69,7 @@ def _assemble(places: Sequence[Path], work: Workplace, wishes: Wishes) -> Assemb
     decisions, names = read_decisions(work.out), read_names(work.dogs)
     verdicts = verdict(decisions)
     found = Found(settings=_settings(wishes), decisions=len(standing(decisions)))
+    changed = _changed(work, found.settings)
     items, others = _items(places, work, wishes, found)
     features = vectors(items, work.vectors("features", wishes.network.key), wishes.network.compute, "features")
     items, features = _without_copies(items, features, {*names.dog_of, *verdicts.group_of}, wishes, found)
@@ -88,7 +90,7 @@ def _assemble(places: Sequence[Path], work: Workplace, wishes: Wishes) -> Assemb
     found.notes = notes_of(found.items, others, wishes.detector is not None)
     words = _words(wishes.attributes, work, items, place, found)
     _write(work, found, names, words, items)
-    return Assembly(found, alike, decisions)
+    return Assembly(found, alike, decisions, changed)
 
 
 def _settings(wishes: Wishes) -> dict[str, object]:
@@ -96,6 +98,15 @@ def _settings(wishes: Wishes) -> dict[str, object]:
     more = {"attributes": wishes.attributes, "detector": wishes.detector}
     models = {what: one.name for what, one in more.items() if one is not None}
     return network | models | {"rate": wishes.rate, "seed": wishes.seed, "thresholds": wishes.thresholds.about()}
+
+
+def _changed(work: Workplace, settings: Mapping[str, object]) -> list[str]:
+    """Settings that the last run had otherwise, each in words; none where there was no run."""
+    if not work.report.is_file():
+        return []
+    before = json.loads(work.report.read_text(encoding="utf-8"))["settings"]
+    names = [name for name in {**before, **settings} if before.get(name) != settings.get(name)]
+    return [f"{name}: {before.get(name, 'none')} -> {settings.get(name, 'none')}" for name in names]
 
 
 def _items(
