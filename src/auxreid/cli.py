@@ -478,6 +478,62 @@ def export(
     print(f"{out}: {chosen.name}; the largest difference from torch on random images is {difference:.2g}")
 
 
+@app.command()
+def assemble(
+    places: Annotated[list[Path] | None, typer.Argument(metavar="[FOLDER]...", help="of photographs, videos")] = None,
+    out: Annotated[Path, typer.Option("--out", "-o", help="folder of the data set, to write")] = Path("raw/mydogs"),
+    encoder: EncoderFile = None,
+    row: Annotated[str | None, typer.Option(help="of the study, whose encoder is taken")] = None,
+    seed: EncoderSeed = None,
+    dataset: Annotated[str | None, typer.Option(help="of the study, whose row or registered encoder is taken")] = None,
+    camera: Camera = None,
+    attributes: Annotated[Path | None, typer.Option(help="a model.safetensors of stage attributes")] = None,
+    detector: Annotated[
+        Path | None, typer.Option(help="weights of torchvision's ssdlite320_mobilenet_v3_large: finds 'no dog'")
+    ] = None,
+    crops: Annotated[Path | None, typer.Option(help="CSV: path and photo, the photograph that a crop is of")] = None,
+    rate: Annotated[float, typer.Option(min=0.01, help="frames of a second of video")] = 1.0,
+    split_seed: Annotated[int, typer.Option(min=0, help="of the splits of new dogs")] = 0,
+    review: Annotated[bool, typer.Option("--review", help="then serve the review, which writes decisions.csv")] = False,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="of the review on 127.0.0.1; 0: any")] = 5010,
+) -> None:
+    """Make a data set of dogs out of photographs and videos; without an encoder's option, by the recipe `dogs`."""
+    from auxreid.assembling.detector import detector_network
+    from auxreid.assembling.networks import attribute_network, backbone_network, encoder_network
+    from auxreid.assembling.page import write_page
+    from auxreid.assembling.report import summary
+    from auxreid.assembling.run import Wishes
+    from auxreid.assembling.run import assemble as assembled
+    from auxreid.plumbing.settings.load import load_config
+
+    if encoder is row is dataset is seed is None:
+        network = backbone_network("dogs", load_config().recipes["dogs"].attributes)
+    else:
+        chosen = chosen_encoder(encoder, row, dataset, seed)
+        network = encoder_network(chosen.path, chosen.precision, chosen.name, camera)
+    model = None if attributes is None else attribute_network(attributes)
+    finder = None if detector is None else detector_network(detector)
+    wishes = Wishes(out, network, model, finder, crops, rate, split_seed)
+    assembly = assembled(places or [], wishes)
+    write_page(assembly, out)
+    if assembly.changed:
+        print(f"otherwise than in the last run: {'; '.join(assembly.changed)}", file=sys.stderr)
+    print("\n".join([*summary(assembly.found), f"{out}: frames.csv is the data set, review.html its review"]))
+    if review:
+        serve_review(assembly, out, port)
+
+
+def serve_review(assembly: Any, out: Path, port: int) -> None:
+    """Serve the review until Ctrl-C."""
+    from auxreid.assembling.page import page_data
+    from auxreid.assembling.server import open_review
+    from auxreid.assembling.workplace import Workplace
+
+    server = open_review(Workplace(out), page_data(assembly, out.name), port)
+    print(f"review: {server.address} writes {out}/decisions.csv; Ctrl-C ends it", flush=True)
+    server.serve_forever()
+
+
 def main() -> None:
     """Entry point: the errors that a user can act on are shown without a traceback."""
     run_sources_of_this_checkout()
