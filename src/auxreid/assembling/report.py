@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 
 from auxreid.assembling.items import Item
 from auxreid.assembling.proposals import Proposal
-from auxreid.data.layouts.listing import LeftOut, few
+from auxreid.data.layouts.listing import LeftOut
+from auxreid.plumbing.base.few import few
 
 NOT_CHECKED = "photographs without a dog are not found, as no --detector is given; reject them in the review"
 
