@@ -42,7 +42,7 @@ def main(stage: Stage) -> None:
             write_suspicious(run, data.frames, made.suspicious)
         metrics = test_metrics(scores, data.frames) | {
             "val_mAP": float(made.validated.curve[made.validated.epoch]),
-            "val_mAP_untouched": float(made.validated.curve[0]),
+            "val_mAP_untouched": float(np.nanmean(made.validated.untouched)),
             "epoch": made.validated.epoch,
         }
         write_text(run.out / "metrics.json", json.dumps(metrics, indent=2) + "\n")

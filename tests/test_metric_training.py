@@ -80,9 +80,8 @@ def test_validation_stops_when_patience_is_over_and_takes_the_best_epoch(tmp_pat
     noise = torch.randn_like(good)
     epochs = [F.normalize((1 - q) * good + q * noise) for q in qualities]
     logged = []
-    found = cross_validate(
-        [iter(epochs)], [HeldOut(rows, rows[:0])], data.frames, "dogs", 2, lambda values, epoch: logged.append(epoch)
-    )
+    folds, report = [HeldOut(rows, rows[:0])], lambda values, epoch: logged.append(epoch)
+    found = cross_validate([iter(epochs)], folds, data.frames, epochs[0].numpy(), "dogs", 2, report)
     assert found.epoch == 2 and len(found.curve) == 5 and logged == [0, 1, 2, 3, 4]
     assert np.nanmean(found.precision) == found.curve[2] == 1.0 > found.curve[0] == np.nanmean(found.untouched)
 
@@ -130,6 +129,14 @@ def test_a_row_that_validation_finds_harmful_ends_as_the_untouched_encoder(tmp_p
     made = make_row(metric_row("triplet"), SETTINGS.replaced(lr=5.0), data.with_features(perfect), 0, silent)
     assert made.validated.epoch == 0
     assert torch.allclose(cosines(made.embeddings), cosines(perfect.plain), atol=1e-4)
+
+
+def test_a_shorter_embedding_is_compared_with_all_that_the_encoder_has(tmp_path):
+    data = small_set(tmp_path)
+    whole = make_row(metric_row(None), SETTINGS, data, 0, silent).validated
+    short = make_row(metric_row("triplet"), SETTINGS.replaced(embed_dim=2, epochs=1), data, 0, silent).validated
+    assert short.curve[0] != whole.curve[0]
+    assert np.allclose(short.untouched, whole.precision, equal_nan=True)
 
 
 def test_a_part_of_the_encoder_is_trained_and_the_rest_stays(tmp_path):

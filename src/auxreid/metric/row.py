@@ -65,7 +65,8 @@ def make_row(row: Any, settings: Any, data: Data, seed: int, log: Callable) -> M
         return train(row, settings, data.features, inputs, task, own, seed)
 
     trainings = [_embedded(training(np.setdiff1d(known, fold.rows)), inputs, fold) for fold in folds]
-    validated = cross_validate(trainings, folds, data.frames, data.protocol, settings.patience, log)
+    untouched = data.features.plain.numpy()
+    validated = cross_validate(trainings, folds, data.frames, untouched, data.protocol, settings.patience, log)
     for epoch, trained in enumerate(islice(training(known), validated.epoch + 1)):
         if trained.losses:
             log(trained.losses, epoch)

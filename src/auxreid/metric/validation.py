@@ -36,7 +36,7 @@ class Validated:
     curve: np.ndarray  # float64 [epochs + 1], mAP after each epoch, from 0
     epoch: int  # the best
     precision: np.ndarray  # float64 [q] at the best epoch, NaN without a true match
-    untouched: np.ndarray  # float64 [q] before the first
+    untouched: np.ndarray  # float64 [q] by the encoder's own features, all dimensions of them
     identity: np.ndarray  # int64 [q]
 
 
@@ -60,11 +60,18 @@ def average_precisions(frames: Frames, embeddings: np.ndarray, fold: HeldOut, pr
 
 
 def cross_validate(
-    trainings: list[Epochs], folds: list[HeldOut], frames: Frames, protocol: str, patience: int, log: Callable
+    trainings: list[Epochs],
+    folds: list[HeldOut],
+    frames: Frames,
+    untouched: np.ndarray,
+    protocol: str,
+    patience: int,
+    log: Callable,
 ) -> Validated:
     """Go through the folds' trainings together until the mAP has not risen for `patience` epochs, or they end.
 
     Args:
+        untouched: the encoder's own features of all frames [n, d].
         log: called with {"val_mAP": ...} and the epoch.
 
     Raises:
@@ -83,4 +90,5 @@ def cross_validate(
         if epoch - int(np.argmax(curve)) >= patience:
             break
     best, identity = int(np.argmax(curve)), np.concatenate([identity for _, identity in parts])
-    return Validated(np.array(curve), best, found[best], found[0], identity)
+    before = [average_precisions(frames, untouched, fold, protocol)[0] for fold in folds]
+    return Validated(np.array(curve), best, found[best], np.concatenate(before), identity)
