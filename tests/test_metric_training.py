@@ -197,6 +197,7 @@ def test_values_of_individuals_have_the_queries_mean():
 
 def test_a_row_is_chosen_only_if_it_is_above_by_more_than_an_error():
     assert choose({"a": Gain(0.9, 0.02, 0.03), "b": Gain(0.7, 0.02, 0.01)}) == "b"
+    assert choose({"other_folds": Gain(0.6, 0.03, 0.01), "b": Gain(0.7, 0.02, 0.01)}) == "other_folds"
     assert choose({"a": Gain(0.9, 0.02, 0.03), UNTOUCHED: Gain(0.8, 0.0, 0.0)}) == UNTOUCHED
     rng = np.random.default_rng(0)
     who, base = np.repeat(np.arange(10), 3), rng.random(30) * 0.5

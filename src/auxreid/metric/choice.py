@@ -2,8 +2,8 @@
 
 A trained row is chosen only if its validation mAP is above that of the untouched encoder, of the same folds and seeds,
 by more than the standard error of the difference (over seeds and individuals): with few individuals the best of many
-rows is above by chance alone. Of these rows it is the one of the best validation mAP; where there is none, it is the
-untouched encoder.
+rows is above by chance alone. Of these rows it is the one of the largest difference, since rows may have other folds;
+where there is none, it is the untouched encoder.
 """
 
 from collections.abc import Mapping, Sequence
@@ -45,5 +45,5 @@ def gain(seeds: Sequence[Validation]) -> Gain:
 
 def choose(gains: Mapping[str, Gain]) -> str:
     """The chosen row's name, UNTOUCHED where none is above it by more than an error; the first of equal ones."""
-    above = {name: one.mAP for name, one in gains.items() if one.difference > one.error}
+    above = {name: one.difference for name, one in gains.items() if one.difference > one.error}
     return max(above, key=lambda name: above[name]) if above else UNTOUCHED

@@ -81,8 +81,8 @@ def notes(results: Results) -> list[str]:
         "t, of the others by resampling.",
         f"DIR: the mean of {results.drawings} drawings, in each of which {share} of the query individuals are "
         "strangers, whose images are taken out of the gallery.",
-        "Chosen: the row of the best validation mAP among those above untouched there by more than a standard error; "
-        f"if none is, {UNTOUCHED}. Test individuals take no part in it.",
+        "Chosen: of the rows whose validation mAP is above untouched by more than a standard error (in brackets), the "
+        f"one furthest above; if none is, {UNTOUCHED}. Test individuals take no part in it.",
         "first n: the mAP of the embedding's first n dimensions.",
     ]
     if all(len(row.seeds) < 2 for row in results.rows):
