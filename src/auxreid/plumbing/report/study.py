@@ -13,7 +13,11 @@ from auxreid.plumbing.stage.record import Record, read_record, record_folder
 
 LISTS_SHOWN = ("best", "worst")  # kinds of ranked lists; each is some hundred kilobytes
 COMPARISON_PICTURES = {"differences.png": "Differences to the reference row", "cmc.png": "CMC curves of all rows"}
-ATTRIBUTE_PICTURES = {"confusion.png": "Confusion matrices", "table.png": "Scores of each attribute"}
+ATTRIBUTE_PICTURES = {
+    "confusion.png": "Confusion matrices",
+    "table.png": "Scores of each attribute",
+    "words.png": "Precision and recall of each word",
+}
 
 
 @dataclass(frozen=True)
