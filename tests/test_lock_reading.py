@@ -116,7 +116,7 @@ def test_who_reads_while_dvc_writes_gets_one_whole_version_or_the_other(tmp_path
         said.add(digest(read_lock(path).values()))
     ended = multiprocessing.get_context("fork").Event()
     writer = forked(write_in_turn, path, versions, ended, hardlink)
-    with multiprocessing.get_context("fork").Pool(3) as readers:
+    with multiprocessing.get_context("spawn").Pool(3) as readers:  # of a test process with threads, a fork may hang
         found = [one for some in readers.map(read_often, [(path, times)] * 3) for one in some]
     ended.set()
     writer.join(60)
