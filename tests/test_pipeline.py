@@ -209,7 +209,7 @@ def both(*rows: str) -> set[str]:
 
 def test_an_edit_of_any_row_reaches_its_chain_and_what_starts_from_it(full_graph):
     rows = applicable_rows(CONFIG, "sample_people")
-    assert len(rows) == 20
+    assert len(rows) == 21
     twice = both("clip_reid_twice") | {"prompts@sample_people-learned_twice-0"}
     for row in rows:
         assert reruns(full_graph, f"ablations.{row}") == both(row) | (twice if row == "clip_reid" else set()), row
