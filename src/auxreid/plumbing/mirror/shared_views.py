@@ -49,7 +49,7 @@ def ensure_views(store: Store, experiment: str, runs: Sequence["MlflowRun"]) -> 
     found = store.client.get_experiment(experiment)
     for tag, text in wanted_tags(found, runs).items():
         if found.tags.get(tag) != text:
-            store.client.set_experiment_tag(experiment, tag, text)
+            store.set_experiment_tag(experiment, tag, text)
 
 
 def wanted_tags(experiment: "Experiment", runs: Sequence["MlflowRun"]) -> dict[str, str]:

@@ -137,6 +137,9 @@ class Store:
         for some in batched([RunTag(name, text) for name, text in texts.items()], NAMES_AT_ONCE):
             self.log_batch(run_id, tags=some)
 
+    def set_experiment_tag(self, experiment: str, name: str, text: str) -> None:
+        repeat_on_conflict(lambda: self.client.set_experiment_tag(experiment, name, text))
+
     def delete_tag(self, run: "MlflowRun", tag: str) -> bool:
         """Takes a tag away from a run; tells whether it had it."""
         from mlflow.exceptions import MlflowException
