@@ -29,7 +29,7 @@ RESULTS = Path("results")
 
 def main(stage: Stage) -> None:
     row, seed = stage.settings.metric_row, stage.entry["seed"]
-    settings = stage.settings.train.replaced(**(row.train or {}))
+    settings = stage.settings.train.replaced(row.train or {})
     with stage.run(replaced={"train": settings}) as run:
         data, curves = open_data(stage), Curves(run)
         made = make_row(row, settings, data, seed, curves)

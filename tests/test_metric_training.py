@@ -103,7 +103,7 @@ def test_strong_stay_keeps_the_layer_and_a_weak_one_lets_it_go(tmp_path):
     data, moved = small_set(tmp_path), []
     task = Task(np.arange(6), np.array([0, 0, 1, 1, 2, 2]))
     for stay in (1000.0, 0.0):
-        settings = SETTINGS.replaced(stay=stay, epochs=15, lr=1e-3)
+        settings = SETTINGS.replaced({"stay": stay, "epochs": 15, "lr": 1e-3})
         training = train(metric_row("arcface"), settings, data.features, KeptFeatures(data.features), task, None, 0)
         *_, last = training
         moved.append(last.losses["moved"])
@@ -114,9 +114,9 @@ def test_a_row_finds_the_direction_in_which_individuals_differ(tmp_path):
     """Individuals differ in small components only, images of one in large ones: the encoder as it is ranks badly."""
     data = two_sided(tmp_path)
     for loss, least in (("whitening", 0.1), ("verification", 0.02)):
-        made = make_row(metric_row(loss), SETTINGS.replaced(lr=1e-2, stay=0.0, epochs=20), data, 0, silent)
+        made = make_row(metric_row(loss), SETTINGS.replaced({"lr": 1e-2, "stay": 0.0, "epochs": 20}), data, 0, silent)
         assert made.validated.curve[made.validated.epoch] > made.validated.curve[0] + least, loss
-        again = make_row(metric_row(loss), SETTINGS.replaced(lr=1e-2, stay=0.0, epochs=20), data, 0, silent)
+        again = make_row(metric_row(loss), SETTINGS.replaced({"lr": 1e-2, "stay": 0.0, "epochs": 20}), data, 0, silent)
         assert torch.equal(made.embeddings, again.embeddings)
         assert torch.allclose(made.embeddings.norm(dim=1), torch.ones(len(data.frames)), atol=1e-5)
 
@@ -126,7 +126,7 @@ def test_a_row_that_validation_finds_harmful_ends_as_the_untouched_encoder(tmp_p
     data = small_set(tmp_path)
     perfect = F.one_hot(torch.from_numpy(np.maximum(data.frames.identity, 0)), 12).float()
     perfect = Features(perfect, perfect[data.features.seen][None], data.features.seen)
-    made = make_row(metric_row("triplet"), SETTINGS.replaced(lr=5.0), data.with_features(perfect), 0, silent)
+    made = make_row(metric_row("triplet"), SETTINGS.replaced({"lr": 5.0}), data.with_features(perfect), 0, silent)
     assert made.validated.epoch == 0
     assert torch.allclose(cosines(made.embeddings), cosines(perfect.plain), atol=1e-4)
 
@@ -134,7 +134,7 @@ def test_a_row_that_validation_finds_harmful_ends_as_the_untouched_encoder(tmp_p
 def test_a_shorter_embedding_is_compared_with_all_that_the_encoder_has(tmp_path):
     data = small_set(tmp_path)
     whole = make_row(metric_row(None), SETTINGS, data, 0, silent).validated
-    short = make_row(metric_row("triplet"), SETTINGS.replaced(embed_dim=2, epochs=1), data, 0, silent).validated
+    short = make_row(metric_row("triplet"), SETTINGS.replaced({"embed_dim": 2, "epochs": 1}), data, 0, silent).validated
     assert short.curve[0] != whole.curve[0]
     assert np.allclose(short.untouched, whole.precision, equal_nan=True)
 
@@ -142,7 +142,7 @@ def test_a_shorter_embedding_is_compared_with_all_that_the_encoder_has(tmp_path)
 def test_a_part_of_the_encoder_is_trained_and_the_rest_stays(tmp_path):
     data = small_set(tmp_path, backbone=True)
     before = {name: value.clone() for name, value in data.backbone.state_dict().items()}
-    settings = SETTINGS.replaced(epochs=2, patience=5, backbone_lr=1e-2, folds=2)
+    settings = SETTINGS.replaced({"epochs": 2, "patience": 5, "backbone_lr": 1e-2, "folds": 2})
     row = metric_row("identity", trained=0.9)
     last = make_row(row, settings, data, 0, silent)
     assert all(torch.equal(before[name], value) for name, value in data.backbone.state_dict().items())  # a copy learns

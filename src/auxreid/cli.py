@@ -336,8 +336,8 @@ JOBS = min(os.cpu_count() or 1, 4)
 @app.command()
 def study(jobs: Jobs = JOBS) -> None:
     """The demo with all rows, those of the metric model too: no `study.rows`, no `study.metric_rows`, plan, demo."""
-    from auxreid.plumbing.graph.whole_table import PARAMS, ask_for_all_rows
-    from auxreid.plumbing.settings.load import load_config
+    from auxreid.plumbing.graph.whole_table import ask_for_all_rows
+    from auxreid.plumbing.settings.load import PARAMS, load_config
 
     load_config()
     if ask_for_all_rows():

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from auxreid.data.layouts.listing import IMAGE_SUFFIXES, is_litter
+from auxreid.data.layouts.listing import IMAGE_SUFFIXES
 from auxreid.data.tables import read_table
 from auxreid.plumbing.base.errors import DataError
+from auxreid.serving.photos import files_below
 
 VIDEO_SUFFIXES = frozenset({".mp4", ".avi", ".mov", ".mkv"})
 READ = ", ".join(sorted(IMAGE_SUFFIXES | VIDEO_SUFFIXES))
@@ -34,7 +35,7 @@ def list_files(places: Sequence[Path]) -> Files:
     for place in places:
         if not place.exists():
             raise DataError(f"{place}: no such file or folder")
-        found |= set(_below(place)) if place.is_dir() else {place}
+        found |= set(files_below(place)) if place.is_dir() else {place}
     kinds = {path: path.suffix.lower() for path in sorted(found)}
     images = tuple(path for path, kind in kinds.items() if kind in IMAGE_SUFFIXES)
     videos = tuple(path for path, kind in kinds.items() if kind in VIDEO_SUFFIXES)
@@ -42,11 +43,6 @@ def list_files(places: Sequence[Path]) -> Files:
     if not images and not videos:
         raise DataError(f"{', '.join(map(str, places))}: no photographs and no videos (endings read: {READ})")
     return Files(images, videos, dict(sorted(others.items())))
-
-
-def _below(folder: Path) -> list[Path]:
-    paths = (path for path in folder.rglob("*") if path.is_file())
-    return [path for path in paths if not any(map(is_litter, path.relative_to(folder).parts))]
 
 
 def photo_of_crop(path: Path) -> str | None:

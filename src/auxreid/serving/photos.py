@@ -137,9 +137,14 @@ def image_files(places: Iterable[str | Path]) -> list[Path]:
     return found
 
 
+def files_below(folder: Path) -> list[Path]:
+    """The files below a folder, sorted by their paths, without what systems leave there."""
+    paths = sorted(path for path in folder.rglob("*") if path.is_file())
+    return [path for path in paths if not any(map(is_litter, path.relative_to(folder).parts))]
+
+
 def _images_below(folder: Path) -> list[Path]:
-    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file())
-    kept = [path for path in paths if not any(is_litter(part) for part in path.relative_to(folder).parts)]
+    kept = [path for path in files_below(folder) if path.suffix.lower() in IMAGE_SUFFIXES]
     if not kept:
         raise DataError(f"{folder}: no images in this folder (endings read: {', '.join(sorted(IMAGE_SUFFIXES))})")
     return kept

@@ -6,20 +6,20 @@ They are read from Git's objects; no file of the workspace is touched.
 import json
 import re
 import subprocess
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from auxreid.plumbing.base.dotted import leaves
 from auxreid.plumbing.base.errors import DataError
 from auxreid.plumbing.base.yaml_document import read_document
 from auxreid.plumbing.dvc.lockfile import LOCK_FILE, LockedStage, locked_stages, parse_entries
+from auxreid.plumbing.settings.load import PARAMS
 
 REF = re.compile(r"refs/exps/(?P<first>[0-9a-f]{2})/(?P<rest>[0-9a-f]{38})/(?P<name>.+)")
 FORMAT = "%(objectname) %(refname)"
-PARAMS = "params.yaml"
 SECONDS = 60.0
 
 
@@ -83,20 +83,12 @@ def changed_params(root: Path, experiment: Experiment) -> list[str]:
 @lru_cache(maxsize=64)
 def _params_at(root: Path, commit: str) -> dict[str, Any]:
     """By dotted key; without the blocks that only hold what others share."""
-    content = file_at(root, commit, PARAMS)
+    content = file_at(root, commit, str(PARAMS))
     with TemporaryDirectory() as folder:
         path = Path(folder) / PARAMS
         path.write_bytes(content or b"")
         value = read_document(path, DataError).value or {}
-    return dict(_flat({name: block for name, block in value.items() if not name.startswith("_")}))
-
-
-def _flat(block: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for name, value in block.items():
-        if isinstance(value, Mapping) and value:
-            yield from _flat(value, f"{prefix}{name}.")
-        else:
-            yield f"{prefix}{name}", value
+    return dict(leaves({name: block for name, block in value.items() if not name.startswith("_")}))
 
 
 def _text(value: Any) -> str:

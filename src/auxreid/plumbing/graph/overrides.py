@@ -13,8 +13,8 @@ from typing import Any
 from auxreid.plumbing.base.errors import ConfigError
 from auxreid.plumbing.base.near_names import near
 from auxreid.plumbing.base.yaml_document import read_document
+from auxreid.plumbing.settings.load import PARAMS
 
-PARAMS = Path("params.yaml")
 GRAMMAR = "KEY=VALUE, KEY=VALUE,VALUE, +KEY=VALUE for a new key, ~KEY to take one out"
 
 

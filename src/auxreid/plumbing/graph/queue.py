@@ -16,11 +16,11 @@ from auxreid.plumbing.base.errors import ConfigError
 from auxreid.plumbing.dvc.enqueue import Asked, enqueue
 from auxreid.plumbing.dvc.lockfile import LOCK_FILE, read_entries
 from auxreid.plumbing.graph.ignored_files import ignored_files
-from auxreid.plumbing.graph.overrides import PARAMS, combinations, overrides_between, with_overrides
+from auxreid.plumbing.graph.overrides import combinations, overrides_between, with_overrides
 from auxreid.plumbing.graph.study_files import missing_files
 from auxreid.plumbing.graph.table import GRAPH_FILE, TOP_KEY, build_graph, written_graph
 from auxreid.plumbing.settings.config import Config
-from auxreid.plumbing.settings.load import parse_config
+from auxreid.plumbing.settings.load import PARAMS, parse_config
 
 
 @dataclass(frozen=True)

@@ -26,10 +26,9 @@ from auxreid.plumbing.graph.applicability import (
     why_no_pose,
 )
 from auxreid.plumbing.settings.config import BASELINES, REFERENCE_ROW, Config
-from auxreid.plumbing.settings.load import load_config
+from auxreid.plumbing.settings.load import PARAMS, load_config
 
 GRAPH_FILE = Path("pipeline/graph.yaml")
-PARAMS_FILE = "params.yaml"
 STAGES = (
     "ingest",
     "protocol",
@@ -255,7 +254,7 @@ def remedy() -> str:
     if is_copy(Path.cwd()):
         return "queue it by `auxreid queue -S KEY=VALUE`, which writes both; the workspace is as it was"
     if in_experiment():
-        return f"go on with `auxreid plan` and `dvc repro`, or back with `git checkout {PARAMS_FILE}`"
+        return f"go on with `auxreid plan` and `dvc repro`, or back with `git checkout {PARAMS}`"
     return "run `auxreid plan`"
 
 
@@ -271,7 +270,7 @@ def written_graph(path: Path) -> Graph:
     return graph
 
 
-def load_study(path: str | Path = "params.yaml") -> Config:
+def load_study(path: str | Path = PARAMS) -> Config:
     """The validated configuration, with the graph file checked against it: the first call of every stage.
 
     Raises:

@@ -6,8 +6,8 @@ import yaml
 
 from auxreid.plumbing.base.errors import ConfigError
 from auxreid.plumbing.base.files import write_text
+from auxreid.plumbing.settings.load import PARAMS
 
-PARAMS = Path("params.yaml")
 NULL = "tag:yaml.org,2002:null"
 
 

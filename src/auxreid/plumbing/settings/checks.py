@@ -66,7 +66,7 @@ def _broken_metric_rows(config: Config) -> Iterator[str]:
         for recipe, body in config.recipes.items():
             if body.metric is not None:
                 try:
-                    body.metric.train.replaced(**(row.train or {}))
+                    body.metric.train.replaced(row.train or {})
                 except ValidationError as error:
                     yield from fault_lines(error, f"metric_rows.{name}.train (on recipe {recipe})")
 

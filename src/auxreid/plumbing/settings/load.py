@@ -17,11 +17,12 @@ from auxreid.plumbing.settings.config import Config
 from auxreid.plumbing.settings.section import Fault, faults
 
 Place = Callable[[Iterable[str | int]], str]  # ", line 3, column 5" of a path in the file
+PARAMS = Path("params.yaml")
 PATH = re.compile(r"[\w.]*\w")
 ALSO_SHOWN = 3  # paths that read one value by an anchor
 
 
-def load_config(path: str | Path = "params.yaml") -> Config:
+def load_config(path: str | Path = PARAMS) -> Config:
     """Read and validate params.yaml.
 
     Raises:
@@ -36,7 +37,7 @@ def load_config(path: str | Path = "params.yaml") -> Config:
     return parse_config(document.value, str(path), document.place)
 
 
-def parse_config(raw: dict[str, Any], source: str = "params.yaml", place: Place = lambda path: "") -> Config:
+def parse_config(raw: dict[str, Any], source: str = str(PARAMS), place: Place = lambda path: "") -> Config:
     """Validate a parsed params.yaml; see :func:`load_config`. By pydantic's rules for JSON no value is converted, as
     true would be to 1 or a text to a number."""
     raw = {key: value for key, value in raw.items() if not key.startswith("_")}  # blocks of shared YAML anchors

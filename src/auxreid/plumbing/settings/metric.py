@@ -1,9 +1,8 @@
 """The metric model: what encoder it starts from, how its rows are trained, chosen and tested, and the rows."""
 
-import json
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import Field, model_validator
 
 from auxreid.plumbing.settings.section import (
     DatasetName,
@@ -14,6 +13,7 @@ from auxreid.plumbing.settings.section import (
     PositiveInt,
     Section,
     Triple,
+    changes_of,
 )
 
 Share = Annotated[float, Field(gt=0.0, le=1.0)]
@@ -69,10 +69,6 @@ class MetricTraining(Section):
     backbone_lr: PositiveFloat  # of the part of the encoder that a row trains
     stay: NonNegativeFloat  # weight of |W - W0|^2 / |W0|^2: how much it costs to leave the encoder as it is
 
-    def replaced(self, **values: Any) -> "MetricTraining":
-        """The same with other values, validated as these were. Raises pydantic's ValidationError."""
-        return MetricTraining.model_validate_json(json.dumps(self.model_dump() | values), strict=True)
-
 
 class MetricTest(Section):
     """What is told of the rows on individuals never seen."""
@@ -106,14 +102,6 @@ OF_LOSS = {
 WITHOUT_TRAINING = (None, "whitening")
 
 
-def _given(changes: dict[str, Any] | None) -> dict[str, Any] | None:
-    """The keys that have a value. Raises ValueError for one that the training of a row does not know."""
-    for key in changes or ():
-        if key not in MetricTraining.model_fields:
-            raise ValueError(f"{key} is no key of a recipe's metric.train ({', '.join(MetricTraining.model_fields)})")
-    return {key: value for key, value in (changes or {}).items() if value is not None} or None
-
-
 class MetricRow(Section):
     """A way to train the metric model; what a loss does not have is null."""
 
@@ -130,7 +118,8 @@ class MetricRow(Section):
     centers: PositiveInt | None = None  # of each identity
     smoothing: Fraction | None = None
     shrinkage: tuple[Share, ...] | None = None  # of which validation takes one
-    train: Annotated[dict[str, Any] | None, AfterValidator(_given)] = None  # replaces keys of the recipe's metric.train
+    # Replaces keys of the recipe's metric.train.
+    train: Annotated[dict[str, Any] | None, changes_of(MetricTraining, "metric.train")] = None
 
     @model_validator(mode="after")
     def _keys_fit_loss(self) -> "MetricRow":

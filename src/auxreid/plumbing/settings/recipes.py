@@ -1,7 +1,6 @@
 """How one data set is trained: the sections that are there decide which stages it has."""
 
-import json
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
@@ -124,10 +123,6 @@ class FinetuneConfig(Section):
         if list(self.milestones) != sorted(set(self.milestones)):
             raise ValueError(f"milestones {list(self.milestones)} must ascend")
         return self
-
-    def replaced(self, values: dict[str, Any]) -> "FinetuneConfig":
-        """The same with other values, validated as these were. Raises pydantic's ValidationError."""
-        return FinetuneConfig.model_validate_json(json.dumps(self.model_dump() | values), strict=True)
 
 
 class RerankingConfig(Section):

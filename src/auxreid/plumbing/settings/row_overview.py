@@ -1,12 +1,13 @@
 """What each row says, side by side: params.yaml shows a row with all its keys, most of them without a value."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
+from auxreid.plumbing.base.dotted import leaves
 from auxreid.plumbing.settings.config import Config
 
 HEADINGS = ("row", "form", "seeds", "says")
@@ -18,16 +19,12 @@ def row_lines(config: Config) -> Iterator[tuple[str, str, str, str]]:
     for name, row in config.ablations.items():
         values = row.model_dump(mode="json", exclude_none=True, exclude={"form"})
         seeds = ", ".join(map(str, config.seeds(name))) if name in config.rows else NOT_RUN
-        said = ", ".join(f"{key}: {value}" for key, value in _leaves(values))
+        said = ", ".join(f"{key}: {_text(value)}" for key, value in leaves(values))
         yield name, row.form, seeds, said
 
 
-def _leaves(block: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, str]]:
-    for key, value in block.items():
-        if isinstance(value, Mapping):
-            yield from _leaves(value, f"{above}{key}.")
-        else:
-            yield above + key, str(value).lower() if isinstance(value, bool) else str(value)
+def _text(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def print_rows(config: Config, console: Console | None = None) -> None:

@@ -2,10 +2,10 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from auxreid.plumbing.settings.recipes import FinetuneConfig
-from auxreid.plumbing.settings.section import Fraction, Name, NonNegativeFloat, PositiveInt, Section
+from auxreid.plumbing.settings.section import Fraction, Name, NonNegativeFloat, PositiveInt, Section, changes_of
 
 # Where a row or a variant names no targets, they are the identities.
 AttributeTargets = Literal["attribute_share", "attribute_smoothing"]
@@ -16,15 +16,6 @@ SMOOTHING = "attribute_smoothing"
 def _none_if_empty(block: Any) -> Any:
     """A block whose keys stand there without values, for `dvc exp run -S` to reach, is not there."""
     return None if isinstance(block, dict) and all(value is None for value in block.values()) else block
-
-
-def _given(changes: dict[str, Any] | None) -> dict[str, Any] | None:
-    """The keys that have a value. Raises ValueError for one that stage 2 does not know."""
-    allowed = FinetuneConfig.model_fields
-    for key in changes or ():
-        if key not in allowed:
-            raise ValueError(f"{key} is no key of a recipe's finetune ({', '.join(allowed)})")
-    return {key: value for key, value in (changes or {}).items() if value is not None} or None
 
 
 def _check_epsilon(epsilon: float | None, *targets: str | None) -> None:
@@ -123,7 +114,8 @@ class AblationConfig(Section):
     epsilon: Fraction | None = None  # mass that attribute_smoothing gives to the other identities
     pose: Annotated[PoseFusionConfig | None, BeforeValidator(_none_if_empty)] = None
     vit: Annotated[ViTConfig | None, BeforeValidator(_none_if_empty)] = None
-    finetune: Annotated[dict[str, Any] | None, AfterValidator(_given)] = None  # replaces keys of the recipe's finetune
+    # Replaces keys of the recipe's finetune.
+    finetune: Annotated[dict[str, Any] | None, changes_of(FinetuneConfig, "finetune")] = None
 
     @model_validator(mode="after")
     def _texts_for_text_targets(self) -> "AblationConfig":

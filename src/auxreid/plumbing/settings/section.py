@@ -1,11 +1,11 @@
 """What every section of params.yaml shares: no unknown keys, no change after loading, and the types of the values."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 # Names become stage keys, <data set>-<row>-<seed>, and file names.
 Name = Annotated[str, Field(pattern=r"^[a-z0-9_]+$")]
@@ -35,6 +35,25 @@ class Section(BaseModel):
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    def replaced(self, values: Mapping[str, Any]) -> Self:
+        """The same with other values, validated as these were. Raises pydantic's ValidationError."""
+        return type(self).model_validate_json(json.dumps(self.model_dump() | values), strict=True)
+
+
+def changes_of(section: type[Section], where: str) -> AfterValidator:
+    """For a block that replaces some keys of a section: what is left of it are those with a value, None if none has.
+
+    A key that the section does not have is a fault that names where it is looked for.
+    """
+
+    def given(changes: dict[str, Any] | None) -> dict[str, Any] | None:
+        for key in changes or ():
+            if key not in section.model_fields:
+                raise ValueError(f"{key} is no key of a recipe's {where} ({', '.join(section.model_fields)})")
+        return {key: value for key, value in (changes or {}).items() if value is not None} or None
+
+    return AfterValidator(given)
 
 
 @dataclass(frozen=True)
