@@ -2,12 +2,12 @@
 
     python benchmarks/large_set.py [--dogs 500] [--frames 100]
 
-Rendered dogs (two photographs of each, and shifted, darker or brighter variants of them as further frames) are written as
-small JPEGs in the dogs' layout, and the stages run as `dvc repro` runs them, in a clone of the committed state, with the
-sample's settings but for one epoch of attributes' training and two metric rows. The references are the least that the
-work costs on the same machine: decoding the files by PIL, the bare network on batches that lie in memory, and reading
-the files once. Memory is the most that a stage and the DVC above it had at a time, what they share counted once. It
-takes some ten minutes at that size.
+Rendered dogs (two photographs of each; shifted, darker or brighter variants of them are further frames) are written as
+small JPEGs in the dogs' layout, and the stages run as `dvc repro` runs them, in a clone of the committed state, with
+the sample's settings but for one epoch of attributes' training and two metric rows. The references are the least that
+the work costs on the same machine: decoding the files by PIL, the bare network on batches that lie in memory, and
+reading the files once. Memory is the most that a stage and the DVC above it had at a time, what they share counted
+once. It takes some ten minutes at that size.
 """
 
 import csv
@@ -177,9 +177,8 @@ def run(root: Path, module: str, *arguments: str) -> None:
     command = [sys.executable, "-m", module, *arguments]
     done = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True)
     if done.returncode:
-        raise RuntimeError(
-            f"{' '.join(command)} ended with {done.returncode}:\n{done.stdout[-2000:]}{done.stderr[-4000:]}"
-        )
+        said = f"{done.stdout[-2000:]}{done.stderr[-4000:]}"
+        raise RuntimeError(f"{' '.join(command)} ended with {done.returncode}:\n{said}")
 
 
 @contextmanager
