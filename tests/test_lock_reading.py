@@ -105,7 +105,7 @@ def read_often(task: tuple[Path, int]) -> list[tuple[str, ...]]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("hardlink", "times"), [(False, 334), (True, 5)])
+@pytest.mark.parametrize(("hardlink", "times"), [(False, 150), (True, 5)])
 def test_who_reads_while_dvc_writes_gets_one_whole_version_or_the_other(tmp_path, hardlink, times):
     path, versions = repository(tmp_path, hardlink), [lock_of(60, "1"), lock_of(60, "2")]
     texts, said = set(), set()
