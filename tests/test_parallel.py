@@ -317,6 +317,7 @@ ATTRIBUTES = SimpleNamespace(
     backbone_lr_factor=1.0,
     trained_stages=None,
     views=None,
+    folds=None,
     patience=None,
     mirrored=False,
     weight_decay=0.01,
@@ -324,6 +325,7 @@ ATTRIBUTES = SimpleNamespace(
     label_smoothing=0.1,
     dropout=0.3,
     augmentation=1.0,
+    mixup=0.0,
     balance="inverse_frequency",
     seed=3,
 )
