@@ -30,7 +30,7 @@ from auxreid.attributes.calibration import (
 from auxreid.attributes.dataset import with_labels
 from auxreid.attributes.figures import confusion_figure, table_figure, word_figure
 from auxreid.attributes.folds import cross_validate
-from auxreid.attributes.groups import Groups, groups_of, hold_out
+from auxreid.attributes.groups import Groups, deal, groups_of, hold_out
 from auxreid.attributes.held_out import score_held_out, trust_metrics
 from auxreid.attributes.intervals import bootstrap, interval, resamples
 from auxreid.attributes.metrics import score_attribute, word_scores
@@ -392,7 +392,7 @@ def test_a_model_of_before_has_no_temperature(tmp_path):
 @pytest.mark.parametrize("by_stage", [True, False])
 def test_folds_are_of_whole_groups_and_each_frame_is_predicted_by_others(frames, by_stage):  # noqa: F811
     known = with_labels(frames.where(("train", "val")))
-    folds, values = attribute_folds.deal(known, 3), settings(epochs=1, backbone_lr_factor=0.0)
+    folds, values = deal(groups_of(known), 3), settings(epochs=1, backbone_lr_factor=0.0)
     assert set(folds) == {0, 1, 2}
     path = frames._store.path
     learn = attribute_folds.by_stage(path, known, values) if by_stage else attribute_folds.by_regression(known, values)
@@ -403,6 +403,6 @@ def test_folds_are_of_whole_groups_and_each_frame_is_predicted_by_others(frames,
         return lambda others: asked.append((set(rows), set(others))) or predict_rows(others)
 
     figures = attribute_folds.measured(known, folds, watched)
-    assert len(figures) == 4 and all(0 <= float(figure) <= 1 for figure in figures)
+    assert len(figures) == 6 and all(0 <= float(figure) <= 1 for figure in figures)
     assert all(not rows & others for rows, others in asked)
     assert set().union(*(others for _, others in asked)) == set(range(len(known)))
