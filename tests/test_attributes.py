@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 import timm
 import torch
+from pydantic import ValidationError
 from safetensors.torch import save_file
 from sklearn.metrics import balanced_accuracy_score, roc_auc_score
 
@@ -22,6 +23,7 @@ from auxreid.attributes.predict import embed_images, predict, predict_logits, wr
 from auxreid.attributes.train import fit
 from auxreid.data.frames import FramesMeta, open_frames, write_frames
 from auxreid.plumbing.base.errors import ConfigError, DataError
+from auxreid.plumbing.settings.recipes import AttributesConfig
 from auxreid.training.seeding import seed_everything
 
 BACKBONE = "test_resnet"  # timm's own tiny network for tests
@@ -358,6 +360,12 @@ def test_training_learns_colours_and_shapes(frames):
     best = max(range(20), key=lambda epoch: points[epoch][1]["val_balanced_accuracy"])
     assert fitted.chosen_by == fitted.calibrated_on == "the split val"
     assert fitted.best_epoch == best + 1
+
+
+def test_folds_are_for_features_that_are_kept():
+    assert AttributesConfig(**SETTINGS | {"backbone_lr_factor": 0.0, "views": 2, "folds": 4}).folds == 4
+    with pytest.raises(ValidationError, match="folds goes with views"):
+        AttributesConfig(**SETTINGS | {"folds": 4})
 
 
 def test_equal_seed_equal_weights(frames):

@@ -136,6 +136,7 @@ def fit(
     schedule = LambdaLR(optimizer, warmup_cosine(settings.warmup_epochs, settings.epochs, len(batches)))
 
     crossed = _crossed(model, batches, train, settings, precision) if settings.folds and described else None
+    crossed = share.from_first(crossed)  # processes that end on rounding at unlike epochs would wait for each other
     val_logits = ValLogits(model, val, settings, precision)
     chooses = can_choose(val_codes)
     epochs = settings.epochs if crossed is None else crossed.best_epoch
@@ -172,13 +173,13 @@ def fit(
         save_epoch(checkpoint, epoch, parts)
     if best.weights is not None:
         model.load_state_dict(best.weights)
-    if crossed is None:
-        uncalibrated = fit_temperatures(model, val_codes, val_logits)
-    else:
+    if crossed is not None:
         uncalibrated = fit_temperatures(model, train_codes, lambda: crossed.logits)
-    chosen_by = described if chooses or crossed is not None else ""
-    found = (crossed.scores, crossed.errors) if crossed is not None else ()
-    return Fitted(model.cpu().eval(), best.epoch, chosen_by, untrained, described, uncalibrated, *found)
+        found = described, untrained, described, uncalibrated, crossed.scores, crossed.errors
+    else:
+        uncalibrated = fit_temperatures(model, val_codes, val_logits)
+        found = described if chooses else "", untrained, described, uncalibrated
+    return Fitted(model.cpu().eval(), best.epoch, *found)
 
 
 def _crossed(model: AttributeModel, batches: FeatureBatches, train: Frames, settings: Any, precision: str) -> Crossed:
