@@ -181,7 +181,7 @@ def attributes(bench: Bench) -> tuple[float, float, float]:
         "views": None,
         "folds": None,
         "patience": None,
-        "mixup": 0.0,
+        "mixup": None,
         "mirrored": False,
         "augmentation": 1.0,
         "seed": 0,

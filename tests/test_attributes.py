@@ -48,7 +48,7 @@ SETTINGS = {
     "label_smoothing": 0.0,
     "dropout": 0.1,
     "augmentation": 1.0,
-    "mixup": 0.0,
+    "mixup": None,
     "balance": "inverse_frequency",
     "mirrored": False,
     "seed": 3,

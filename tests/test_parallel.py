@@ -325,7 +325,7 @@ ATTRIBUTES = SimpleNamespace(
     label_smoothing=0.1,
     dropout=0.3,
     augmentation=1.0,
-    mixup=0.0,
+    mixup=None,
     balance="inverse_frequency",
     seed=3,
 )

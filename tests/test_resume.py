@@ -183,7 +183,7 @@ ATTRIBUTES = {
     "label_smoothing": 0.0,
     "dropout": 0.5,  # draws from the global generator, across epochs
     "augmentation": 1.0,
-    "mixup": 0.0,
+    "mixup": None,
     "balance": "none",
     "mirrored": False,
     "seed": 3,

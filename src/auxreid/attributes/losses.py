@@ -62,7 +62,7 @@ def mixed_loss(
     class_weights: Mapping[str, Tensor],
     settings: Any,
 ) -> Tensor:
-    """The multi-task loss of features, with those of two rows mixed if `settings.mixup` is above 0.
+    """The multi-task loss of features, with those of two rows mixed if `settings.mixup` is given.
 
     Of a share l ~ Beta(mixup, mixup), one for the batch, and each row's partner in a shuffled batch, the features are
     l * row + (1 - l) * partner, and the loss is l times that of the row's codes and (1 - l) times that of its
@@ -74,7 +74,7 @@ def mixed_loss(
         settings: the attributes section of a recipe
     """
     smoothing = settings.label_smoothing
-    if not settings.mixup:
+    if settings.mixup is None:
         return multitask_loss(classify(features), codes, class_weights, smoothing)
     share = float(torch.distributions.Beta(settings.mixup, settings.mixup).sample())
     partners = torch.randperm(len(features)).to(features.device)

@@ -188,7 +188,9 @@ class AttributesConfig(Section):
     label_smoothing: Fraction
     dropout: Fraction
     augmentation: Annotated[float, Field(ge=0.0, le=1.0)]  # 0: mirroring and light alone; 1: crops, turns and holes too
-    mixup: NonNegativeFloat = 0.0  # features of two frames are mixed by a share drawn from Beta(mixup, mixup); 0: never
+    mixup: PositiveFloat | None = (
+        None  # features of two frames are mixed by a share from Beta(mixup, mixup); null: never
+    )
     balance: Literal["none", "inverse_frequency", "sampler"]  # weights of rare words in the loss, or of their frames
     mirrored: bool  # predictions are from an image and its mirror image
     seed: NonNegativeInt
