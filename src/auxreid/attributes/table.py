@@ -100,7 +100,7 @@ def table_notes(held_out: HeldOut) -> list[str]:
     notes = [
         f"Percent on held-out frames; in brackets {LEVEL:.0%} intervals by {RESAMPLES:,} resamples of "
         f"{groups.count} {groups.unit}.",
-        "ECE: calibration error in 15 bins, before and after the temperature; if true: were the latter's true.",
+        "ECE: calibration error in 15 bins, before and after the temperature, and what true probabilities would show.",
         "Sweep: the same after it, in as many bins as the frames bear; less of it is the noise of few frames.",
     ]
     if any("folds" in trust.errors for trust in held_out.trust.values()):
