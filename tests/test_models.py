@@ -51,7 +51,7 @@ def trained_row(work, ablation="clip_reid", lr=0.1, source=None) -> Path:
 def logged(work):
     """The models of the store, by the names of their runs, which must be different."""
     store = open_store(work.root)
-    found = store.client.search_logged_models([store.experiment("sample")])
+    found = store.client.search_logged_models([store.experiment(work.dataset)])
     named = {store.client.get_run(model.source_run_id).info.run_name: model for model in found}
     assert len(named) == len(found)
     return named

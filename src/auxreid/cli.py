@@ -281,13 +281,14 @@ def table(
     output: Annotated[Path | None, OUTPUT] = None,
     thesis: Annotated[bool, typer.Option("--thesis", help="with the thesis's figures, of Market-1501")] = False,
 ) -> None:
-    """Print the comparison tables of the study, or write them for a paper: the ending of the file tells the format."""
+    """Print the study's tables, or write the comparisons for a paper: the ending of the file tells the format."""
     from auxreid.plumbing.graph.table import build_graph, load_study
 
     config = load_study()
-    datasets = list(build_graph(config)["compare"])
+    graph = build_graph(config)
+    datasets = list(graph["compare"])
     if form is None and output is None and not thesis:
-        _print_tables(datasets)
+        _print_tables([f"{stage}/{dataset}" for stage in ("compare", "metric_table") for dataset in graph[stage]])
         return
     from auxreid.plumbing.base.files import write_text
     from auxreid.plumbing.report.paper_table import read_paper_table
@@ -301,16 +302,17 @@ def table(
         write_text(output, text)
 
 
-def _print_tables(datasets: list[str]) -> None:
+def _print_tables(places: list[str]) -> None:
+    """Of stages and data sets."""
     from rich.console import Console
     from rich.markdown import Markdown
 
-    for dataset in datasets:
-        path = Path(f"results/compare/{dataset}/table.md")
+    for place in places:
+        path = Path(f"results/{place}/table.md")
         try:
             text = path.read_text(encoding="utf-8")
         except OSError as error:  # DVC takes it away while its stage runs
-            raise DataError(f"{path}: {error.strerror}; make it with: dvc repro compare@{dataset}") from None
+            raise DataError(f"{path}: {error.strerror}; make it with: dvc repro {place.replace('/', '@')}") from None
         Console(width=None if sys.stdout.isatty() else 160).print(Markdown(text))
 
 
