@@ -30,6 +30,7 @@ from auxreid.plumbing.base.errors import ConfigError, DataError
 from auxreid.plumbing.dvc.lockfile import file_md5
 from auxreid.plumbing.graph.table import build_graph
 from auxreid.plumbing.mirror.publish import publish
+from auxreid.plumbing.mirror.registered import registered_metric_row
 from auxreid.plumbing.settings.load import parse_config
 from auxreid.plumbing.settings.study import RegistryConfig
 from auxreid.plumbing.stage.record import read_record
@@ -370,6 +371,8 @@ def test_the_row_that_validation_chose_is_registered_whatever_the_test_says(publ
         gains[seed] = summary["val_mAP"] - summary["val_mAP_untouched"]
     best = max(SEEDS, key=lambda seed: (gains[seed], -seed))
     assert line.startswith(f"{DATASET}-metric@best is version 1 (new): metric {row}-{best}, chosen by validation")
+    found = registered_metric_row(work.root, RULE, DATASET)
+    assert (found.row, found.seed, found.is_metric, found.backbone.is_file()) == (row, best, True, True)
     path = work.root / f"results/metric_table/{DATASET}/record/record.json"
     record = json.loads(path.read_text())
     record["summary"] |= {f"{name}.chosen": float(name == "partly_trained") for name in ROWS}

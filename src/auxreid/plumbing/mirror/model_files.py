@@ -17,7 +17,9 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from auxreid.plumbing.base.errors import DataError
+from auxreid.plumbing.base.weights_header import read_header
 from auxreid.plumbing.dvc.lockfile import file_md5
+from auxreid.plumbing.graph.trained import BACKBONE, MODEL
 from auxreid.plumbing.mirror import view
 from auxreid.plumbing.mirror.result import Result, naming_changes
 from auxreid.plumbing.settings.recipes import FULL_PRECISION, InputConfig
@@ -27,12 +29,11 @@ if TYPE_CHECKING:
     from mlflow.models import Model, ModelSignature
 
 SCRIPTS = Path(__file__).parents[2] / "serving"
-BACKBONE, FRAMES = "backbone.safetensors", "results/ingest/"
+FRAMES = "results/ingest/"
 REQUIREMENTS, ENVIRONMENT, MLMODEL = "requirements.txt", "python_env.yaml", "MLmodel"
 EXAMPLE, REQUEST = "input_example.json", "serving_input_example.json"  # MLflow's names
 PACKAGES = ("mlflow", "numpy", "pandas", "pillow", "opencv-python-headless", "pyarrow", "pydantic", "filelock", "rich")
 PACKAGES += ("safetensors", "torch", "torchvision", "timm", "open_clip_torch", "albumentations", "matplotlib")
-HEADER_LIMIT = 2**26  # bytes; safetensors' own limit is 100 MB
 PICTURE = (  # 8 x 8 pixels as PNG, in base64
     "iVBORw0KGgoAAAANSUhEUgAAAAgAAAAICAIAAABLbSncAAAAGElEQVR42mNkYGhgUGDARCwKDNjB4JQAAGhvAl4wRI+bAAAAAElFTkSuQmCC"
 )
@@ -50,8 +51,8 @@ class Kind:
 
 KINDS = {
     "finetune": Kind(view.ENCODER, "encoder", "encoder_model.py", frozenset({"encoder", "input"})),
-    "attributes": Kind("model.safetensors", "model", "attribute_model.py", frozenset({"vocabulary", "input"})),
-    view.METRIC_STAGE: Kind("model.safetensors", "model", "metric_model.py", frozenset({"backbone"})),
+    "attributes": Kind(MODEL, "model", "attribute_model.py", frozenset({"vocabulary", "input"})),
+    view.METRIC_STAGE: Kind(MODEL, "model", "metric_model.py", frozenset({"backbone"})),
 }
 
 
@@ -164,20 +165,6 @@ def is_read_by(features: Result, result: Result) -> bool:
     locked, wrote = result.main.locked, features.main.locked
     made = (path for path in wrote.written if path.endswith("/features.safetensors"))
     return wrote.stage == "metric_features" and any(locked.data.get(path) == wrote.written[path] for path in made)
-
-
-def read_header(path: Path) -> dict[str, Any]:
-    """What a safetensors file of this project says of itself; empty for any other file."""
-    with path.open("rb") as file:
-        length = int.from_bytes(file.read(8), "little")
-        if not 0 < length < HEADER_LIMIT:
-            return {}
-        text = file.read(length)
-    try:
-        header = json.loads(json.loads(text)["__metadata__"]["auxreid"])
-    except (ValueError, KeyError, TypeError):
-        return {}
-    return header if isinstance(header, dict) else {}
 
 
 def write_files(folder: Path, weights: Weights, result: Result, model: "LoggedModel") -> list[Path]:

@@ -55,8 +55,7 @@ def register_best(
     run = next(run for result, run in candidates if result is best)
     record = best.main.record
     tags = {
-        "auxreid.ablation": record.ablation,
-        "auxreid.seed": str(record.seed),
+        **view.row_tags(record),
         f"auxreid.{rule.metric}": f"{figure(best, rule.metric):.6g}",
     }
     line = register(store.client, name, rule.alias, best, run, models.get(run.info.run_id), tags)
