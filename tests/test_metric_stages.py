@@ -31,6 +31,8 @@ from auxreid.plumbing.dvc.lockfile import file_md5
 from auxreid.plumbing.graph.table import build_graph
 from auxreid.plumbing.mirror.publish import publish
 from auxreid.plumbing.mirror.registered import registered_metric_row
+from auxreid.plumbing.report.page import study_page
+from auxreid.plumbing.report.study import read_study
 from auxreid.plumbing.settings.load import parse_config
 from auxreid.plumbing.settings.study import RegistryConfig
 from auxreid.plumbing.stage.record import read_record
@@ -219,6 +221,16 @@ def test_the_table_has_a_line_per_row_and_one_is_chosen(there):
     pictures = {path.name for path in (folder / "record/figures/ranked_lists").iterdir()}
     assert {"untouched_best.jpg", "untouched_worst.jpg", "untouched_random.jpg"} <= pictures
     assert (folder / "record/figures/roc.png").is_file()
+
+
+def test_the_study_s_page_has_the_tables_the_curve_and_the_lists(there):
+    (part,) = read_study(build_graph(parse_config(study())), 0.95).parts
+    ranking, open_set = part.metric
+    assert list(ranking.cells)[:3] == ["row", "remark", "validation mAP"] and list(ranking.cells["row"]) == ROWS
+    assert list(open_set.cells["row"]) == ROWS and "4 queries of 4 individuals never seen" in open_set.notes[0]
+    assert [picture.path.name for picture in part.pictures] == ["roc.png"] and len(part.lists) >= 2
+    assert part.parameters["metric row whitening"]["metric_rows.whitening.loss"] == "whitening"
+    assert "<h3>Metric rows</h3>" in study_page(read_study(build_graph(parse_config(study())), 0.95))
 
 
 @pytest.mark.parametrize("row", ["whitening", "partly_trained"])
