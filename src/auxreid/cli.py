@@ -440,7 +440,7 @@ def embed(
     from auxreid.serving.features import embedded, open_network, write_features
 
     usable = told_usable(paths)
-    features = embedded(open_network(chosen), usable, camera)
+    features = embedded(open_network(*chosen.network), usable, camera)
     write_features(out, [photo.name for photo in usable], features, about_encoder(chosen))
     print(f"{out}: {len(usable)} photographs, {features.shape[1]} numbers each, by {chosen.name}")
 
@@ -469,7 +469,7 @@ def rank(
 
     asking = list(open_photos(queries))
     usable = told_usable(without_queries(gallery, queries))
-    features = embedded(open_network(chosen), [*asking, *usable], camera)
+    features = embedded(open_network(*chosen.network), [*asking, *usable], camera)
     places = ranked(features[: len(asking)], features[len(asking) :], usable)
     draw(asking, places, out)
     print_places(places)

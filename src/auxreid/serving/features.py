@@ -11,7 +11,6 @@ import pyarrow.parquet as pq
 
 from auxreid.plumbing.base.errors import DataError
 from auxreid.plumbing.base.files import finished_file
-from auxreid.plumbing.graph.trained import Trained
 from auxreid.serving.embedding import Encoder
 from auxreid.serving.metric_encoder import MetricEncoder
 from auxreid.serving.photos import LeftOut, Photo, Photos, look_at
@@ -33,11 +32,9 @@ def usable_photos(paths: Sequence[Path]) -> tuple[list[Photo], list[LeftOut]]:
     return usable, bad
 
 
-def open_network(chosen: Trained) -> Encoder | MetricEncoder:
-    """What embeds photographs: an encoder, or a metric row's model. Raises what they do."""
-    if chosen.is_metric:
-        return MetricEncoder(chosen.path, chosen.backbone, chosen.precision)
-    return Encoder(chosen.path, chosen.precision)
+def open_network(path: Path, precision: str, is_metric: bool, backbone: Path | None) -> Encoder | MetricEncoder:
+    """What embeds photographs: an encoder, or a metric row's model with its backbone. Raises what they do."""
+    return MetricEncoder(path, backbone, precision) if is_metric else Encoder(path, precision)
 
 
 def check_needs(encoder: Encoder | MetricEncoder, camera: int | None) -> None:

@@ -28,6 +28,11 @@ class Trained:
     backbone: Path | None = None  # of a metric row: the pretrained encoder; None: timm's without weights
 
     @property
+    def network(self) -> tuple[Path, str, bool, Path | None]:
+        """What it is opened with."""
+        return self.path, self.precision, self.is_metric, self.backbone
+
+    @property
     def name(self) -> str:
         """For a line on a terminal."""
         return str(self.path) if self.row is None else f"{self.row}-{self.seed} of {self.dataset}"
