@@ -389,10 +389,13 @@ def test_the_row_that_validation_chose_is_registered_whatever_the_test_says(publ
     record = json.loads(path.read_text())
     record["summary"] |= {f"{name}.chosen": float(name == "partly_trained") for name in ROWS}
     record["summary"] |= {f"{name}.mAP": float(name != "partly_trained") for name in ROWS}
+    record["params"]["rows"] = [name for name in ROWS if name != "whitening"]  # it has left the study
     path.write_text(json.dumps(record))
     lock_study(work)
-    (line,) = publish(work.root, registry=RULE).registered
-    assert "version 2 (new): metric partly_trained-" in line
+    report = publish(work.root, registry=RULE)
+    assert "version 2 (new): metric partly_trained-" in report.registered[0]
+    gone = {label.split()[1] for label in report.superseded if "metric_table" not in label}
+    assert gone == {f"whitening-{seed}" for seed in SEEDS}
     assert [aliases for _, _, aliases in versions(work, f"{DATASET}-metric")] == [[], ["best"]]
     file = work.root / f"results/metric/{DATASET}-partly_trained-0/model.safetensors"
     file.rename(file.with_suffix(".away"))

@@ -21,7 +21,7 @@ from auxreid.plumbing.mirror.home import plain_path
 from auxreid.plumbing.mirror.models import Models, ensure_models, plain_files
 from auxreid.plumbing.mirror.registry import register_attributes, register_best, register_metric
 from auxreid.plumbing.mirror.result import AGAIN, Content, Result, gather, naming_changes, never_here, never_here_line
-from auxreid.plumbing.mirror.rows import publish_rows, publish_trial_rows
+from auxreid.plumbing.mirror.rows import publish_rows, publish_trial_rows, retire_metric_rows
 from auxreid.plumbing.mirror.shared_views import ensure_views
 from auxreid.plumbing.mirror.store import SQLITE, Store, naming_refusals, open_store, tracking_uri
 from auxreid.plumbing.settings.study import RegistryConfig
@@ -121,6 +121,7 @@ def publish_dataset(
     published = [(result, view.first_of_result(runs, result.digest())) for result in shown]
     for result, run in published:
         report.superseded += supersede(store, runs, result, run.info.run_id)
+    report.superseded += retire_metric_rows(store, runs, published)
     models = ensure_models(store, experiment, published)
     report.modelled += models.filled
     report.skipped += models.skipped

@@ -92,8 +92,10 @@ def register_metric(
 ) -> list[str]:
     """Registers the data set's chosen metric row, under the same alias; see :func:`register_best`."""
     name, of_data_set = metric_name(dataset), re.compile(rf"metric@{re.escape(dataset)}-\w+-\d+")
-    table = next((result for result, _ in published if result.main.record.stage == "metric_table"), None)
-    absent = [stage for stage, _ in skipped if of_data_set.fullmatch(stage) or stage == f"metric_table@{dataset}"]
+    table = next((result for result, _ in published if result.main.record.stage == view.METRIC_TABLE), None)
+    absent = [
+        stage for stage, _ in skipped if of_data_set.fullmatch(stage) or stage == f"{view.METRIC_TABLE}@{dataset}"
+    ]
     if absent:
         return [f"{name}@{rule.alias} stays as it is while results are missing: {', '.join(absent)}"]
     rows = [(result, run) for result, run in published if result.main.record.stage == view.METRIC_STAGE]

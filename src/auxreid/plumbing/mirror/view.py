@@ -57,7 +57,7 @@ BLOCK_PREFIX = {  # sections of params.yaml whose blocks have names
     "metric_rows": "metric_row",
 }
 ROW_STAGES = ("finetune", "evaluate")  # together they are one row of the comparison
-METRIC_STAGE = "metric"
+METRIC_STAGE, METRIC_TABLE = "metric", "metric_table"
 ENCODER = "encoder.safetensors"  # the artifact of a row that the registry holds
 
 
