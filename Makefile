@@ -24,7 +24,7 @@ $(VENV)/.installed: requirements.lock pyproject.toml
 demo: $(VENV)/.installed  ## render the sample if data/ is empty, run the whole graph, publish, print the table
 	$(BIN)/auxreid demo
 
-study: $(VENV)/.installed  ## the same with all rows of Table 2: `study.rows: null` in params.yaml
+study: $(VENV)/.installed  ## the same with all rows, those of the metric model too: empties study.rows and study.metric_rows
 	$(BIN)/auxreid study
 
 check: $(VENV)/.installed  ## validate params.yaml and what follows from it

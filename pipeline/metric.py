@@ -25,6 +25,7 @@ from auxreid.plumbing.stage.run import Run
 from auxreid.plumbing.stage.script import run_script
 
 RESULTS = Path("results")
+DIGITS = 6  # of a figure
 
 
 def main(stage: Stage) -> None:
@@ -41,8 +42,8 @@ def main(stage: Stage) -> None:
         if made.suspicious is not None:
             write_suspicious(run, data.frames, made.suspicious)
         metrics = test_metrics(scores, data.frames) | {
-            "val_mAP": float(made.validated.curve[made.validated.epoch]),
-            "val_mAP_untouched": float(np.nanmean(made.validated.untouched)),
+            "val_mAP": round(float(made.validated.curve[made.validated.epoch]), DIGITS),
+            "val_mAP_untouched": round(float(np.nanmean(made.validated.untouched)), DIGITS),
             "epoch": made.validated.epoch,
         }
         write_text(run.out / "metrics.json", json.dumps(metrics, indent=2) + "\n")
@@ -69,12 +70,12 @@ def test_scores(stage: Stage, frames: Frames, made: Made) -> MetricScores:
 
 
 def test_metrics(scores: MetricScores, frames: Frames) -> dict[str, float]:
-    """mAP, mINP and CMC on the test individuals, to six digits."""
+    """mAP, mINP and CMC on the test individuals."""
     tested = frames.where(SEARCHED)
     query, gallery = query_and_gallery(tested, scores.embeddings, scores.about.protocol)
     labels = query.identity, gallery.identity, query.group, gallery.group
     ranked = rank_queries(squared_distances(query.embedding, gallery.embedding), *labels)
-    return {name: round(value, 6) for name, value in summarise(ranked).items()}
+    return {name: round(value, DIGITS) for name, value in summarise(ranked).items()}
 
 
 def write_suspicious(run: Run, frames: Frames, rows: np.ndarray) -> None:

@@ -16,7 +16,7 @@ from auxreid.metric.choice import UNTOUCHED
 from auxreid.metric.figures import list_pictures, roc_figure
 from auxreid.metric.results import Results, read_results
 from auxreid.metric.scores import read_metric_scores
-from auxreid.metric.table import csv_table, display_table, markdown_table, notes
+from auxreid.metric.table import WORDS, csv_table, display_table, markdown_table, notes
 from auxreid.plumbing.base.files import write_text
 from auxreid.plumbing.stage.instance import Stage
 from auxreid.plumbing.stage.script import run_script
@@ -59,9 +59,8 @@ def show(results: Results) -> None:
     """Print the table and its notes."""
     table = Table(title=f"{results.dataset}: metric rows, per cent", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     cells = display_table(results)
-    for number, heading in enumerate(cells.columns):
-        words = number in (0, len(cells.columns) - 1)
-        table.add_column(heading, justify="left" if words else "right", no_wrap=True)
+    for heading in cells.columns:
+        table.add_column(heading, justify="left" if heading in WORDS else "right", no_wrap=True)
     for line in cells.itertuples(index=False):
         table.add_row(*line)
     console = Console(width=max(Console().width, WIDE))

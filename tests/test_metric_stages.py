@@ -2,25 +2,42 @@
 
 import csv
 import json
+import shutil
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+import timm
 import torch
 import yaml
+from encoder_files import INPUT, write_encoder, write_photos
 from params import ROOT, raw_params
+from test_models import folder_of, logged, python
+from test_registry import versions
 from tiny_study import run, write_study
+from tracking_workspace import Workspace, all_runs, artifacts, only
 
+from auxreid.attributes.model import AttributeModel, save_model
 from auxreid.clip.images import PlainImages
 from auxreid.data.frames import FramesMeta, open_frames, write_frames
-from auxreid.metric.checkpoint import load_metric_model
+from auxreid.metric.backbone import open_backbone
+from auxreid.metric.checkpoint import MetricHeader, load_metric_model, save_backbone, save_metric_model
 from auxreid.metric.features import encode
 from auxreid.metric.scores import read_metric_scores
+from auxreid.metric.train import MetricModel
 from auxreid.plumbing.base.errors import ConfigError, DataError
+from auxreid.plumbing.dvc.lockfile import file_md5
 from auxreid.plumbing.graph.table import build_graph
+from auxreid.plumbing.mirror.publish import publish
+from auxreid.plumbing.mirror.registered import registered_metric_row
+from auxreid.plumbing.report.page import study_page
+from auxreid.plumbing.report.study import read_study
 from auxreid.plumbing.settings.load import parse_config
+from auxreid.plumbing.settings.study import RegistryConfig
 from auxreid.plumbing.stage.record import read_record
+from auxreid.serving.metric_encoder import MetricEncoder
+from auxreid.serving.photos import open_photos
 
 DATASET, ROWS, SEEDS, SIDE = (
     "sample_dogs",
@@ -206,6 +223,16 @@ def test_the_table_has_a_line_per_row_and_one_is_chosen(there):
     assert (folder / "record/figures/roc.png").is_file()
 
 
+def test_the_study_s_page_has_the_tables_the_curve_and_the_lists(there):
+    (part,) = read_study(build_graph(parse_config(study())), 0.95).parts
+    ranking, open_set = part.metric
+    assert list(ranking.cells)[:3] == ["row", "remark", "validation mAP"] and list(ranking.cells["row"]) == ROWS
+    assert list(open_set.cells["row"]) == ROWS and "4 queries of 4 individuals never seen" in open_set.notes[0]
+    assert [picture.path.name for picture in part.pictures] == ["roc.png"] and len(part.lists) >= 2
+    assert part.parameters["metric row whitening"]["metric_rows.whitening.loss"] == "whitening"
+    assert "<h3>Metric rows</h3>" in study_page(read_study(build_graph(parse_config(study())), 0.95))
+
+
 @pytest.mark.parametrize("row", ["whitening", "partly_trained"])
 def test_a_model_s_file_gives_the_embeddings_that_were_ranked(there, row):
     scores = read_metric_scores(Path("results"), DATASET, row, 0)
@@ -230,3 +257,148 @@ def test_a_row_again_gives_equal_bytes(there):
     before = path.read_bytes()
     run("metric", f"{DATASET}-subcenter_arcface-1")
     assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("kind", ["timm", "clip", "attributes"])
+def test_a_model_and_a_copy_of_its_encoder_are_enough_whatever_it_is(tmp_path, kind):
+    photos, source = open_photos(write_photos(tmp_path / "photos")), tmp_path / "source.safetensors"
+    torch.manual_seed(3)
+    network = timm.create_model("test_resnet", num_classes=0)
+    settings = {"kind": kind}
+    if kind == "timm":
+        source = source.with_suffix(".pth")
+        torch.save({"state_dict": network.state_dict()}, source)
+        settings = BACKBONE | {"weights": str(source), "mean": [0.5] * 3, "std": [0.5] * 3}
+    elif kind == "clip":
+        write_encoder(source)
+        settings["dataset"] = "sample_people"
+    else:
+        save_model(source, AttributeModel(network, {"coat": ["red", "blue"]}), "test_resnet", INPUT)
+    backbone, taken = open_backbone(MetricHeader(backbone=settings).backbone, source)
+    images = PlainImages(photos, taken.height, taken.width)
+    expected = encode(backbone, images, list(range(len(photos))), taken).numpy()
+    model = MetricModel(torch.eye(expected.shape[1]))
+    save_metric_model(tmp_path / "model.safetensors", model, MetricHeader(backbone=settings).backbone)
+    save_backbone(settings, source, tmp_path / "backbone.safetensors")
+    source.unlink()
+    made = MetricEncoder(tmp_path / "model.safetensors", tmp_path / "backbone.safetensors").embed(photos)
+    assert np.allclose(made, expected, atol=1e-6)
+
+
+# in MLflow
+
+
+RULE = RegistryConfig()
+LOAD = """
+import json, sys, mlflow.pyfunc, numpy
+places, found = sys.argv[3:], {}
+for row, place in json.loads(sys.argv[2]).items():
+    model = mlflow.pyfunc.load_model(place)
+    found[row] = model.predict(places)
+    assert model.predict(model.input_example).shape == (1, found[row].shape[1])
+numpy.savez(sys.argv[1], bytes=model.predict([open(place, "rb").read() for place in places]), **found)
+for bad in (["none.png"], [b"text", b""], [open(places[0], "rb").read()[:60]]):
+    try:
+        model.predict([places[0], *bad])
+    except Exception as error:
+        print(type(error).__name__, error)
+"""
+
+
+def lock_study(work: Workspace) -> None:
+    """dvc.lock as `dvc repro` leaves it, as far as MLflow's side reads it."""
+    for key in (folder.name for folder in (work.root / "results/metric_features").iterdir()):
+        file = f"results/metric_features/{key}/features.safetensors"
+        md5 = file_md5(work.root / file)
+        work.lock_stage("metric_features", key, data={f"results/ingest/{DATASET}/frames.arrow": "f" * 32})
+        work.lock[f"metric_features@{key}"]["outs"].append({"path": file, "hash": "md5", "md5": md5, "size": 7})
+    for row in (folder.name for folder in (work.root / "results/metric").iterdir()):
+        work.lock_stage("metric", row, data={file: md5})
+    work.lock_stage("metric_table", DATASET)
+
+
+@pytest.fixture(scope="module")
+def published(finished, tmp_path_factory, empty_database):
+    """The finished study with its MLflow, and what publish said."""
+    work = Workspace(tmp_path_factory.mktemp("published"), empty_database, DATASET)
+    shutil.copytree(finished / "results", work.root / "results")
+    lock_study(work)
+    return work, publish(work.root, registry=RULE)
+
+
+def chosen_row(work: Workspace) -> str:
+    lines = csv.DictReader((work.root / f"results/metric_table/{DATASET}/table.csv").open())
+    return next(line["row"] for line in lines if line["chosen"])
+
+
+def test_every_row_and_seed_is_a_run_that_takes_no_part_in_the_comparison(published):
+    work, report = published
+    assert report.skipped == [] and len(report.modelled) == len(ROWS) * len(SEEDS)
+    client, runs = all_runs(work)
+    run = only(runs, "metric subcenter_arcface-1")
+    assert run.data.params["metric_row"] == "subcenter_arcface" and run.data.params["metric_row.centers"] == "3"
+    assert {"mAP", "val_mAP", "suspicious_photos", "metric/val_mAP"} <= run.data.metrics.keys()
+    assert "auxreid.ablation" not in run.data.tags and run.data.tags["auxreid.metric_row"] == "subcenter_arcface"
+    assert set(artifacts(run)) == {"figures/suspicious_photos.csv"}  # the weights are its model's
+    table = artifacts(only(runs, f"metric_table {DATASET}"))
+    assert {"outputs/table.csv", "outputs/table.md", "figures/roc.png"} <= set(table)
+    tags = client.get_experiment_by_name(DATASET).tags
+    assert {tag for tag in tags if tag.startswith("mlflow.sharedViewState")} == {"mlflow.sharedViewState.metric"}
+    assert publish(work.root, registry=RULE).modelled == []
+
+
+def test_a_fresh_process_gets_the_embeddings_that_were_ranked_and_needs_no_other_file(published, tmp_path):
+    work, _ = published
+    scores = {row: read_metric_scores(work.root / "results", DATASET, row, 0) for row in ROWS}
+    frames = open_frames(work.root / f"results/ingest/{DATASET}/frames.arrow").take(scores["untouched"].frame_id)
+    photos = [tmp_path / f"{number}.png" for number in range(len(frames))]
+    for number, photo in enumerate(photos):
+        cv2.imwrite(str(photo), cv2.cvtColor(frames.image(number), cv2.COLOR_RGB2BGR))
+    models = logged(work)
+    places = {row: f"models:/{models[f'metric {row}-0'].model_id}" for row in ROWS}
+    hidden = work.root / "results"
+    hidden.rename(tmp_path / "results")
+    try:
+        said = python(work, LOAD, tmp_path / "found.npz", json.dumps(places), *photos)
+    finally:
+        (tmp_path / "results").rename(hidden)
+    found = dict(np.load(tmp_path / "found.npz"))
+    assert np.array_equal(found.pop("bytes"), found[ROWS[-1]])
+    for row, embeddings in found.items():
+        assert embeddings.dtype == np.float32 and np.allclose(embeddings, scores[row].embeddings, atol=1e-5), row
+    assert "1 of 2 images cannot be used: none.png (cannot be read: No such file" in said
+    assert "2 of 3 images cannot be used: image 1 (does not decode: not in any image format" in said
+    assert "image 1 (does not decode: image file is truncated" in said
+    kept = {path.suffix for path in folder_of(models["metric untouched-0"]).iterdir()}
+    assert kept <= {".safetensors", ".py", ".txt", ".yaml", ".json", ""}  # nothing is pickled
+
+
+def test_the_row_that_validation_chose_is_registered_whatever_the_test_says(published):
+    work, report = published
+    (line,) = report.registered
+    row = chosen_row(work)
+    gains = {}
+    for seed in SEEDS:
+        summary = read_record(work.root / f"results/metric/{DATASET}-{row}-{seed}/record").summary
+        gains[seed] = summary["val_mAP"] - summary["val_mAP_untouched"]
+    best = max(SEEDS, key=lambda seed: (gains[seed], -seed))
+    assert line.startswith(f"{DATASET}-metric@best is version 1 (new): metric {row}-{best}, chosen by validation")
+    found = registered_metric_row(work.root, RULE, DATASET)
+    assert (found.row, found.seed, found.is_metric, found.backbone.is_file()) == (row, best, True, True)
+    path = work.root / f"results/metric_table/{DATASET}/record/record.json"
+    record = json.loads(path.read_text())
+    record["summary"] |= {f"{name}.chosen": float(name == "partly_trained") for name in ROWS}
+    record["summary"] |= {f"{name}.mAP": float(name != "partly_trained") for name in ROWS}
+    record["params"]["rows"] = [name for name in ROWS if name != "whitening"]  # it has left the study
+    path.write_text(json.dumps(record))
+    lock_study(work)
+    report = publish(work.root, registry=RULE)
+    assert "version 2 (new): metric partly_trained-" in report.registered[0]
+    gone = {label.split()[1] for label in report.superseded if "metric_table" not in label}
+    assert gone == {f"whitening-{seed}" for seed in SEEDS}
+    assert [aliases for _, _, aliases in versions(work, f"{DATASET}-metric")] == [[], ["best"]]
+    file = work.root / f"results/metric/{DATASET}-partly_trained-0/model.safetensors"
+    file.rename(file.with_suffix(".away"))
+    (line,) = publish(work.root, registry=RULE).registered
+    assert line.endswith(f"stays as it is while results are missing: metric@{DATASET}-partly_trained-0")
+    file.with_suffix(".away").rename(file)

@@ -17,6 +17,7 @@ import pytest
 import timm
 import yaml
 from encoder_files import INPUT, write_encoder, write_photos
+from mlflow.exceptions import MlflowException
 from mlflow_server import free_port
 from params import ROOT
 from test_mirror import Stopped, StoppingClient
@@ -51,7 +52,7 @@ def trained_row(work, ablation="clip_reid", lr=0.1, source=None) -> Path:
 def logged(work):
     """The models of the store, by the names of their runs, which must be different."""
     store = open_store(work.root)
-    found = store.client.search_logged_models([store.experiment("sample")])
+    found = store.client.search_logged_models([store.experiment(work.dataset)])
     named = {store.client.get_run(model.source_run_id).info.run_name: model for model in found}
     assert len(named) == len(found)
     return named
@@ -216,6 +217,8 @@ def test_rows_with_a_pose_and_attributes_say_in_their_signature_what_they_take(w
         assert np.array_equal(found[[f"{name}={word}" for word in words]].to_numpy(np.float32), expected)
     assert list(model.metadata.get_output_schema().input_names()) == list(found.columns)
     assert model.predict(model.input_example).shape == (1, 7)
+    with pytest.raises(MlflowException, match=r"1 of 2 images cannot be used: image 1 \(does not decode"):
+        model.predict([photos[0].read_bytes(), photos[1].read_bytes()[:60]])
 
 
 def test_a_publish_that_stops_after_any_call_for_a_model_is_completed_by_the_next(work, clone, monkeypatch):

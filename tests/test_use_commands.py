@@ -7,21 +7,28 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+import timm
+import torch
 import yaml
-from encoder_files import write_encoder, write_photos
+from encoder_files import INPUT, write_encoder, write_photos
 from params import raw_params
 from PIL import Image
 from tracking_workspace import Workspace
 from typer.testing import CliRunner
 
+from auxreid.attributes.model import AttributeModel, save_model
 from auxreid.cli import app
+from auxreid.metric.checkpoint import save_metric_model
+from auxreid.metric.train import MetricModel
 from auxreid.plumbing.base.errors import ConfigError, DataError
 from auxreid.plumbing.mirror.publish import publish
+from auxreid.plumbing.settings.metric import AttributesBackbone
 from auxreid.plumbing.settings.study import RegistryConfig
 from auxreid.serving.embedding import embed_images
 from auxreid.serving.features import file_hash
 
 DATASET = "sample_people"
+METRIC = "metric/sample_dogs-triplet-0"
 PATH = "results/finetune/sample_people-clip_reid-0/encoder.safetensors"
 
 
@@ -204,3 +211,31 @@ def test_export_is_checked_and_says_what_its_pixels_are(project, monkeypatch):
     with pytest.raises(DataError, match=r"encoder\.onnx: not kept, for ONNX Runtime's embedding differs from"):
         run("export", "keypoints_raw_corrected", "-o", "encoder.onnx")
     assert Path("encoder.onnx").read_bytes() == before
+
+
+def test_a_metric_row_embeds_by_its_name_or_its_file_with_the_encoder_that_it_starts_from(project):
+    raw = yaml.safe_load(Path("params.yaml").read_text())
+    raw["study"] |= {"datasets": [DATASET, "sample_dogs"], "metric_rows": None}
+    Path("params.yaml").write_text(yaml.safe_dump(raw, sort_keys=False))
+    backbone, file = (Path(f"results/{one}/model.safetensors") for one in ("attributes/sample_dogs", METRIC))
+    network = timm.create_model("test_resnet", num_classes=0)
+    save_model(backbone, AttributeModel(network, {"coat": ["red", "blue"]}), "test_resnet", INPUT)
+    with pytest.raises(DataError, match=f"{file}: not here yet; make it with: dvc repro metric@sample_dogs-triplet-0"):
+        run("embed", "gallery", "-o", "f.parquet", "--row", "triplet")
+    save_metric_model(file, MetricModel(torch.eye(network.num_features)[:8]), AttributesBackbone(kind="attributes"))
+    said = run("embed", "gallery", "-o", "f.parquet", "--row", "triplet")
+    assert "f.parquet: 12 photographs, 8 numbers each, by triplet-0 of sample_dogs" in said
+    table = pq.read_table("f.parquet")
+    about = {"encoder_sha256": file_hash(file), "backbone_sha256": file_hash(backbone), "precision": "32-true"}
+    assert json.loads(table.schema.metadata[b"auxreid"]).items() >= about.items()
+    run("embed", "gallery", "-o", "by_file.parquet", "--encoder", str(file))
+    assert pq.read_table("by_file.parquet").equals(table)
+    copies = shutil.copytree(file.parent, "elsewhere")
+    with pytest.raises(DataError, match=r"a metric model, whose pretrained encoder must lie beside it as backbone\."):
+        run("rank", "query", "gallery", "-o", "r.jpg", "--encoder", f"{copies}/model.safetensors")
+    shutil.copy(backbone, f"{copies}/backbone.safetensors")
+    assert "the first 10 of 12" in run("rank", "query", "gallery", "-o", "r.jpg", "--encoder", f"{copies}/{file.name}")
+    with pytest.raises(ConfigError, match="triplet-0 of sample_dogs: export takes no metric row"):
+        run("export", "triplet", "-o", "x.onnx")
+    with pytest.raises(DataError, match="no sample_dogs-metric@best is registered yet"):
+        run("embed", "gallery", "-o", "f.parquet", "--dataset", "sample_dogs")

@@ -281,13 +281,14 @@ def table(
     output: Annotated[Path | None, OUTPUT] = None,
     thesis: Annotated[bool, typer.Option("--thesis", help="with the thesis's figures, of Market-1501")] = False,
 ) -> None:
-    """Print the comparison tables of the study, or write them for a paper: the ending of the file tells the format."""
+    """Print the study's tables, or write the comparisons for a paper: the ending of the file tells the format."""
     from auxreid.plumbing.graph.table import build_graph, load_study
 
     config = load_study()
-    datasets = list(build_graph(config)["compare"])
+    graph = build_graph(config)
+    datasets = list(graph["compare"])
     if form is None and output is None and not thesis:
-        _print_tables(datasets)
+        _print_tables([f"{stage}/{dataset}" for stage in ("compare", "metric_table") for dataset in graph[stage]])
         return
     from auxreid.plumbing.base.files import write_text
     from auxreid.plumbing.report.paper_table import read_paper_table
@@ -301,16 +302,17 @@ def table(
         write_text(output, text)
 
 
-def _print_tables(datasets: list[str]) -> None:
+def _print_tables(places: list[str]) -> None:
+    """Of stages and data sets."""
     from rich.console import Console
     from rich.markdown import Markdown
 
-    for dataset in datasets:
-        path = Path(f"results/compare/{dataset}/table.md")
+    for place in places:
+        path = Path(f"results/{place}/table.md")
         try:
             text = path.read_text(encoding="utf-8")
         except OSError as error:  # DVC takes it away while its stage runs
-            raise DataError(f"{path}: {error.strerror}; make it with: dvc repro compare@{dataset}") from None
+            raise DataError(f"{path}: {error.strerror}; make it with: dvc repro {place.replace('/', '@')}") from None
         Console(width=None if sys.stdout.isatty() else 160).print(Markdown(text))
 
 
@@ -365,27 +367,41 @@ def demo(jobs: Jobs = JOBS) -> None:
 Row = Annotated[str | None, typer.Option(help="of the study; without it the registered encoder")]
 EncoderSeed = Annotated[int | None, typer.Option("--seed", help="of the row; its first one by default")]
 EncoderDataset = Annotated[str | None, typer.Option("--dataset", help="of the study, if several have rows")]
-EncoderFile = Annotated[Path | None, typer.Option("--encoder", help="a local encoder.safetensors, in full precision")]
+EncoderFile = Annotated[Path | None, typer.Option("--encoder", help="a local encoder.safetensors, or a metric row's")]
 Camera = Annotated[int | None, typer.Option(help="of the photographs, for rows with a camera embedding")]
 
 
 def chosen_encoder(file: Path | None, row: str | None, dataset: str | None, seed: int | None):
     """The encoder that the options name: a file, a row of the study, or else the registered one of its data set."""
-    from auxreid.plumbing.graph.trained import Trained, dataset_with_rows, trained_encoder
+    from auxreid.plumbing.graph.trained import (
+        dataset_with_rows,
+        given_file,
+        has_metric_rows_alone,
+        trained_encoder,
+    )
     from auxreid.plumbing.settings.load import load_config
 
     if file is not None:
         if row is not None or dataset is not None or seed is not None:
             raise ConfigError(f"--encoder {file}: a file has no row, data set or seed to be chosen by")
-        return Trained(file)
+        return given_file(file)
     config = load_config()
     if row is not None:
         return trained_encoder(config, row, dataset, seed)
     if seed is not None:
         raise ConfigError(f"--seed {seed}: the registered encoder has its own; name a row by --row")
-    from auxreid.plumbing.mirror.registered import registered_encoder
+    from auxreid.plumbing.mirror.registered import registered_encoder, registered_metric_row
 
+    if has_metric_rows_alone(config, dataset):
+        return registered_metric_row(ROOT, config.registry, dataset)
     return registered_encoder(ROOT, config.registry, dataset_with_rows(config, dataset))
+
+
+def no_metric_row(chosen, command: str):
+    """The encoder, unless it is a metric row's, which the command does not take."""
+    if chosen.is_metric:
+        raise ConfigError(f"{chosen.name}: {command} takes no metric row; embed and rank do")
+    return chosen
 
 
 def told_usable(paths: list[Path]):
@@ -402,7 +418,8 @@ def about_encoder(chosen) -> dict[str, object]:
     """What a file made with an encoder says of it."""
     from auxreid.serving.features import file_hash
 
-    return {"encoder_sha256": file_hash(chosen.path), **chosen.about()}
+    files = {"encoder_sha256": chosen.path, "backbone_sha256": chosen.backbone}
+    return {name: file_hash(path) for name, path in files.items() if path is not None} | chosen.about()
 
 
 @app.command()
@@ -415,16 +432,15 @@ def embed(
     dataset: EncoderDataset = None,
     camera: Camera = None,
 ) -> None:
-    """Embed photographs as stage `evaluate` does: a file with their paths and features."""
+    """Embed photographs as stage `evaluate` or `metric` does: a file with their paths and features."""
     from auxreid.serving.photos import image_files
 
     paths = image_files(photos)
     chosen = chosen_encoder(encoder, row, dataset, seed)
-    from auxreid.serving.embedding import Encoder
-    from auxreid.serving.features import embedded, write_features
+    from auxreid.serving.features import embedded, open_network, write_features
 
     usable = told_usable(paths)
-    features = embedded(Encoder(chosen.path, chosen.precision), usable, camera)
+    features = embedded(open_network(*chosen.network), usable, camera)
     write_features(out, [photo.name for photo in usable], features, about_encoder(chosen))
     print(f"{out}: {len(usable)} photographs, {features.shape[1]} numbers each, by {chosen.name}")
 
@@ -446,16 +462,14 @@ def rank(
         raise ConfigError(f"{photos[0]}: a query and a folder to be ranked are needed: auxreid rank QUERY GALLERY")
     queries, gallery = image_files(photos[:-1]), image_files(photos[-1:])
     chosen = chosen_encoder(encoder, row, dataset, seed)
-    from auxreid.serving.embedding import Encoder
-    from auxreid.serving.features import embedded
+    from auxreid.serving.features import embedded, open_network
     from auxreid.serving.photos import open_photos
     from auxreid.serving.ranked import draw, print_places, without_queries
     from auxreid.serving.ranked import rank as ranked
 
     asking = list(open_photos(queries))
     usable = told_usable(without_queries(gallery, queries))
-    network = Encoder(chosen.path, chosen.precision)
-    features = embedded(network, [*asking, *usable], camera)
+    features = embedded(open_network(*chosen.network), [*asking, *usable], camera)
     places = ranked(features[: len(asking)], features[len(asking) :], usable)
     draw(asking, places, out)
     print_places(places)
@@ -470,7 +484,7 @@ def export(
     dataset: EncoderDataset = None,
 ) -> None:
     """Write a row's encoder as ONNX, once ONNX Runtime gives what torch gives."""
-    chosen = chosen_encoder(None, row, dataset, seed)
+    chosen = no_metric_row(chosen_encoder(None, row, dataset, seed), "export")
     from auxreid.serving.embedding import Encoder
     from auxreid.serving.onnx_export import export as export_checked
 
@@ -509,7 +523,7 @@ def assemble(
     if encoder is row is dataset is seed is None:
         network = backbone_network("dogs", load_config().recipes["dogs"].attributes)
     else:
-        chosen = chosen_encoder(encoder, row, dataset, seed)
+        chosen = no_metric_row(chosen_encoder(encoder, row, dataset, seed), "assemble")
         network = encoder_network(chosen.path, chosen.precision, chosen.name, camera)
     model = None if attributes is None else attribute_network(attributes)
     finder = None if detector is None else detector_network(detector)

@@ -12,6 +12,8 @@ from auxreid.clip.weights import load_fitting, read_weights, without_classifier
 from auxreid.plumbing.base.errors import ConfigError
 from auxreid.plumbing.settings.recipes import InputConfig
 
+RANDOM_SEED = 0
+
 
 class ClipFeatures(nn.Module):
     """What CLIP-ReID ranks: f2 and f3 of an image tower, side by side."""
@@ -31,7 +33,7 @@ def open_backbone(settings: Any, path: Path | None) -> tuple[nn.Module, InputCon
 
     Args:
         settings: the backbone of a recipe's metric section.
-        path: the file that the table of runs gives for it; None: no weights at all.
+        path: the file that the table of runs gives for it; None: a timm model as its settings say.
 
     Raises:
         ConfigError: timm has no such model, or the weights are of another structure.
@@ -46,15 +48,18 @@ def open_backbone(settings: Any, path: Path | None) -> tuple[nn.Module, InputCon
         model, taken = load_model(path)
         return model.backbone.eval(), taken
     fields = {name: getattr(settings, name) for name in InputConfig.model_fields}
-    return _timm(settings.name, settings.weights).eval(), InputConfig(**fields)
+    return _timm(settings.name, settings.weights if path is None else str(path)).eval(), InputConfig(**fields)
 
 
 def _timm(name: str, weights: str | None) -> nn.Module:
+    """Without weights it is random, and always the same: rows that train a part of it must begin where others do."""
     import timm
 
     if (fault := timm_fault(name)) is not None:
         raise ConfigError(f"metric.backbone.name = {name!r}: {fault}")
-    model = timm.create_model(name, num_classes=0)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(RANDOM_SEED)
+        model = timm.create_model(name, num_classes=0)
     if weights is not None:
         state = without_classifier(model, read_weights(weights, "metric.backbone.weights"))
         load_fitting(model, state, f"metric.backbone.weights = {weights!r} for {name}")

@@ -1,10 +1,14 @@
 """A metric model on disk: the linear layer, and the encoder where the row has trained a part of it; the header says
 which encoder it is."""
 
+import shutil
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
+from torch import nn
 
 from auxreid.metric.backbone import open_backbone
 from auxreid.metric.train import MetricModel
@@ -25,16 +29,36 @@ class MetricHeader(Section):
 
 def save_metric_model(path: Path, model: MetricModel, backbone: Backbone) -> None:
     """Write a model; a frozen encoder is not written again. The file appears by rename."""
-    state = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
     with finished_file(path) as unfinished:
-        save_file(state, unfinished, metadata={"auxreid": MetricHeader(backbone=backbone).model_dump_json()})
+        save_file(_tensors(model), unfinished, metadata={"auxreid": MetricHeader(backbone=backbone).model_dump_json()})
+
+
+def save_backbone(settings: Mapping[str, Any], source: Path | None, path: Path) -> None:
+    """Write the pretrained encoder of a model as one file for :func:`load_metric_model`, which appears by rename.
+
+    What an earlier stage left is copied; a timm model's weights, in whatever form, become safetensors.
+
+    Args:
+        settings: the backbone, as the model's header has it.
+        source: the encoder's file; None: a timm model as its settings say.
+
+    Raises:
+        ConfigError: the weights are missing, or of another structure.
+    """
+    backbone = MetricHeader(backbone=settings).backbone
+    with finished_file(path) as unfinished:
+        if backbone.kind == "timm":
+            save_file(_tensors(open_backbone(backbone, source)[0]), unfinished)
+        else:
+            shutil.copyfile(source, unfinished)
 
 
 def load_metric_model(path: Path, encoder: Path | None = None) -> tuple[MetricModel, InputConfig]:
     """The model from images to embeddings, in eval mode, and what it takes in.
 
     Args:
-        encoder: the file of the pretrained encoder, where it is of kind clip or attributes.
+        encoder: the file of the pretrained encoder, as :func:`save_backbone` writes it or an earlier stage did; a timm
+            model may go without, if its weights are where the header says.
 
     Raises:
         ConfigError: the encoder's weights are not where the header says, or of another structure.
@@ -53,3 +77,7 @@ def load_metric_model(path: Path, encoder: Path | None = None) -> tuple[MetricMo
     kept = {f"{ENCODER}{name}": tensor for name, tensor in backbone.state_dict().items()}
     model.load_state_dict(kept | state)
     return model.eval(), taken
+
+
+def _tensors(module: nn.Module) -> dict[str, Any]:
+    return {name: tensor.detach().cpu().contiguous() for name, tensor in module.state_dict().items()}

@@ -3,7 +3,7 @@
 import pandas as pd
 
 from auxreid.metric.choice import UNTOUCHED
-from auxreid.metric.results import Figure, Results, RowResult
+from auxreid.metric.results import OPEN_SET, Figure, Results, RowResult
 
 HEADINGS = {
     "mAP": "mAP",
@@ -15,6 +15,7 @@ HEADINGS = {
     "DIR_1": "DIR at FPIR 1 %",
     "DIR_10": "DIR at FPIR 10 %",
 }
+WORDS = ("row", "remark")
 NO_VALUE = "-"
 
 
@@ -91,12 +92,25 @@ def notes(results: Results) -> list[str]:
 
 
 def markdown_table(results: Results) -> str:
-    """The display table and its notes."""
-    cells = display_table(results)
-    lines = [" | ".join(cells.columns), " | ".join([":--"] + ["--:"] * (len(cells.columns) - 2) + [":--"])]
-    lines += [" | ".join(line) for line in cells.itertuples(index=False)]
-    table = "\n".join(f"| {line} |" for line in lines)
-    return f"# {results.dataset}: metric rows\n\n{table}\n\n" + "".join(f"- {line}\n" for line in notes(results))
+    """The display table in two, since a page is narrow: ranking, and what takes strangers in; then its notes."""
+    cells, open_set = display_table(results), [HEADINGS[name] for name in OPEN_SET]
+    ranking = _markdown(cells.drop(columns=open_set))
+    told = "".join(f"- {line}\n" for line in notes(results))
+    return "\n\n".join(
+        [
+            f"# {results.dataset}: metric rows",
+            ranking,
+            f"## {results.dataset}: verification, and identification with strangers",
+            _markdown(cells[["row", *open_set]]),
+            told,
+        ]
+    )
+
+
+def _markdown(cells: pd.DataFrame) -> str:
+    sides = [":--" if name in WORDS else "--:" for name in cells.columns]
+    lines = [" | ".join(line) for line in (cells.columns, sides, *cells.itertuples(index=False))]
+    return "\n".join(f"| {line} |" for line in lines)
 
 
 def _validation(row: RowResult) -> str:

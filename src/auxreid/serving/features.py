@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 from auxreid.plumbing.base.errors import DataError
 from auxreid.plumbing.base.files import finished_file
 from auxreid.serving.embedding import Encoder
+from auxreid.serving.metric_encoder import MetricEncoder
 from auxreid.serving.photos import LeftOut, Photo, Photos, look_at
 
 META_KEY = b"auxreid"
@@ -31,7 +32,12 @@ def usable_photos(paths: Sequence[Path]) -> tuple[list[Photo], list[LeftOut]]:
     return usable, bad
 
 
-def check_needs(encoder: Encoder, camera: int | None) -> None:
+def open_network(path: Path, precision: str, is_metric: bool, backbone: Path | None) -> Encoder | MetricEncoder:
+    """What embeds photographs: an encoder, or a metric row's model with its backbone. Raises what they do."""
+    return MetricEncoder(path, backbone, precision) if is_metric else Encoder(path, precision)
+
+
+def check_needs(encoder: Encoder | MetricEncoder, camera: int | None) -> None:
     """Raises DataError if an encoder needs more than images, and the camera where that is asked for."""
     if encoder.fusion is not None:
         raise DataError(
@@ -42,7 +48,7 @@ def check_needs(encoder: Encoder, camera: int | None) -> None:
         raise DataError(f"{encoder.path}: the encoder has a camera embedding; name the camera by --camera: {known}")
 
 
-def embedded(encoder: Encoder, photos: Sequence[Photo], camera: int | None = None) -> np.ndarray:
+def embedded(encoder: Encoder | MetricEncoder, photos: Sequence[Photo], camera: int | None = None) -> np.ndarray:
     """float32 [n, d]. Raises DataError as :func:`check_needs`."""
     check_needs(encoder, camera)
     parts = [photos[start : start + AT_ONCE] for start in range(0, len(photos), AT_ONCE)]

@@ -7,8 +7,8 @@ weights are the result's own file. Equal results give equal files, but for the i
 import json
 import platform
 import shutil
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -16,20 +16,24 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from auxreid.plumbing.base.errors import DataError
+from auxreid.plumbing.base.weights_header import read_header
+from auxreid.plumbing.dvc.lockfile import file_md5
+from auxreid.plumbing.graph.trained import BACKBONE, MODEL
 from auxreid.plumbing.mirror import view
 from auxreid.plumbing.mirror.result import Result, naming_changes
-from auxreid.plumbing.settings.recipes import FULL_PRECISION
+from auxreid.plumbing.settings.recipes import FULL_PRECISION, InputConfig
 
 if TYPE_CHECKING:
     from mlflow.entities import LoggedModel
     from mlflow.models import Model, ModelSignature
 
 SCRIPTS = Path(__file__).parents[2] / "serving"
+FRAMES = "results/ingest/"
 REQUIREMENTS, ENVIRONMENT, MLMODEL = "requirements.txt", "python_env.yaml", "MLmodel"
 EXAMPLE, REQUEST = "input_example.json", "serving_input_example.json"  # MLflow's names
 PACKAGES = ("mlflow", "numpy", "pandas", "pillow", "opencv-python-headless", "pyarrow", "pydantic", "filelock", "rich")
 PACKAGES += ("safetensors", "torch", "torchvision", "timm", "open_clip_torch", "albumentations", "matplotlib")
-HEADER_LIMIT = 2**26  # bytes; safetensors' own limit is 100 MB
 PICTURE = (  # 8 x 8 pixels as PNG, in base64
     "iVBORw0KGgoAAAANSUhEUgAAAAgAAAAICAIAAABLbSncAAAAGElEQVR42mNkYGhgUGDARCwKDNjB4JQAAGhvAl4wRI+bAAAAAElFTkSuQmCC"
 )
@@ -47,8 +51,28 @@ class Kind:
 
 KINDS = {
     "finetune": Kind(view.ENCODER, "encoder", "encoder_model.py", frozenset({"encoder", "input"})),
-    "attributes": Kind("model.safetensors", "model", "attribute_model.py", frozenset({"vocabulary", "input"})),
+    "attributes": Kind(MODEL, "model", "attribute_model.py", frozenset({"vocabulary", "input"})),
+    view.METRIC_STAGE: Kind(MODEL, "model", "metric_model.py", frozenset({"backbone"})),
 }
+
+
+@dataclass(frozen=True)
+class Backbone:
+    """The pretrained encoder that a metric model starts from, as its features were made by it."""
+
+    settings: Mapping[str, Any]  # the metric model's header has them
+    path: Path | None  # None: a timm model without weights of its own
+
+    @property
+    def input(self) -> Mapping[str, Any]:
+        """What it takes in: a timm model by its settings, another by its file's header."""
+        return self.settings if self.settings["kind"] == "timm" else read_header(self.path)["input"]
+
+    def write(self, target: Path) -> None:
+        """Write it as the one file that the metric model needs beside its own."""
+        from auxreid.metric.checkpoint import save_backbone  # imports torch
+
+        save_backbone(self.settings, self.path, target)
 
 
 @dataclass(frozen=True)
@@ -59,6 +83,13 @@ class Weights:
     kind: Kind
     header: Mapping[str, Any]  # what the file says of itself
     precision: str
+    backbone: Backbone | None = None  # of a metric model, once it is known
+
+    @property
+    def input(self) -> Mapping[str, Any]:
+        """The size of the images, and how their pixels are normalised."""
+        found = self.header["input"] if self.backbone is None else self.backbone.input
+        return {name: found[name] for name in InputConfig.model_fields}
 
     @property
     def name(self) -> str:
@@ -93,23 +124,47 @@ def weights_of(result: Result) -> Weights | None:
         header = read_header(path)
     if not kind.header <= header.keys():
         return None
-    params = result.params()  # the evaluation's precision is that of the recipe
-    named = (value for name, value in params.items() if name.rpartition(".")[2] == "precision")
-    return Weights(path, kind, header, str(next(named, FULL_PRECISION)))
+    return Weights(path, kind, header, precision_of(result))
 
 
-def read_header(path: Path) -> dict[str, Any]:
-    """What a safetensors file of this project says of itself; empty for any other file."""
-    with path.open("rb") as file:
-        length = int.from_bytes(file.read(8), "little")
-        if not 0 < length < HEADER_LIMIT:
-            return {}
-        text = file.read(length)
-    try:
-        header = json.loads(json.loads(text)["__metadata__"]["auxreid"])
-    except (ValueError, KeyError, TypeError):
-        return {}
-    return header if isinstance(header, dict) else {}
+def precision_of(result: Result) -> str:
+    """That of the recipe, which the evaluation has too."""
+    named = (value for name, value in result.params().items() if name.rpartition(".")[2] == "precision")
+    return str(next(named, FULL_PRECISION))
+
+
+def with_backbone(weights: Weights, result: Result, results: Iterable[Result]) -> Weights:
+    """The weights of a metric row with its pretrained encoder; those of other kinds as they are.
+
+    A row that trains a part of the encoder runs it in float32, another one as its features were made.
+
+    Args:
+        results: of the data set; those of stage `metric_features` are looked through.
+
+    Raises:
+        DataError: the features that the row was trained on are not among the results, or the encoder is another now.
+    """
+    if result.main.record.stage != view.METRIC_STAGE:
+        return weights
+    made_of = next((one for one in results if is_read_by(one, result)), None)
+    if made_of is None:
+        raise DataError(f"{result.main.locked.name}: the features that it reads are not here as dvc.lock has them")
+    data = made_of.main.locked.data
+    path = next((path for path in data if not path.startswith(FRAMES)), None)
+    root = result.main.folder.parents[3]
+    if path is not None and not ((root / path).is_file() and file_md5(root / path) == data[path]):
+        remedy = f"run `dvc repro {result.main.locked.name}`"
+        raise DataError(f"{path} is not the encoder that {made_of.main.locked.name} was made with; {remedy}")
+    trained = result.params().get(f"metric_rows.{result.main.record.ablation}.trained")
+    precision = FULL_PRECISION if trained else precision_of(made_of)
+    return replace(weights, precision=precision, backbone=Backbone(weights.header["backbone"], path and root / path))
+
+
+def is_read_by(features: Result, result: Result) -> bool:
+    """Whether a result of stage `metric_features` has made what another one read."""
+    locked, wrote = result.main.locked, features.main.locked
+    made = (path for path in wrote.written if path.endswith("/features.safetensors"))
+    return wrote.stage == "metric_features" and any(locked.data.get(path) == wrote.written[path] for path in made)
 
 
 def write_files(folder: Path, weights: Weights, result: Result, model: "LoggedModel") -> list[Path]:
@@ -118,12 +173,16 @@ def write_files(folder: Path, weights: Weights, result: Result, model: "LoggedMo
     requirements = "".join(f"{line}\n" for line in pinned(result.main.record.versions))
     (folder / REQUIREMENTS).write_text(requirements, encoding="utf-8")
     environment = {"python": platform.python_version(), "dependencies": [f"-r {REQUIREMENTS}"]}
+    if weights.backbone is not None:
+        weights.backbone.write(folder / BACKBONE)
     (folder / ENVIRONMENT).write_text(yaml.safe_dump(environment, sort_keys=False), encoding="utf-8")
     example = json.dumps(example_table(weights))
     (folder / EXAMPLE).write_text(example, encoding="utf-8")
     (folder / REQUEST).write_text(json.dumps({"dataframe_split": example_table(weights)}), encoding="utf-8")
     describe(weights, result, model).save(folder / MLMODEL)
-    return [folder / name for name in (weights.kind.script, REQUIREMENTS, ENVIRONMENT, EXAMPLE, REQUEST, MLMODEL)]
+    names = (weights.kind.script, REQUIREMENTS, ENVIRONMENT, EXAMPLE, REQUEST)
+    beside = () if weights.backbone is None else (BACKBONE,)
+    return [folder / name for name in (*beside, *names, MLMODEL)]
 
 
 def pinned(recorded: Mapping[str, str]) -> list[str]:
@@ -153,6 +212,9 @@ def describe(weights: Weights, result: Result, model: "LoggedModel") -> "Model":
     from mlflow.models import Model
 
     record = result.main.record
+    artifacts = {weights.kind.artifact: weights.path.name}
+    if weights.backbone is not None:
+        artifacts[Path(BACKBONE).stem] = BACKBONE
     created = datetime.fromtimestamp(record.finished / 1000, UTC).replace(tzinfo=None)
     about = {"dataset": record.dataset, "row": record.ablation, "seed": record.seed, "result": result.digest()}
     described = Model(
@@ -167,7 +229,7 @@ def describe(weights: Weights, result: Result, model: "LoggedModel") -> "Model":
             "pandas_orient": "split",
         },
         model_uuid=model.model_id,
-        metadata={"auxreid": about | {"input": weights.header["input"]}},
+        metadata={"auxreid": about | {"input": weights.input}},
         model_size_bytes=weights.path.stat().st_size,
         model_id=model.model_id,
     )
@@ -178,7 +240,7 @@ def describe(weights: Weights, result: Result, model: "LoggedModel") -> "Model":
         model_config={"precision": weights.precision},
         model_code_path=weights.kind.script,
         streamable=False,
-        artifacts={weights.kind.artifact: {"path": weights.path.name, "uri": weights.path.name}},
+        artifacts={name: {"path": file, "uri": file} for name, file in artifacts.items()},
     )
     return described
 
@@ -196,7 +258,7 @@ def signature(weights: Weights) -> "ModelSignature":
     nested = (DataType.long, Array(DataType.double), Array(Array(DataType.double)))
     beside = [ColSpec(nested[depth], name) for name, (depth, _) in weights.columns().items()]
     inputs = [ColSpec(DataType.binary, "image"), *beside] if beside else [ColSpec(DataType.binary)]
-    if weights.kind.artifact == "encoder":
+    if "vocabulary" not in weights.header:
         return ModelSignature(Schema(inputs), Schema([TensorSpec(np.dtype(np.float32), (-1, -1))]))
     outputs = []
     for name, words in weights.header["vocabulary"].items():

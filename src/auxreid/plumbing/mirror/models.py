@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from auxreid.plumbing.base.errors import DataError
 from auxreid.plumbing.mirror import view
-from auxreid.plumbing.mirror.model_files import Weights, weights_of, write_files
+from auxreid.plumbing.mirror.model_files import Weights, weights_of, with_backbone, write_files
 from auxreid.plumbing.mirror.result import AGAIN, Result
 from auxreid.plumbing.mirror.store import Store
 
@@ -46,13 +46,13 @@ def ensure_models(store: Store, experiment: str, published: Sequence[tuple[Resul
 
     A result that a stage or DVC rewrites meanwhile is left out; its model is completed another time.
     """
-    models, there = Models(), None
+    models, there, results = Models(), None, [result for result, _ in published]
     for result, run in published:
         try:
             if (weights := weights_of(result)) is None:
                 continue
             there = models_by_run(store.client, experiment) if there is None else there
-            model, is_new = ensure_model(store.client, result, weights, run, there[run.info.run_id])
+            model, is_new = ensure_model(store.client, result, weights, run, there[run.info.run_id], results)
         except DataError as error:
             models.skipped.append((result.name, str(error)))
             continue
@@ -77,14 +77,24 @@ def models_by_run(client: "MlflowClient", experiment: str) -> Mapping[str, list[
 
 
 def ensure_model(
-    client: "MlflowClient", result: Result, weights: Weights, run: "MlflowRun", there: Sequence["LoggedModel"]
+    client: "MlflowClient",
+    result: Result,
+    weights: Weights,
+    run: "MlflowRun",
+    there: Sequence["LoggedModel"],
+    results: Sequence[Result],
 ) -> tuple["LoggedModel", bool]:
-    """The model of a result, and whether it had to be filled. Raises DataError if the result changes."""
+    """The model of a result among all `results` of its data set, and whether it had to be filled.
+
+    Raises:
+        DataError: the result changes, or lacks what its model needs of another one.
+    """
     digest = result.digest()
     same = [model for model in there if model.tags.get(view.RESULT) == digest]
     model = next((one for one in same if is_whole(client, one)), None)
     is_new = model is None
     if model is None:
+        weights = with_backbone(weights, result, results)
         model = same[0] if same else create(client, result, weights, run)
         fill_model(client, result, weights, model)
     link(client, run, model)
@@ -93,9 +103,8 @@ def ensure_model(
 
 def create(client: "MlflowClient", result: Result, weights: Weights, run: "MlflowRun") -> "LoggedModel":
     record = result.main.record
-    tags = {view.RESULT: result.digest(), view.NOTE: view.note(record), "auxreid.dataset": record.dataset}
-    if record.ablation is not None:
-        tags |= {"auxreid.ablation": record.ablation, "auxreid.seed": str(record.seed)}
+    tags = {view.RESULT: result.digest(), view.NOTE: view.note(record), view.DATASET: record.dataset}
+    tags |= view.row_tags(record)
     return client.create_logged_model(run.info.experiment_id, weights.name, run.info.run_id, tags=tags)
 
 

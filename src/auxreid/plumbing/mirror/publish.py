@@ -19,9 +19,9 @@ from auxreid.plumbing.mirror import view
 from auxreid.plumbing.mirror.experiment_results import Trial, experiment_results
 from auxreid.plumbing.mirror.home import plain_path
 from auxreid.plumbing.mirror.models import Models, ensure_models, plain_files
-from auxreid.plumbing.mirror.registry import register_attributes, register_best
+from auxreid.plumbing.mirror.registry import register_attributes, register_best, register_metric
 from auxreid.plumbing.mirror.result import AGAIN, Content, Result, gather, naming_changes, never_here, never_here_line
-from auxreid.plumbing.mirror.rows import publish_rows, publish_trial_rows
+from auxreid.plumbing.mirror.rows import publish_rows, publish_trial_rows, retire_metric_rows
 from auxreid.plumbing.mirror.shared_views import ensure_views
 from auxreid.plumbing.mirror.store import SQLITE, Store, naming_refusals, open_store, tracking_uri
 from auxreid.plumbing.settings.study import RegistryConfig
@@ -75,6 +75,7 @@ def publish(root: Path = Path("."), uri: str | None = None, registry: RegistryCo
                     if registry is not None:
                         lines = register_best(store, registry, dataset, published, skipped, models.of_run)
                         lines += register_attributes(store, registry, dataset, published, models.of_run)
+                        lines += register_metric(store, registry, dataset, published, skipped, models.of_run)
                         report.registered += lines
                     tried = [trial for trial in trials if trial.result.main.record.dataset == dataset]
                     publish_trials(store, dataset, tried, report)
@@ -120,6 +121,7 @@ def publish_dataset(
     published = [(result, view.first_of_result(runs, result.digest())) for result in shown]
     for result, run in published:
         report.superseded += supersede(store, runs, result, run.info.run_id)
+    report.superseded += retire_metric_rows(store, runs, published)
     models = ensure_models(store, experiment, published)
     report.modelled += models.filled
     report.skipped += models.skipped

@@ -3,6 +3,9 @@
 The row with the best mean over its seeds is chosen, for one lucky seed is no better method; of that row, the encoder of
 the best seed. Equal figures are told apart by the row's name, then by the seed, so that every machine chooses alike.
 Versions are never deleted: when an old result is the best again, the alias returns to its version.
+
+Of the metric rows it is the one that the table has chosen by validation, and of its seeds the one that validation found
+furthest above the untouched encoder: test figures take no part.
 """
 
 import re
@@ -23,6 +26,7 @@ if TYPE_CHECKING:
     from mlflow.entities import Run as MlflowRun
     from mlflow.entities.model_registry import ModelVersion
 
+CHOSEN = ".chosen"  # ending of the metric table's figures: 1 for one row
 MODEL = "auxreid.model"  # tag of a version: the id of its logged model, which MLflow itself does not keep
 
 
@@ -51,8 +55,7 @@ def register_best(
     run = next(run for result, run in candidates if result is best)
     record = best.main.record
     tags = {
-        "auxreid.ablation": record.ablation,
-        "auxreid.seed": str(record.seed),
+        **view.row_tags(record),
         f"auxreid.{rule.metric}": f"{figure(best, rule.metric):.6g}",
     }
     line = register(store.client, name, rule.alias, best, run, models.get(run.info.run_id), tags)
@@ -77,6 +80,50 @@ def register_attributes(
         if result.main.record.stage == "attributes" and model is not None:
             lines.append(register(store.client, name, rule.alias, result, run, model, {}))
     return lines
+
+
+def register_metric(
+    store: Store,
+    rule: RegistryConfig,
+    dataset: str,
+    published: Sequence[tuple[Result, "MlflowRun"]],
+    skipped: Sequence[tuple[str, str]],
+    models: Mapping[str, "LoggedModel"],
+) -> list[str]:
+    """Registers the data set's chosen metric row, under the same alias; see :func:`register_best`."""
+    name, of_data_set = metric_name(dataset), re.compile(rf"metric@{re.escape(dataset)}-\w+-\d+")
+    table = next((result for result, _ in published if result.main.record.stage == view.METRIC_TABLE), None)
+    absent = [
+        stage for stage, _ in skipped if of_data_set.fullmatch(stage) or stage == f"{view.METRIC_TABLE}@{dataset}"
+    ]
+    if absent:
+        return [f"{name}@{rule.alias} stays as it is while results are missing: {', '.join(absent)}"]
+    rows = [(result, run) for result, run in published if result.main.record.stage == view.METRIC_STAGE]
+    seeds = [(result, run) for result, run in rows if table is not None and is_chosen(result, table)]
+    seeds = [(result, run) for result, run in seeds if run.info.run_id in models]
+    if not seeds:
+        return []
+    best, run = min(seeds, key=lambda one: (-validation_gain(one[0]), one[0].main.record.seed))
+    gained = f"{validation_gain(best):+.4f}"
+    tags = view.row_tags(best.main.record) | {"auxreid.val_mAP_gain": gained}
+    line = register(store.client, name, rule.alias, best, run, models[run.info.run_id], tags)
+    return [f"{line}: {view.run_name(best.main.record)}, chosen by validation, its mAP there {gained} to untouched"]
+
+
+def metric_name(dataset: str) -> str:
+    """The registered model of a data set's metric rows."""
+    return f"{dataset}-metric"
+
+
+def is_chosen(result: Result, table: Result) -> bool:
+    """Whether the metric table has chosen the row that a result is a seed of."""
+    return bool(table.main.record.summary.get(f"{result.main.record.ablation}{CHOSEN}"))
+
+
+def validation_gain(result: Result) -> float:
+    """How far a seed's validation mAP is above the untouched encoder's, on the same folds."""
+    summary = result.main.record.summary
+    return summary["val_mAP"] - summary["val_mAP_untouched"]
 
 
 def register(

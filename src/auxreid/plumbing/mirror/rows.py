@@ -139,6 +139,28 @@ def publish_rows(
     return done, []
 
 
+def retire_metric_rows(
+    store: Store, runs: Sequence["MlflowRun"], published: Sequence[tuple[Result, "MlflowRun"]]
+) -> list[str]:
+    """Marks the runs of metric rows that the present metric table has no more as superseded by the table's run.
+
+    A row that returns gets its runs back. Returns labels; none where no table is published.
+    """
+    table = next(((result, run) for result, run in published if result.main.record.stage == view.METRIC_TABLE), None)
+    if table is None:
+        return []
+    record, present = table[0].main.record, table[1].info.run_id
+    gone = [
+        run
+        for run in runs
+        if view.METRIC_ROW in run.data.tags
+        and view.RESULT in run.data.tags
+        and view.EXPERIMENT not in run.data.tags
+        and run.data.tags[view.METRIC_ROW] not in record.params["rows"]
+    ]
+    return [f"{record.dataset}/{run.info.run_name} {run.info.run_id}" for run in gone if mark(store, run, present)]
+
+
 def is_former(run: "MlflowRun", rows: Sequence[Row]) -> bool:
     """Whether a row's run may have had a present row's place: not an experiment's, unless that was applied."""
     applied = {row.trial_digest() for row in rows}

@@ -19,9 +19,14 @@ if TYPE_CHECKING:
 
 VIEW_PREFIX = "mlflow.sharedViewState."
 OUR_NOTE = "auxreid.note"  # digest of the description written here: one that a user wrote since is left alone
-TABLE, CHARTS, TRIED = "table", "charts", "experiments"
-TITLES = {TABLE: "Rows: table", CHARTS: "Rows: bars and curves", TRIED: "Rows beside DVC's experiments"}
-MODES = {TABLE: "TABLE", CHARTS: "CHART", TRIED: "TABLE"}
+TABLE, CHARTS, TRIED, METRIC = "table", "charts", "experiments", "metric"
+TITLES = {
+    TABLE: "Rows: table",
+    CHARTS: "Rows: bars and curves",
+    TRIED: "Rows beside DVC's experiments",
+    METRIC: "Metric rows: means over seeds",
+}
+MODES = {TABLE: "TABLE", CHARTS: "CHART", TRIED: "TABLE", METRIC: "TABLE"}
 RUN_NAME = "attributes.`Run Name`"
 UNASKED = ("attributes.`Created`", "attributes.`Duration`")  # columns that MLflow always shows: to the end
 MORE_FIGURES = ("CMC_1", "CMC_5", "mAP_std")
@@ -36,11 +41,14 @@ WIDTHS = {
 }
 DIFFERENCE_WIDTH = 185
 CHANGED_WIDTH = 330
+METRIC_WIDTH = 140
 BARS = ("mAP", "CMC_1")
 CURVES = {"stage1": "Curves of stage 1", "stage2": "Curves of stage 2"}  # prefix of the metrics -> heading
+METRIC_FIGURES = ("val_mAP", "val_mAP_untouched", "mAP", "CMC_1", "mINP", "epoch")
 FIGURES = "Rows"  # MLflow adds charts of all that no card names, below
 ROWS_TRIED = f"{view.IS_ROW} AND {view.CURRENT}"
 ROWS_ALONE = f"{ROWS_TRIED} AND {view.NO_EXPERIMENT}"
+METRIC_ROWS = f'tags."{view.METRIC_ROW}" IS NOT NULL AND {view.CURRENT} AND {view.NO_EXPERIMENT}'
 SEEDS_ALONE = f'tags."{view.ABLATION}" IS NOT NULL AND {view.CURRENT} AND {view.NO_EXPERIMENT}'
 
 
@@ -56,20 +64,31 @@ def wanted_tags(experiment: "Experiment", runs: Sequence["MlflowRun"]) -> dict[s
     """The tags of an experiment with these runs of present results."""
     rows = [run for run in runs if view.ROW in run.data.tags]
     has_trials = any(view.EXPERIMENT in run.data.tags for run in runs)
-    note, present = description(experiment, bool(rows), has_trials), experiment.tags.get(view.NOTE)
+    states = wanted_states(runs, rows, has_trials)
+    note, present = description(experiment, states, has_trials), experiment.tags.get(view.NOTE)
     tags = {view.KIND: view.MODELS}
     if not present or present == note or experiment.tags.get(OUR_NOTE) == digest(present):
         tags |= {view.NOTE: note, OUR_NOTE: digest(note)}
+    made = experiment.creation_time
+    for key, state in states.items():
+        saved = {"name": TITLES[key], "createdAt": made, "updatedAt": made, "state": json.dumps(state)}
+        tags[VIEW_PREFIX + key] = json.dumps(saved)
+    return tags
+
+
+def wanted_states(
+    runs: Sequence["MlflowRun"], rows: Sequence["MlflowRun"], has_trials: bool
+) -> dict[str, dict[str, object]]:
+    """The views that there is something for: of the comparison's rows, and of metric rows."""
+    states = {}
     if rows:
         curves = sorted({name for run in runs for name in run.data.metrics if name.split("/")[0] in CURVES})
         states = {TABLE: table_state(differences(rows)), CHARTS: charts_state(curves)}
         if has_trials:
             states[TRIED] = tried_state(differences(rows))
-        made = experiment.creation_time
-        for key, state in states.items():
-            saved = {"name": TITLES[key], "createdAt": made, "updatedAt": made, "state": json.dumps(state)}
-            tags[VIEW_PREFIX + key] = json.dumps(saved)
-    return tags
+    if any(view.METRIC_ROW in run.data.tags for run in runs):
+        states[METRIC] = metric_state()
+    return states
 
 
 def digest(text: str) -> str:
@@ -105,6 +124,18 @@ def tried_state(differences: Sequence[str]) -> dict[str, object]:
         "selectedColumns": [changed, *state["selectedColumns"]],
         "columnOrder": [RUN_NAME, changed, *state["columnOrder"][1:]],
         "columnWidths": {**state["columnWidths"], changed: CHANGED_WIDTH},
+    }
+
+
+def metric_state() -> dict[str, object]:
+    """A line per metric row, the mean over its seeds; validation, by which one is chosen, before the test figures."""
+    shown = [column("metrics", name) for name in METRIC_FIGURES]
+    order = [RUN_NAME, *shown, *UNASKED]
+    return search(METRIC_ROWS, "val_mAP") | {
+        "selectedColumns": shown,
+        "columnOrder": order,
+        "columnWidths": {name: WIDTHS.get(name, METRIC_WIDTH) for name in order},
+        "groupBy": {"aggregateFunction": "average", "groupByKeys": [{"mode": "tag", "groupByData": view.METRIC_ROW}]},
     }
 
 
@@ -164,19 +195,16 @@ def section_id(name: str) -> str:
     return f"auxreid-section-{name}"
 
 
-def description(experiment: "Experiment", has_rows: bool, has_trials: bool = False) -> str:
+def description(experiment: "Experiment", views: Iterable[str], has_trials: bool = False) -> str:
     """The experiment's text, with links that hold wherever the server is."""
     lines = [f"Data set {experiment.name}. Runs with the tag `{view.SUPERSEDED}` show former results."]
     if has_trials:
         lines[0] += f" Those with the tag `{view.EXPERIMENT}` show what DVC's experiment of that name made."
-    if has_rows:
-        keys = [TABLE, CHARTS, *([TRIED] if has_trials else [])]
-        views = (f"[{TITLES[key]}](#{path(experiment.experiment_id, key)})" for key in keys)
-        lines = [
-            " · ".join(views),
-            "Each row of the comparison is a run, and the runs of its seeds lie below it.",
-            *lines,
-        ]
+    if TABLE in views:
+        lines.insert(0, "Each row of the comparison is a run, and the runs of its seeds lie below it.")
+    if views:
+        links = (f"[{TITLES[key]}](#{path(experiment.experiment_id, key)})" for key in views)
+        lines.insert(0, " · ".join(links))
     return "\n\n".join(lines)
 
 

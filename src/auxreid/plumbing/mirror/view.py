@@ -21,7 +21,9 @@ SUPERSEDED = "auxreid.superseded"  # the id of the run that took this one's plac
 CURRENT = f'tags."{SUPERSEDED}" IS NULL'  # the search filter that hides the superseded; MLflow's UI has no default one
 OURS = f'tags."{ATTEMPT}" IS NOT NULL'  # on a server that others use too
 DATASET = "auxreid.dataset"
+SEED = "auxreid.seed"
 ABLATION = "auxreid.ablation"
+METRIC_ROW = "auxreid.metric_row"  # in its place: a row of the metric model takes no part in the comparison
 ROW = "auxreid.row"  # the row of the comparison that a run stands for, above the runs of its seeds
 IS_ROW = f'tags."{ROW}" IS NOT NULL'
 EXPERIMENT = "auxreid.experiment"  # DVC's name of the experiment whose result a run shows, if it is not a present one
@@ -52,15 +54,19 @@ BLOCK_PREFIX = {  # sections of params.yaml whose blocks have names
     "recipes": "recipe",
     "prompts": "variant",
     "ablations": "ablation",
+    "metric_rows": "metric_row",
 }
 ROW_STAGES = ("finetune", "evaluate")  # together they are one row of the comparison
+METRIC_STAGE, METRIC_TABLE = "metric", "metric_table"
 ENCODER = "encoder.safetensors"  # the artifact of a row that the registry holds
 
 
 def run_name(record: Record) -> str:
-    """ "clip_reid-0" for a row of the comparison, else "pose sample_people"."""
+    """ "clip_reid-0" for a row of the comparison, "metric triplet-0" for a metric row, else "pose sample_people"."""
     if record.stage in ROW_STAGES and record.ablation is not None:
         return record.ablation if record.seed is None else f"{record.ablation}-{record.seed}"
+    if record.stage == METRIC_STAGE and record.ablation is not None:
+        return f"{record.stage} {record.ablation}-{record.seed}"
     return f"{record.stage} {record.key}"
 
 
@@ -87,16 +93,21 @@ def tags(record: Record) -> dict[str, str]:
     found |= {f"{VERSION_PREFIX}{package}": version for package, version in record.versions.items()}
     if record.git:
         found |= {GIT_COMMIT: str(record.git["commit"]), GIT_DIRTY: json.dumps(record.git["dirty"])}
-    if record.ablation is not None:
-        found[ABLATION] = record.ablation
-    if record.seed is not None:
-        found["auxreid.seed"] = str(record.seed)
-    return found
+    return found | row_tags(record)
+
+
+def row_tags(record: Record) -> dict[str, str]:
+    """Row and seed, as far as a stage has them."""
+    row = METRIC_ROW if record.stage == METRIC_STAGE else ABLATION
+    found = {row: record.ablation, SEED: None if record.seed is None else str(record.seed)}
+    return {tag: text for tag, text in found.items() if text is not None}
 
 
 def note(record: Record) -> str:
     if record.stage in ROW_STAGES and record.ablation is not None:
         return f"Row {record.ablation} on {record.dataset}, seed {record.seed}."
+    if record.stage == METRIC_STAGE and record.ablation is not None:
+        return f"Metric row {record.ablation} on {record.dataset}, seed {record.seed}."
     return f"Stage {record.stage} of {record.dataset}, result {record.key}."
 
 

@@ -70,8 +70,11 @@ def study_page(study: Study) -> str:
 def _part(part: DatasetPart) -> str:
     parts = [f"<h2>{_text(part.name)}</h2>"]
     if part.table is not None:
-        notes = "".join(f"<p>{_text(note)}</p>" for note in part.table.notes)
-        parts += [f'<div class="wide">{_comparison(part.table)}</div>', notes]
+        parts += _with_notes(part.table)
+    if part.metric:
+        parts.append("<h3>Metric rows</h3>")
+        for table in part.metric:
+            parts += _with_notes(table)
     parts += map(_figure, part.pictures)
     if part.lists:
         parts.append("<h3>Ranked lists</h3>")
@@ -80,6 +83,11 @@ def _part(part: DatasetPart) -> str:
     for name, params in part.parameters.items():
         parts.append(f"<details><summary>{_text(name)}</summary>{_pairs(params)}</details>")
     return "\n".join(parts)
+
+
+def _with_notes(table: PaperTable) -> list[str]:
+    notes = "".join(f"<p>{_text(note)}</p>" for note in table.notes)
+    return [f'<div class="wide">{_comparison(table)}</div>', notes]
 
 
 def _comparison(table: PaperTable) -> str:
@@ -105,7 +113,7 @@ def _cell(text: str, is_best: bool, is_number: bool) -> str:
 
 def _first_number(text: str) -> str:
     """What a cell with a deviation, an interval or a bound is sorted by."""
-    return text.split(" ±")[0].split(",")[0].strip("[< ").lstrip("+")
+    return text.split(" ±")[0].split(" [")[0].split(" (")[0].split(",")[0].strip("[< ").lstrip("+")
 
 
 def _figure(picture: Picture) -> str:

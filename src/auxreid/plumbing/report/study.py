@@ -7,6 +7,7 @@ from typing import Any
 
 from auxreid.plumbing.base.errors import DataError
 from auxreid.plumbing.graph.table import Graph
+from auxreid.plumbing.report.metric_tables import read_metric_tables
 from auxreid.plumbing.report.paper_table import PaperTable, read_paper_table
 from auxreid.plumbing.settings.config import BASELINES, REFERENCE_ROW
 from auxreid.plumbing.stage.record import Record, read_record, record_folder
@@ -18,6 +19,7 @@ ATTRIBUTE_PICTURES = {
     "table.png": "Scores of each attribute",
     "words.png": "Precision and recall of each word",
 }
+METRIC_PICTURES = {"roc.png": "Verification by the metric rows"}
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,7 @@ class DatasetPart:
     table: PaperTable | None = None
     pictures: list[Picture] = field(default_factory=list)
     lists: list[Picture] = field(default_factory=list)  # of ranked images, tall
+    metric: list[PaperTable] = field(default_factory=list)  # of its metric rows
     parameters: dict[str, Mapping[str, Any]] = field(default_factory=dict)  # of each row, or of a stage without rows
 
 
@@ -65,8 +68,10 @@ def read_study(graph: Graph, level: float, results: Path = Path("results")) -> S
             folder = record_folder(results, "attributes", dataset)
             part.pictures += _pictures(folder, ATTRIBUTE_PICTURES)
             part.parameters["attributes"] = records["attributes", dataset].params
+        if ("metric_table", dataset) in records:
+            _add_metric_rows(part, graph, records, results)
         parts.append(part)
-    return Study([part for part in parts if part.table or part.pictures], list(records.values()))
+    return Study([part for part in parts if part.table or part.pictures or part.metric], list(records.values()))
 
 
 def _records(graph: Graph, results: Path) -> Iterator[tuple[str, str, Record]]:
@@ -96,6 +101,24 @@ def _add_comparison(part: DatasetPart, graph: Graph, level: float, records: Mapp
         trained = ("pretrain", f"{part.name}-{entry['split']}") if row in BASELINES else ("finetune", key)
         found = [records[one] for one in (trained, ("evaluate", key)) if one in records]
         part.parameters[row] = {name: value for record in found for name, value in record.params.items()}
+
+
+def _add_metric_rows(part: DatasetPart, graph: Graph, records: Mapping, results: Path) -> None:
+    """Tables, and pictures of the row that was chosen and of the untouched encoder; parameters of each first seed."""
+    part.metric = read_metric_tables(part.name, results / "metric_table")
+    folder = record_folder(results, "metric_table", part.name)
+    part.pictures += _pictures(folder, METRIC_PICTURES)
+    first = {}
+    for key, entry in graph["metric"].items():
+        if entry["dataset"] == part.name:
+            first.setdefault(entry["row"], (key, entry))
+    for row, (key, entry) in first.items():
+        caption = f"metric row {row}, seed {entry['seed']}"
+        part.lists += _pictures(
+            folder, {f"ranked_lists/{row}_{kind}.jpg": f"{caption}: {kind} queries" for kind in LISTS_SHOWN}
+        )
+        if ("metric", key) in records:
+            part.parameters[f"metric row {row}"] = records["metric", key].params
 
 
 def _best(table: PaperTable) -> str:
