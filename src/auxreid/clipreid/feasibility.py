@@ -10,20 +10,11 @@ from auxreid.clip.frame_captions import FrameCaptions
 from auxreid.clipreid.body_coordinates import trunk_ends
 from auxreid.clipreid.row_settings import row_settings
 from auxreid.data.frames import Frames
-from auxreid.evaluation.protocols import EVALUATED, Entities, query_and_gallery
+from auxreid.data.layouts.listed import TABLES
+from auxreid.evaluation.protocols import APART, EVALUATED, Entities, query_and_gallery
 from auxreid.plumbing.base.errors import DataError
 from auxreid.plumbing.settings.recipes import RecipeConfig
 from auxreid.plumbing.settings.rows import AblationConfig
-
-# By protocol: what a true match must differ in, and where the data set says it.
-APART = {
-    "market1501": ("camera", "c<camera> of the file names"),
-    "prid2011_single_shot": ("camera", "the folders cam_a and cam_b"),
-    "prid2011_multi_shot": ("camera", "the folders cam_a and cam_b"),
-    "dogs": ("sequence", "the column sequence of frames.csv"),
-}
-# Layouts that are a table of images: what it is called, its column of individuals, and what one of them is.
-TABLES = {"dogs": ("frames.csv", "dog_id", "dog"), "csv": ("the table", "identity", "individual")}
 
 
 @dataclass(frozen=True)

@@ -19,13 +19,16 @@ def learner_sentences(variant, word: str, identities: int, attributes: IdentityA
     """The sentences [k] around the learned tokens of a variant of kind learned, random or attribute_tokens."""
     if variant.kind != "attribute_tokens":
         return [plain_sentence(word, variant.tokens)] * identities
-    return [tokens_sentence(attributes.words_of(identity), word, variant.tokens) for identity in range(identities)]
+    words = (attributes.words_of(identity) for identity in range(identities))
+    return [tokens_sentence(one, word, variant.tokens, attributes.telling) for one in words]
 
 
 def attribute_texts(variant, word: str, attributes: IdentityAttributes) -> list[str]:
     """The sentences [k] of a variant of kind attributes."""
-    make = thesis_sentence if variant.form == "thesis" else sentence
-    return [make(attributes.words_of(identity), word) for identity in range(len(attributes.codes))]
+    words = (attributes.words_of(identity) for identity in range(len(attributes.codes)))
+    if variant.form == "thesis":
+        return [thesis_sentence(one, word) for one in words]
+    return [sentence(one, word, attributes.telling) for one in words]
 
 
 def contrastive_targets(variant, attributes: IdentityAttributes | None) -> Callable[[Tensor], Tensor]:
