@@ -6,6 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
+from dvc.repo import Repo
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from params import ROOT, raw_params
@@ -25,7 +27,7 @@ from auxreid.data.vocabulary import DOG_TELLING, telling_of
 from auxreid.plumbing.base.errors import ConfigError, DataError
 from auxreid.plumbing.base.yaml_document import read_document
 from auxreid.plumbing.graph.applicability import not_applicable
-from auxreid.plumbing.graph.table import build_graph
+from auxreid.plumbing.graph.table import build_graph, write_graph
 from auxreid.plumbing.settings.load import load_config, parse_config
 from auxreid.plumbing.settings.vocabularies import AnimalVocabulary, twofold
 from auxreid.plumbing.stage.instance import open_stage
@@ -280,6 +282,20 @@ def test_the_ingest_depends_on_the_vocabulary_that_is_named_and_on_no_other(cats
     assert list(open_stage("ingest", "cats", ROOT).blocks) == ["datasets.cats", "vocabularies.cat"]
     params = read_record(cats / "results/ingest/cats/record").params
     assert params["vocabularies.cat.eyes.words"] == CAT["eyes"]["words"]
+
+
+def test_dvc_hashes_that_vocabulary_for_that_data_set_alone(cats):
+    """By DVC's own reading of dvc.yaml and the table of runs; without one, a data set depends on its block alone."""
+    raw = cat_params()
+    raw["study"]["datasets"] = ["cats", "sample_people"]
+    write_graph(parse_config(raw), cats / "dvc/graph.yaml")
+    (cats / "dvc/params.yaml").write_text(yaml.safe_dump(raw))
+    (cats / "dvc/dvc.yaml").write_text((ROOT / "dvc.yaml").read_text().replace("pipeline/graph.yaml", "graph.yaml"))
+    with Repo.init(str(cats / "dvc"), no_scm=True) as repo:
+        stages = [stage for stage in repo.index.stages if stage.name.startswith("ingest@")]
+    found = {stage.name: {name for dep in stage.params for name in dep.params} for stage in stages}
+    own = {"datasets.cats", "vocabularies.cat"}
+    assert found == {"ingest@cats": own, "ingest@sample_people": {"datasets.sample_people"}}
 
 
 def test_words_that_the_vocabulary_has_not_are_refused_with_their_row(tmp_path, monkeypatch):

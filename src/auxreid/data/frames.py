@@ -283,7 +283,7 @@ class _Store:
         column = self.table["keypoints"].combine_chunks()
         annotated = column.is_valid().to_numpy(zero_copy_only=False)
         points = np.zeros((len(column), len(self.meta.joints), 3), np.float32)
-        points[annotated] = column.drop_null().flatten().to_numpy().reshape(-1, len(self.meta.joints), 3)
+        points[annotated] = column.drop_null().flatten().to_numpy().reshape(annotated.sum(), len(self.meta.joints), 3)
         return points, annotated
 
     def codes(self, name: str) -> np.ndarray:
