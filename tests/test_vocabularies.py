@@ -20,7 +20,7 @@ from auxreid.attributes.dataset import attribute_codes, with_labels
 from auxreid.clip.frame_captions import FrameCaptions
 from auxreid.clipreid.attribute_sentences import sentence, tokens_sentence
 from auxreid.clipreid.identity_attributes import identity_attributes
-from auxreid.clipreid.variants import attribute_texts, learner_sentences
+from auxreid.clipreid.variants import attribute_texts, encode_sentences, learner_sentences
 from auxreid.data.frames import open_frames
 from auxreid.data.ingest import examine
 from auxreid.data.vocabulary import DOG_TELLING, telling_of
@@ -159,6 +159,12 @@ def test_a_text_has_two_readings_where_two_choices_give_it(slots):
     found = twofold(slots)
     assert (found is None) == (not twice)
     assert found is None or found in {text[start:] for text in twice for start in range(len(text))}
+
+
+def test_a_sentence_that_clip_does_not_read_to_its_end_is_refused():
+    told = f"A photo of a cat with {', '.join(['green eyes'] * 30)}."
+    with pytest.raises(DataError, match=r"eyes.' has \d+ tokens, CLIP reads 77: name fewer attributes"):
+        encode_sentences(None, ["A photo of a cat.", told])
 
 
 def written_dogs():

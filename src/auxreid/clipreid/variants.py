@@ -12,6 +12,7 @@ from auxreid.clipreid.attribute_sentences import sentence, thesis_sentence, toke
 from auxreid.clipreid.attribute_targets import contrastive_identity, contrastive_share, contrastive_smoothing
 from auxreid.clipreid.identity_attributes import IdentityAttributes, share_of_equal
 from auxreid.clipreid.placeholders import plain_sentence
+from auxreid.plumbing.base.errors import DataError
 from auxreid.training.precision import FULL
 
 
@@ -43,13 +44,28 @@ def contrastive_targets(variant, attributes: IdentityAttributes | None) -> Calla
 
 
 def encode_sentences(text: TextTower, sentences: Sequence[str], batch_size: int = 256, precision: str = FULL) -> Tensor:
-    """Text features [k, e] of sentences [k], on the CPU; equal sentences get equal features, to the bit."""
+    """Text features [k, e] of sentences [k], on the CPU; equal sentences get equal features, to the bit.
+
+    Raises:
+        DataError: a sentence is longer than CLIP reads, so that others that begin as it does would get its features.
+    """
     import open_clip
 
     distinct = sorted(set(sentences))
+    _check_lengths(distinct)
     features = encode_tokens(text, open_clip.tokenize(distinct), precision, batch_size)
     numbers = {one: number for number, one in enumerate(distinct)}
     return features[[numbers[one] for one in sentences]]
+
+
+def _check_lengths(sentences: Sequence[str]) -> None:
+    from open_clip.tokenizer import DEFAULT_CONTEXT_LENGTH, SimpleTokenizer
+
+    encode = SimpleTokenizer().encode
+    for one in sentences:
+        if (tokens := len(encode(one)) + 2) > DEFAULT_CONTEXT_LENGTH:  # with the start and the end
+            remedy = "name fewer attributes, or shorter words"
+            raise DataError(f"{one!r} has {tokens} tokens, CLIP reads {DEFAULT_CONTEXT_LENGTH}: {remedy}")
 
 
 def centroids(features: Tensor, classes: np.ndarray) -> Tensor:
