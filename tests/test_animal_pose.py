@@ -15,10 +15,18 @@ from tiny_study import run, tiny_params, write_study
 from auxreid.clipreid.body_coordinates import body_coordinates, trunk_ends
 from auxreid.data.frames import open_frames
 from auxreid.plumbing.base.errors import ConfigError, DataError
-from auxreid.plumbing.settings.load import parse_config
+from auxreid.plumbing.graph.feasible import feasibility_faults
+from auxreid.plumbing.settings.load import load_config, parse_config
 from auxreid.plumbing.settings.recipes import PoseConfig
-from auxreid.pose.architecture import PoseSpec, import_mmpose, model_config
-from auxreid.pose.checkpoint import Body, descriptions, import_checkpoint, load_checkpoint, published_body
+from auxreid.pose.architecture import PoseSpec, build, import_mmpose, model_config
+from auxreid.pose.checkpoint import (
+    Body,
+    descriptions,
+    import_checkpoint,
+    load_checkpoint,
+    published_body,
+    save_checkpoint,
+)
 from auxreid.pose.joints import flip_pairs
 from auxreid.pose.predict import predict_all
 from auxreid.pose.table import read_keypoints
@@ -187,7 +195,13 @@ def test_dogs_without_keypoints_get_those_of_ap10k(ap10k, tmp_path, monkeypatch)
         run(stage, "dogs")
     table = read_keypoints(Path("results/keypoints/dogs/keypoints.parquet"))
     assert list(table.joints) == published_body("ap10k").joints
-    net, spec = load_checkpoint(Path("results/pose/dogs/hrnet.safetensors"))
+    path = Path("results/pose/dogs/hrnet.safetensors")
+    net, spec = load_checkpoint(path)
     order = [int(path[0]) for path in open_frames("results/ingest/dogs/frames.arrow").path]
     expected = predict_all(net, spec, [images[number] for number in order])
     np.testing.assert_allclose(table.keypoints, expected, atol=1e-3)
+    told = "ablations.keypoints_body.pose.coordinates = 'body'"
+    assert not any(told in fault for fault in feasibility_faults(load_config()))
+    headless = PoseSpec("small", ("nose", "tail"), (), 32, 32, 1.25, spec.source)
+    save_checkpoint(build(headless), headless, path)
+    assert any(f"{told}: joints nose, tail: no trunk" in fault for fault in feasibility_faults(load_config()))

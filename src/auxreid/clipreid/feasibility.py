@@ -1,6 +1,6 @@
 """What of a study a data set makes impossible, told from its frames before anything is trained."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
@@ -25,6 +25,7 @@ class Study:
     settings: RecipeConfig
     rows: Mapping[str, AblationConfig]  # those that apply to the data set
     captioned: Frames | None  # training images of the data set whose captions pre-train the CLIP; None: none do
+    given_joints: Sequence[str] = ()  # of the HRNet that was imported; empty where none was
 
 
 def study_faults(frames: Frames, study: Study) -> Iterator[str]:
@@ -71,9 +72,10 @@ def _training_faults(frames: Frames, study: Study) -> Iterator[str]:
 
 
 def _pose_faults(frames: Frames, study: Study) -> Iterator[str]:
-    """Of an HRNet that is fitted on the data set's joints: those of a given checkpoint are in its file."""
-    pose, joints = study.settings.pose, frames.meta.joints
-    if pose is None or pose.checkpoint != "fit" or not joints:
+    """Of an HRNet that is fitted, on the data set's joints; of a given checkpoint, once it was imported."""
+    pose = study.settings.pose
+    joints = frames.meta.joints if pose is not None and pose.checkpoint == "fit" else study.given_joints
+    if pose is None or not joints:
         return
     for name, row in study.rows.items():
         if row.pose is not None and row.pose.coordinates is not None:

@@ -79,12 +79,19 @@ def load_checkpoint(path: Path) -> tuple["nn.Module", PoseSpec]:
     Raises:
         DataError: the file is missing, broken, or no pose checkpoint of this package.
     """
+    from safetensors.torch import load_file
+
+    spec = read_spec(path)
+    return _with_weights(spec, load_file(path)), spec
+
+
+def read_spec(path: Path) -> PoseSpec:
+    """The spec alone, of the file's header; raises as :func:`load_checkpoint`."""
     from safetensors import SafetensorError, safe_open
 
     try:
-        with safe_open(path, framework="pt") as file:
+        with safe_open(path, framework="np") as file:
             header = (file.metadata() or {}).get(METADATA_KEY)
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
     except FileNotFoundError as error:
         raise DataError(f"{path}: no such pose checkpoint") from error
     except SafetensorError as error:
@@ -92,9 +99,7 @@ def load_checkpoint(path: Path) -> tuple["nn.Module", PoseSpec]:
     if header is None:
         raise DataError(f"{path}: a safetensors file without the entry {METADATA_KEY!r} that a pose checkpoint has")
     fields = json.loads(header)
-    fields |= {"joints": tuple(fields["joints"]), "skeleton": pairs(fields["skeleton"])}
-    spec = PoseSpec(**fields)
-    return _with_weights(spec, tensors), spec
+    return PoseSpec(**fields | {"joints": tuple(fields["joints"]), "skeleton": pairs(fields["skeleton"])})
 
 
 def pairs(skeleton: Sequence[Sequence[int]]) -> tuple[tuple[int, int], ...]:
