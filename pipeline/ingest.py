@@ -14,7 +14,7 @@ from auxreid.plumbing.stage.script import run_script
 
 def main(stage: Stage) -> None:
     with stage.run() as run:
-        report = ingest(stage.settings.dataset, run.out)
+        report = ingest(stage.settings.dataset, run.out, getattr(stage.settings, "vocabulary", None))
         print("\n".join(summary_lines(report)))
         write_contact_sheet(open_frames(run.out / "frames.arrow"), run.figure("contact_sheet.jpg"))
         run.artifact(run.out / "report.json")

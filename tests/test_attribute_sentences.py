@@ -17,7 +17,7 @@ from auxreid.clipreid.attribute_sentences import (
     tokens_sentence,
 )
 from auxreid.clipreid.placeholders import PLACEHOLDER_TOKEN, placeholder_places
-from auxreid.data.vocabulary import DOG_ATTRIBUTES, PERSON_ATTRIBUTES
+from auxreid.data.vocabulary import DOG_ATTRIBUTES, DOG_TELLING, PERSON_ATTRIBUTES, Told
 
 WOMAN = {name: "no" for name, words in PERSON_ATTRIBUTES.items() if words == ("no", "yes")} | {
     **{"gender": "female", "age": "adult", "hair": "long", "up": "long", "upred": "yes"},
@@ -42,13 +42,19 @@ def crowded_people():
 def longest_dog():
     """Of each attribute the word with the most tokens."""
     return {
-        name: max(words, key=lambda word: len(ENCODE(sentence({name: word}, "dog"))))
-        for name, words in DOG_ATTRIBUTES.items()
+        name: max(words, key=lambda word: len(ENCODE(of_dogs({name: word})))) for name, words in DOG_ATTRIBUTES.items()
     }
 
 
+def of_dogs(attributes, word="dog"):
+    return sentence(attributes, word, DOG_TELLING)
+
+
 def tokens_of_four(attributes, word):
-    return tokens_sentence(attributes, word, 4)
+    return tokens_sentence(attributes, word, 4, TELLINGS[word])
+
+
+TELLINGS = {"person": (), "dog": DOG_TELLING}
 
 
 # -------------------------------------------------------------------------------------------------------------- thesis
@@ -94,8 +100,8 @@ def test_thesis_sentence_tells_what_its_template_reads_and_nothing_else(attribut
 
 
 def test_worked_sentences():
-    assert sentence(DOG, "dog") == "A photo of a large black dog with drop ears and a long coat."
-    assert sentence({}, "dog") == sentence(dict.fromkeys(DOG_ATTRIBUTES), "dog") == "A photo of a dog."
+    assert of_dogs(DOG) == "A photo of a large black dog with drop ears and a long coat."
+    assert of_dogs({}) == of_dogs(dict.fromkeys(DOG_ATTRIBUTES)) == "A photo of a dog."
     assert sentence({}, "person") == sentence(dict.fromkeys(PERSON_ATTRIBUTES), "person") == "A photo of a person."
     carrying = WOMAN | {"bag": "yes", "downwhite": "yes"}
     assert sentence(carrying, "person") == (
@@ -122,7 +128,7 @@ def test_sentences_of_people_differ_where_anything_visible_does(attributes, data
 def test_all_dogs_are_told_as_they_are_each_in_a_sentence_of_its_own():
     texts = set()
     for attributes in all_dogs():
-        text = sentence(attributes, "dog")
+        text = of_dogs(attributes)
         assert text.endswith(".") and read_dog(text[:-1]) == visible(attributes)
         assert not article_faults(text)
         texts.add(text)
@@ -133,9 +139,9 @@ def test_all_dogs_are_told_as_they_are_each_in_a_sentence_of_its_own():
     ("make", "attributes", "message"),
     [
         (thesis_sentence, DOG, r"attribute 'size', allowed: gender, hair"),
-        (sentence, {"size": "large", "hat": "yes"}, r"attribute 'hat', allowed: color, size"),
+        (of_dogs, {"size": "large", "hat": "yes"}, r"attribute 'hat', allowed: size, color"),
         (sentence, {"tail": "long"}, r"attribute 'tail', allowed: gender"),
-        (sentence, {"ears": "red"}, r"attribute ears is 'red', allowed: erect, semi_erect, drop"),
+        (of_dogs, {"ears": "red"}, r"attribute ears is 'red', allowed: erect, semi_erect, drop"),
         (thesis_sentence, {"hat": "maybe"}, r"attribute hat is 'maybe', allowed: no, yes"),
     ],
 )
@@ -149,19 +155,19 @@ def test_what_cannot_be_told_is_named(make, attributes, message):
 
 def test_learned_tokens_follow_the_attributes():
     told = "A photo of a large black dog with drop ears and a long coat"
-    assert tokens_sentence(DOG, "dog", 4) == f"{told}: a X X X X dog."
+    assert tokens_of_four(DOG, "dog") == f"{told}: a X X X X dog."
     assert tokens_sentence({"age": "old"}, "person", 1) == "A photo of an old person: a X person."
     assert tokens_sentence({"hat": "no"}, "person", 4) == "A photo of a X X X X person."  # CLIP-ReID's own
     with pytest.raises(ValueError, match="0 placeholders"):
-        tokens_sentence(DOG, "dog", 0)
+        tokens_sentence(DOG, "dog", 0, DOG_TELLING)
 
 
 @given(people(), dogs(), st.integers(1, 4))
 def test_placeholders_are_found_behind_the_attributes(human, animal, count):
     for attributes, word in ((human, "person"), (animal, "dog")):
-        text = tokens_sentence(attributes, word, count)
+        text = tokens_sentence(attributes, word, count, TELLINGS[word])
         told, learned, tail = re.fullmatch(r"(.*?):? ?(?:A photo of )?a ((?:X )+)(\w+\.)", text).groups()
-        assert f"{told or f'A photo of a {word}'}." == sentence(attributes, word)
+        assert f"{told or f'A photo of a {word}'}." == sentence(attributes, word, TELLINGS[word])
         assert learned == "X " * count and tail == f"{word}."
         tokens = open_clip.tokenize(text)[0]
         places = placeholder_places(tokens)
@@ -173,18 +179,28 @@ def test_the_placeholder_is_one_token_and_part_of_no_attribute():
     assert ENCODE("X") == [PLACEHOLDER_TOKEN]
     for attributes in crowded_people():
         assert PLACEHOLDER_TOKEN not in ENCODE(sentence(attributes, "person"))
-    for text in {sentence({name: word}, "dog") for name, words in DOG_ATTRIBUTES.items() for word in words}:
+    for text in {of_dogs({name: word}) for name, words in DOG_ATTRIBUTES.items() for word in words}:
         assert PLACEHOLDER_TOKEN not in ENCODE(text)
 
 
 def test_tokens_without_one_run_of_placeholders_or_cut_off_are_refused():
     with pytest.raises(ValueError, match=r"stand at \[\]"):
-        placeholder_places(open_clip.tokenize(sentence(DOG, "dog"))[0])
-    with pytest.raises(ValueError, match=r"stand at \[5, 7\]"):
-        placeholder_places(open_clip.tokenize("A photo of a X dog X.")[0])
+        placeholder_places(open_clip.tokenize(of_dogs(DOG))[0])
+    with pytest.raises(ValueError, match=r"stand at \[4\], expected a run behind an article"):
+        placeholder_places(open_clip.tokenize("A photo of X dog.")[0])
     longest = max((tokens_sentence(one, "person", 7) for one in crowded_people()), key=lambda text: len(ENCODE(text)))
     with pytest.raises(ValueError, match="cut off at 77 tokens"):
         placeholder_places(open_clip.tokenize(longest)[0])
+
+
+def test_words_whose_end_reads_as_a_placeholder_take_no_place_of_it():
+    """CLIP's vocabulary splits "oryx" into two parts, of which the other is that of X."""
+    telling = (Told("breed", ("manx", "x-shaped")), Told("tail", ("no", "yes"), "a x"))
+    for attributes in ({}, {"breed": "manx"}, {"breed": "x-shaped", "tail": "yes"}):
+        tokens = open_clip.tokenize(tokens_sentence(attributes, "oryx", 4, telling))[0]
+        end = tokens.tolist().index(49407)
+        assert ENCODE("oryx")[-1] == PLACEHOLDER_TOKEN and len(ENCODE("oryx")) == 2
+        assert placeholder_places(tokens) == list(range(end - 7, end - 3))
 
 
 # ---------------------------------------------------------------------------------------------------------------- room
@@ -203,7 +219,7 @@ def test_the_most_crowded_sentences_fit_into_clips_context():
 
 
 def test_the_longest_dog_fits_into_clips_context():
-    assert_fits([make(longest_dog(), "dog") for make in (sentence, tokens_of_four)])
+    assert_fits([make(longest_dog(), "dog") for make in (of_dogs, tokens_of_four)])
 
 
 @given(people(), dogs())
@@ -212,5 +228,5 @@ def test_nobody_is_longer_than_the_most_crowded(human, animal):
     crowded = {name: "yes" if word == "no" else word or PERSON_ATTRIBUTES[name][-1] for name, word in human.items()}
     for make in (thesis_sentence, sentence, tokens_of_four):
         assert len(ENCODE(make(human, "person"))) <= len(ENCODE(make(crowded, "person")))
-    for make in (sentence, tokens_of_four):
+    for make in (of_dogs, tokens_of_four):
         assert len(ENCODE(make(animal, "dog"))) <= len(ENCODE(make(longest_dog(), "dog")))

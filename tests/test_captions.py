@@ -9,15 +9,15 @@ from hypothesis import strategies as st
 from sentence_grammar import article_faults, dogs, people, read_dog, read_person, visible
 
 from auxreid.clip.captions import (
+    animal_phrases,
+    animal_subject,
     caption,
-    dog_phrases,
-    dog_subject,
     enumerate_parts,
     person_phrases,
     person_subject,
     with_article,
 )
-from auxreid.data.vocabulary import DOG_ATTRIBUTES
+from auxreid.data.vocabulary import DOG_ATTRIBUTES, DOG_TELLING
 
 
 def person(attributes):
@@ -25,7 +25,7 @@ def person(attributes):
 
 
 def dog(attributes):
-    return caption(dog_subject(attributes), dog_phrases(attributes))
+    return caption(animal_subject(attributes, "dog", DOG_TELLING), animal_phrases(attributes, DOG_TELLING))
 
 
 def test_worked_sentences_of_people():
@@ -119,7 +119,7 @@ def test_all_dogs_are_told_as_they_are():
 @given(dogs(), people(), st.data())
 def test_captions_with_phrases_left_out_stay_well_formed(animal, human, data):
     for subject, phrases in (
-        (dog_subject(animal), dog_phrases(animal)),
+        (animal_subject(animal, "dog", DOG_TELLING), animal_phrases(animal, DOG_TELLING)),
         (person_subject(human), person_phrases(human)),
     ):
         kept = [phrase for phrase in phrases if data.draw(st.booleans())]

@@ -84,7 +84,8 @@ def test_pretrain_null_asks_for_no_text_tower():
 def test_captions_from_puts_the_other_data_sets_ingest_into_the_graph_and_no_other_stage_of_it():
     graph = build_graph(parse_config(with_rows(params(captions_from=CAPTIONED), "clip_reid", "attribute_tokens")))
     assert list(graph["ingest"]) == [PLAIN, CAPTIONED]
-    assert graph["ingest"][CAPTIONED] == {"dataset": CAPTIONED, "folder": "data/sample/people"}
+    own = {"folder": "data/sample/people", "vocabulary": f"datasets.{CAPTIONED}"}
+    assert graph["ingest"][CAPTIONED] == {"dataset": CAPTIONED} | own
     rest = [body for stage, keys in graph.items() if stage != "ingest" for body in keys.values()]
     assert {body["dataset"] for body in rest} == {PLAIN}
     # Neither seed's split of the data set itself is seen, so that one start serves both.

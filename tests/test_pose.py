@@ -384,7 +384,7 @@ def test_a_fit_lowers_the_loss_and_repeats_itself(tmp_path):
 
 
 def settings_for(checkpoint: str, **changes: object) -> SimpleNamespace:
-    fields = {"checkpoint": checkpoint, "architecture": "small", "height": 64, "width": 32}
+    fields = {"checkpoint": checkpoint, "joints": None, "architecture": "small", "height": 64, "width": 32}
     return SimpleNamespace(**(fields | changes))
 
 

@@ -13,6 +13,7 @@ from auxreid.clip.frame_captions import FrameCaptions
 from auxreid.clip.pretrain import fold_scale, pretrain_clip
 from auxreid.clipreid.fused_embedding import embed_for_ranking
 from auxreid.data.frames import FramesMeta, open_frames, write_frames
+from auxreid.data.vocabulary import DOG_TELLING
 from auxreid.plumbing.base.errors import DataError
 from auxreid.plumbing.settings.recipes import InputConfig, PretrainConfig, ResNetEncoderConfig, TextConfig
 from auxreid.training.seeding import seed_everything
@@ -37,7 +38,7 @@ def frames(tmp_path):
         image = cv2.imencode(".png", pixels.astype(np.uint8))[1].tobytes()
         rows.append({"path": f"{number}.png", "split": "train", "identity": number + 1, "width": 32, "height": 32})
         rows[-1] |= {"image": image, "attr_color": color}
-    meta = FramesMeta("squares", "dogs", "dogs", "dog", attributes={"color": list(COLORS)})
+    meta = FramesMeta("squares", "dogs", "dogs", "dog", attributes={"color": list(COLORS)}, telling=DOG_TELLING)
     write_frames(tmp_path / "frames.arrow", rows, meta)
     return open_frames(tmp_path / "frames.arrow")
 

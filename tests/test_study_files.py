@@ -86,7 +86,12 @@ def test_files_of_a_data_set(raw):
         (
             "lite0",
             {"pose": {"checkpoint": "coco_w46", "epochs": None, "batch_size": None, "lr": None}},
-            "recipes.lite0.pose.checkpoint = 'coco_w46': no such file; allowed: fit, coco_w48, coco_w32, ap10k_w32, or",
+            "recipes.lite0.pose.checkpoint = 'coco_w46': no such file; allowed: fit, coco_w48, coco_w32, ap10k_w32, ",
+        ),
+        (
+            "lite0",
+            {"pose": {"checkpoint": "coco_w48", "joints": "ap11k", "epochs": None, "batch_size": None, "lr": None}},
+            "recipes.lite0.pose.joints = 'ap11k': none that mmpose describes; near to it: ap10k",
         ),
         (
             "dogs",

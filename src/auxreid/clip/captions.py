@@ -1,4 +1,5 @@
-"""English sentences from attributes, for people (Market-1501's 27 columns) and dogs.
+"""English sentences from attributes: of people (Market-1501's 27 columns) by a grammar of their own, of animals as the
+telling of their vocabulary says.
 
 An unknown attribute (None, or a name that is not there) is left out of the sentence, and so is a "no": a sentence tells
 what can be seen. All else is told: attributes that differ in it give different sentences, in whatever order they come.
@@ -6,7 +7,7 @@ what can be seen. All else is told: attributes that differ in it give different 
 
 from collections.abc import Mapping, Sequence
 
-from auxreid.data.vocabulary import PERSON_ATTRIBUTES
+from auxreid.data.vocabulary import PERSON_ATTRIBUTES, Telling, Told, Vocabulary, words_of
 
 Attributes = Mapping[str, str | None]
 
@@ -18,24 +19,36 @@ UPPER_COLOURS, LOWER_COLOURS = (
     {name: name.removeprefix(part) for name in PERSON_ATTRIBUTES if name.startswith(part) and name != part}
     for part in ("up", "down")
 )
-
-# Dogs: how a class is called before a noun. Two classes are unions ("red or golden"), and are told as such.
-SIZES = {"medium": "medium-sized"}
-DOG_COLOURS = {
-    "red_golden": "red or golden",
-    "black_and_tan": "black and tan",
-    "brindle_fawn": "brindle or fawn",
-    "multicolor": "multicoloured",
-}
-LENGTHS = {"medium": "medium-length"}
-EARS = {"semi_erect": "semi-erect"}
-COATS = {**LENGTHS, "wire": "wiry"}
+ARTICLES = ("a ", "an ")
 
 
 def caption(subject: str, phrases: Sequence[str]) -> str:
     """ "a photo of a <subject>", then the phrases: the first after a space, the others after commas."""
     head = f"a photo of {with_article(subject)}"
     return ", ".join([" ".join([head, *phrases[:1]]), *phrases[1:]])
+
+
+def described(attributes: Attributes, word: str, telling: Telling = ()) -> tuple[str, list[str]]:
+    """What :func:`caption` makes a sentence of.
+
+    Args:
+        telling: of an animal's attributes; none, and they are a person's.
+    Raises:
+        ValueError: an attribute, or a word of one, that is not in the vocabulary.
+    """
+    check_attributes(attributes, words_of(telling) or PERSON_ATTRIBUTES)
+    if telling:
+        return animal_subject(attributes, word, telling), animal_phrases(attributes, telling)
+    return person_subject(attributes, word), person_phrases(attributes)
+
+
+def check_attributes(attributes: Attributes, vocabulary: Vocabulary) -> None:
+    """Raises ValueError for what is not in the vocabulary."""
+    for name, word in attributes.items():
+        if name not in vocabulary:
+            raise ValueError(f"attribute {name!r}, allowed: {', '.join(vocabulary)}")
+        if word is not None and word not in vocabulary[name]:
+            raise ValueError(f"attribute {name} is {word!r}, allowed: {', '.join(vocabulary[name])}")
 
 
 def person_subject(attributes: Attributes, word: str = "person") -> str:
@@ -60,23 +73,15 @@ def person_phrases(attributes: Attributes) -> list[str]:
     return phrases
 
 
-def dog_subject(attributes: Attributes, word: str = "dog") -> str:
-    """ "large black dog"."""
-    words = [_called(attributes, "size", SIZES), _called(attributes, "color", DOG_COLOURS), word]
-    return " ".join(filter(None, words))
+def animal_subject(attributes: Attributes, word: str, telling: Telling) -> str:
+    """ "large black cat"."""
+    told = [_spoken(attributes, one) for one in telling if one.part is None and _is_told(attributes, one)]
+    return " ".join([*told, word])
 
 
-def dog_phrases(attributes: Attributes) -> list[str]:
-    """ "with short legs, a long muzzle, drop ears and a curly coat"."""
-    legs, muzzle = (_called(attributes, name, LENGTHS) for name in ("leg_length", "muzzle"))
-    ears, coat = _called(attributes, "ears", EARS), _called(attributes, "coat", COATS)
-    parts = [
-        legs and f"{legs} legs",
-        muzzle and with_article(f"{muzzle} muzzle"),
-        ears and f"{ears} ears",
-        coat and with_article(f"{coat} coat"),
-    ]
-    told = [part for part in parts if part]
+def animal_phrases(attributes: Attributes, telling: Telling) -> list[str]:
+    """ "with green eyes, drop ears and a curly coat"; of an attribute of yes and no, the part alone."""
+    told = [_part(attributes, one) for one in telling if one.part is not None and _is_told(attributes, one)]
     return [f"with {enumerate_parts(told)}"] if told else []
 
 
@@ -100,10 +105,21 @@ def garment(attributes: Attributes) -> str:
     return attributes.get("clothes") or "bottoms"
 
 
-def _called(attributes: Attributes, name: str, words: Mapping[str, str]) -> str:
-    """How the sentence calls the attribute's word; empty where it is unknown."""
-    word = attributes.get(name) or ""
-    return words.get(word, word)
+def _is_told(attributes: Attributes, one: Told) -> bool:
+    return attributes.get(one.attribute) not in (None, "no")
+
+
+def _spoken(attributes: Attributes, one: Told) -> str:
+    word = attributes[one.attribute]
+    return one.spoken.get(word, word)
+
+
+def _part(attributes: Attributes, one: Told) -> str:
+    if attributes[one.attribute] == "yes":
+        return one.part
+    article = next((article for article in ARTICLES if one.part.startswith(article)), "")
+    words = f"{_spoken(attributes, one)} {one.part.removeprefix(article)}"
+    return with_article(words) if article else words
 
 
 def _top(attributes: Attributes) -> str:

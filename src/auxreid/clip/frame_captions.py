@@ -2,8 +2,7 @@
 
 import numpy as np
 
-from auxreid.clip.captions import caption, dog_phrases, dog_subject, person_phrases, person_subject
-from auxreid.data.vocabulary import DOG_ATTRIBUTES
+from auxreid.clip.captions import caption, described
 from auxreid.plumbing.base.errors import DataError
 
 KEEP_PHRASE = 0.75  # share of a caption's phrases that are told: keeps the text from being one string per identity
@@ -17,7 +16,7 @@ class FrameCaptions:
     """
 
     def __init__(self, frames):
-        self.word = frames.meta.word
+        self.word, self.telling = frames.meta.word, frames.meta.telling
         self.vocabulary = frames.meta.attributes  # name -> words
         self.codes = {name: frames.attribute_codes(name) for name in self.vocabulary}
         known = np.zeros(len(frames), dtype=bool)
@@ -44,6 +43,4 @@ class FrameCaptions:
         attributes = {
             name: self.vocabulary[name][codes[row]] if codes[row] >= 0 else None for name, codes in self.codes.items()
         }
-        if attributes.keys() & DOG_ATTRIBUTES.keys():
-            return dog_subject(attributes, self.word), dog_phrases(attributes)
-        return person_subject(attributes, self.word), person_phrases(attributes)
+        return described(attributes, self.word, self.telling)

@@ -9,17 +9,16 @@ from auxreid.clip.captions import (
     UPPER_COLOURS,
     Attributes,
     caption,
-    dog_phrases,
-    dog_subject,
+    check_attributes,
+    described,
     enumerate_parts,
     garment,
-    person_phrases,
     person_subject,
     present,
     with_article,
 )
 from auxreid.clipreid.placeholders import learned_phrase, plain_sentence
-from auxreid.data.vocabulary import DOG_ATTRIBUTES, PERSON_ATTRIBUTES, Vocabulary
+from auxreid.data.vocabulary import PERSON_ATTRIBUTES, Telling
 
 
 def thesis_sentence(attributes: Attributes, word: str) -> str:
@@ -37,7 +36,7 @@ def thesis_sentence(attributes: Attributes, word: str) -> str:
     Raises:
         ValueError: an attribute that is none of PERSON_ATTRIBUTES, or a word that is not in its vocabulary.
     """
-    _check(attributes, PERSON_ATTRIBUTES)
+    check_attributes(attributes, PERSON_ATTRIBUTES)
     upper, lower = (enumerate_parts(present(attributes, colours)) for colours in (UPPER_COLOURS, LOWER_COLOURS))
     sleeve = f"with {attributes['up']} sleeve" if attributes.get("up") else ""
     worn = [
@@ -53,49 +52,40 @@ def thesis_sentence(attributes: Attributes, word: str) -> str:
     return " ".join(" ".join(parts).split())  # parts that are empty leave no double blank
 
 
-def sentence(attributes: Attributes, word: str) -> str:
-    """The corrected form, of persons or dogs: "A photo of a large black dog with drop ears and a long coat."
+def sentence(attributes: Attributes, word: str, telling: Telling = ()) -> str:
+    """The corrected form, of persons or animals: "A photo of a large black cat with drop ears and a long coat."
 
     Everything known is told, "no" alone is silent: two sentences are equal exactly where the attributes are, if "no"
-    and unknown count as the same. Without any known attribute: "A photo of a dog."
+    and unknown count as the same. Without any known attribute: "A photo of a cat."
 
+    Args:
+        telling: of an animal's attributes; none, and they are a person's.
     Raises:
-        ValueError: attributes of neither persons nor dogs, or a word that is not in its vocabulary.
+        ValueError: an attribute, or a word of one, that is not in the vocabulary.
     """
-    return f"{_told(attributes, word)}."
+    return f"{_told(attributes, word, telling)}."
 
 
-def tokens_sentence(attributes: Attributes, word: str, placeholders: int) -> str:
+def tokens_sentence(attributes: Attributes, word: str, placeholders: int, telling: Telling = ()) -> str:
     """The attributes' words followed by places for learned vectors, each an X:
-    "A photo of a large black dog with drop ears and a long coat: a X X X X dog."
+    "A photo of a large black cat with drop ears and a long coat: a X X X X cat."
 
     The text tower is causal: behind the attributes' words, the learned vectors read them and can say what these leave
     open. The tail is CLIP-ReID's own phrase, the learned vectors before the data set's word. Where nothing is told, the
-    whole is CLIP-ReID's own sentence, "A photo of a X X X X dog." The article is "a" as there.
+    whole is CLIP-ReID's own sentence, "A photo of a X X X X cat." The article is "a" as there.
 
+    Args:
+        telling: as of :func:`sentence`.
     Raises:
         ValueError: as :func:`sentence`, or fewer than one placeholder.
     """
-    told = _told(attributes, word)
-    if told == _told({}, word):
+    told = _told(attributes, word, telling)
+    if told == _told({}, word, telling):
         return plain_sentence(word, placeholders)
     return f"{told}: {learned_phrase(word, placeholders)}."
 
 
-def _told(attributes: Attributes, word: str) -> str:
+def _told(attributes: Attributes, word: str, telling: Telling) -> str:
     """The caption of all that is known, with a capital and without a full stop."""
-    if attributes.keys() & DOG_ATTRIBUTES.keys():
-        _check(attributes, DOG_ATTRIBUTES)
-        told = caption(dog_subject(attributes, word), dog_phrases(attributes))
-    else:
-        _check(attributes, PERSON_ATTRIBUTES)
-        told = caption(person_subject(attributes, word), person_phrases(attributes))
+    told = caption(*described(attributes, word, telling))
     return told[0].upper() + told[1:]
-
-
-def _check(attributes: Attributes, vocabulary: Vocabulary) -> None:
-    for name, word in attributes.items():
-        if name not in vocabulary:
-            raise ValueError(f"attribute {name!r}, allowed: {', '.join(vocabulary)}")
-        if word is not None and word not in vocabulary[name]:
-            raise ValueError(f"attribute {name} is {word!r}, allowed: {', '.join(vocabulary[name])}")

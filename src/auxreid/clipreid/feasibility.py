@@ -1,6 +1,6 @@
 """What of a study a data set makes impossible, told from its frames before anything is trained."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
@@ -10,20 +10,11 @@ from auxreid.clip.frame_captions import FrameCaptions
 from auxreid.clipreid.body_coordinates import trunk_ends
 from auxreid.clipreid.row_settings import row_settings
 from auxreid.data.frames import Frames
-from auxreid.evaluation.protocols import EVALUATED, Entities, query_and_gallery
+from auxreid.data.layouts.listed import TABLES
+from auxreid.evaluation.protocols import APART, EVALUATED, Entities, query_and_gallery
 from auxreid.plumbing.base.errors import DataError
 from auxreid.plumbing.settings.recipes import RecipeConfig
 from auxreid.plumbing.settings.rows import AblationConfig
-
-# By protocol: what a true match must differ in, and where the data set says it.
-APART = {
-    "market1501": ("camera", "c<camera> of the file names"),
-    "prid2011_single_shot": ("camera", "the folders cam_a and cam_b"),
-    "prid2011_multi_shot": ("camera", "the folders cam_a and cam_b"),
-    "dogs": ("sequence", "the column sequence of frames.csv"),
-}
-# Layouts that are a table of images: what it is called, its column of individuals, and what one of them is.
-TABLES = {"dogs": ("frames.csv", "dog_id", "dog"), "csv": ("the table", "identity", "individual")}
 
 
 @dataclass(frozen=True)
@@ -34,6 +25,7 @@ class Study:
     settings: RecipeConfig
     rows: Mapping[str, AblationConfig]  # those that apply to the data set
     captioned: Frames | None  # training images of the data set whose captions pre-train the CLIP; None: none do
+    given_joints: Sequence[str] = ()  # of the HRNet that was imported; empty where none was
 
 
 def study_faults(frames: Frames, study: Study) -> Iterator[str]:
@@ -80,9 +72,10 @@ def _training_faults(frames: Frames, study: Study) -> Iterator[str]:
 
 
 def _pose_faults(frames: Frames, study: Study) -> Iterator[str]:
-    """Of an HRNet that is fitted on the data set's joints: those of a given checkpoint are in its file."""
-    pose, joints = study.settings.pose, frames.meta.joints
-    if pose is None or pose.checkpoint != "fit" or not joints:
+    """Of an HRNet that is fitted, on the data set's joints; of a given checkpoint, once it was imported."""
+    pose = study.settings.pose
+    joints = frames.meta.joints if pose is not None and pose.checkpoint == "fit" else study.given_joints
+    if pose is None or not joints:
         return
     for name, row in study.rows.items():
         if row.pose is not None and row.pose.coordinates is not None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from auxreid.data.frames import Frames
+from auxreid.data.vocabulary import Telling
 from auxreid.plumbing.base.errors import DataError
 
 UNKNOWN = -1
@@ -17,6 +18,7 @@ class IdentityAttributes:
     names: tuple[str, ...]  # of the A attributes
     words: tuple[tuple[str, ...], ...]  # per attribute, its words in the order of their codes
     codes: np.ndarray  # int64 [k, A], -1 where unknown
+    telling: Telling = ()  # how sentences tell them, if they are an animal's
 
     def words_of(self, identity: int) -> dict[str, str | None]:
         """{attribute: word} of one identity in 0..k-1; None where it is unknown."""
@@ -42,7 +44,8 @@ def identity_attributes(frames: Frames, classes: np.ndarray) -> IdentityAttribut
             f"{frames.meta.dataset}: none of {len(frames)} training frames has an attribute (columns: {listed}); "
             "name an attribute table under datasets"
         )
-    return IdentityAttributes(tuple(vocabulary), tuple(map(tuple, vocabulary.values())), np.stack(columns, axis=1))
+    words, codes = tuple(map(tuple, vocabulary.values())), np.stack(columns, axis=1)
+    return IdentityAttributes(tuple(vocabulary), words, codes, frames.meta.telling)
 
 
 def share_of_equal(codes: np.ndarray) -> np.ndarray:

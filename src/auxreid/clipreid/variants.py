@@ -12,6 +12,7 @@ from auxreid.clipreid.attribute_sentences import sentence, thesis_sentence, toke
 from auxreid.clipreid.attribute_targets import contrastive_identity, contrastive_share, contrastive_smoothing
 from auxreid.clipreid.identity_attributes import IdentityAttributes, share_of_equal
 from auxreid.clipreid.placeholders import plain_sentence
+from auxreid.plumbing.base.errors import DataError
 from auxreid.training.precision import FULL
 
 
@@ -19,13 +20,16 @@ def learner_sentences(variant, word: str, identities: int, attributes: IdentityA
     """The sentences [k] around the learned tokens of a variant of kind learned, random or attribute_tokens."""
     if variant.kind != "attribute_tokens":
         return [plain_sentence(word, variant.tokens)] * identities
-    return [tokens_sentence(attributes.words_of(identity), word, variant.tokens) for identity in range(identities)]
+    words = (attributes.words_of(identity) for identity in range(identities))
+    return [tokens_sentence(one, word, variant.tokens, attributes.telling) for one in words]
 
 
 def attribute_texts(variant, word: str, attributes: IdentityAttributes) -> list[str]:
     """The sentences [k] of a variant of kind attributes."""
-    make = thesis_sentence if variant.form == "thesis" else sentence
-    return [make(attributes.words_of(identity), word) for identity in range(len(attributes.codes))]
+    words = (attributes.words_of(identity) for identity in range(len(attributes.codes)))
+    if variant.form == "thesis":
+        return [thesis_sentence(one, word) for one in words]
+    return [sentence(one, word, attributes.telling) for one in words]
 
 
 def contrastive_targets(variant, attributes: IdentityAttributes | None) -> Callable[[Tensor], Tensor]:
@@ -40,13 +44,28 @@ def contrastive_targets(variant, attributes: IdentityAttributes | None) -> Calla
 
 
 def encode_sentences(text: TextTower, sentences: Sequence[str], batch_size: int = 256, precision: str = FULL) -> Tensor:
-    """Text features [k, e] of sentences [k], on the CPU; equal sentences get equal features, to the bit."""
+    """Text features [k, e] of sentences [k], on the CPU; equal sentences get equal features, to the bit.
+
+    Raises:
+        DataError: a sentence is longer than CLIP reads, so that others that begin as it does would get its features.
+    """
     import open_clip
 
     distinct = sorted(set(sentences))
+    _check_lengths(distinct)
     features = encode_tokens(text, open_clip.tokenize(distinct), precision, batch_size)
     numbers = {one: number for number, one in enumerate(distinct)}
     return features[[numbers[one] for one in sentences]]
+
+
+def _check_lengths(sentences: Sequence[str]) -> None:
+    from open_clip.tokenizer import DEFAULT_CONTEXT_LENGTH, SimpleTokenizer
+
+    encode = SimpleTokenizer().encode
+    for one in sentences:
+        if (tokens := len(encode(one)) + 2) > DEFAULT_CONTEXT_LENGTH:  # with the start and the end
+            remedy = "name fewer attributes, or shorter words"
+            raise DataError(f"{one!r} has {tokens} tokens, CLIP reads {DEFAULT_CONTEXT_LENGTH}: {remedy}")
 
 
 def centroids(features: Tensor, classes: np.ndarray) -> Tensor:

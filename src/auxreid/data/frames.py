@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from auxreid.data.decoding import LARGE, decode
-from auxreid.data.vocabulary import SPLITS
+from auxreid.data.vocabulary import SPLITS, Telling, Told
 from auxreid.plumbing.base.errors import DataError
 from auxreid.plumbing.base.files import finished_file
 
@@ -55,6 +55,7 @@ class FramesMeta:
     skeleton: list[list[int]] = field(default_factory=list)  # pairs of joint numbers, from 0
     attributes: dict[str, list[str]] = field(default_factory=dict)  # name -> words, in the order of their codes
     splits: list[dict[str, list[int]]] = field(default_factory=list)  # [{"train": identities, "test": identities}]
+    telling: Telling = ()  # of an animal's attributes; none: they are a person's
 
     def schema(self) -> pa.Schema:
         attributes = [pa.field(f"attr_{name}", pa.string(), nullable=True) for name in self.attributes]
@@ -66,7 +67,8 @@ class FramesMeta:
         if text is None:
             raise DataError(f"{path}: an Arrow file, but not a frames file: its schema has no {META_KEY!r} entry")
         try:
-            meta = cls(**json.loads(text))
+            stored = json.loads(text)
+            meta = cls(**stored | {"telling": tuple(_told(one) for one in stored.get("telling", ()))})
             fits = schema.equals(meta.schema())
         except (ValueError, TypeError) as error:  # bytes that are no UTF-8, JSON, or fields
             raise DataError(f"{path}: its schema is broken ({error}); {REMEDY.format(path)}") from error
@@ -281,7 +283,7 @@ class _Store:
         column = self.table["keypoints"].combine_chunks()
         annotated = column.is_valid().to_numpy(zero_copy_only=False)
         points = np.zeros((len(column), len(self.meta.joints), 3), np.float32)
-        points[annotated] = column.drop_null().flatten().to_numpy().reshape(-1, len(self.meta.joints), 3)
+        points[annotated] = column.drop_null().flatten().to_numpy().reshape(annotated.sum(), len(self.meta.joints), 3)
         return points, annotated
 
     def codes(self, name: str) -> np.ndarray:
@@ -317,6 +319,10 @@ def resolve_split(
 
 def _reopen(path: str, split: int, rows: np.ndarray) -> Frames:
     return Frames(_Store(Path(path), split), rows)
+
+
+def _told(stored: Mapping[str, Any]) -> Told:
+    return Told(**stored | {"words": tuple(stored["words"])})
 
 
 def _mappings(rows: Iterable[Mapping[str, Any]] | pa.Table) -> Iterator[Mapping[str, Any]]:

@@ -17,6 +17,7 @@ from auxreid.data.frames import FramesMeta, resolve_split, write_frames
 from auxreid.data.layouts import listed, market1501, prid2011
 from auxreid.data.layouts.listing import MOST_NAMED, Fault, LeftOut, Listing, Source, by_kind, stop_on
 from auxreid.data.near_copies import near_copies
+from auxreid.data.vocabulary import telling_of
 from auxreid.plumbing.base.errors import DataError
 from auxreid.plumbing.base.few import few
 from auxreid.plumbing.base.files import write_text
@@ -36,12 +37,14 @@ class Ingested:
     meta: FramesMeta
 
 
-def ingest(config: Any, out: str | Path) -> dict[str, Any]:
+def ingest(config: Any, out: str | Path, vocabulary: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """Pack the data set that `config` (a DatasetConfig) describes into `out`/frames.arrow, beside `out`/report.json.
 
     Images that cannot be used are left out and listed in the report with the reason. Nothing in the data set's folder
     is changed.
 
+    Args:
+        vocabulary: the block of `vocabularies` that the data set names.
     Returns:
         the report.
 
@@ -51,7 +54,7 @@ def ingest(config: Any, out: str | Path) -> dict[str, Any]:
             vocabulary, a missing file, folder or column, or too many broken images. The report then says so, too.
     """
     out, root = Path(out), Path(config.folder)
-    found = _read(config)
+    found = _read(config, vocabulary)
     faults, path = found.listing.faults, out / "report.json"
     if faults:
         write_text(path, _json(_report_of_faults(found)))
@@ -62,19 +65,19 @@ def ingest(config: Any, out: str | Path) -> dict[str, Any]:
     return report
 
 
-def examine(config: Any) -> Ingested:
+def examine(config: Any, vocabulary: Mapping[str, Any] | None = None) -> Ingested:
     """Read and check a data set without writing anything; raises as `ingest` does."""
-    found = _read(config)
+    found = _read(config, vocabulary)
     stop_on(found.listing.faults, config.name)
     return found
 
 
-def _read(config: Any) -> Ingested:
+def _read(config: Any, vocabulary: Mapping[str, Any] | None) -> Ingested:
     """The data set as far as its faults let it be read: they are those of its listing."""
     root = Path(config.folder)
     if not root.is_dir():
         raise DataError(f"data set {config.name}: no such folder: {root}")
-    listing = LAYOUTS[config.layout].list_sources(root, config)
+    listing = _list_sources(root, config, vocabulary)
     given = config.keypoints
     keypoints = NO_KEYPOINTS
     if given:
@@ -97,8 +100,15 @@ def _read(config: Any) -> Ingested:
         skeleton=keypoints.skeleton,
         attributes={name: list(words) for name, words in listing.attributes.items()},
         splits=splits,
+        telling=listing.telling,
     )
     return Ingested(images, listing, keypoints, meta)
+
+
+def _list_sources(root: Path, config: Any, vocabulary: Mapping[str, Any] | None) -> Listing:
+    if vocabulary is None:
+        return LAYOUTS[config.layout].list_sources(root, config)
+    return listed.list_sources(root, config, telling_of(vocabulary))
 
 
 def _taking_part(

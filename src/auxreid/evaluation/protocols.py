@@ -12,6 +12,13 @@ from auxreid.data.frames import Frames, open_frames
 from auxreid.plumbing.base.errors import DataError
 
 EVALUATED = ("query", "gallery")
+# By protocol: what a true match must differ in, and where the data set says it.
+APART = {
+    "market1501": ("camera", "c<camera> of the file names"),
+    "prid2011_single_shot": ("camera", "the folders cam_a and cam_b"),
+    "prid2011_multi_shot": ("camera", "the folders cam_a and cam_b"),
+    "dogs": ("sequence", "the column sequence of frames.csv"),
+}
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,10 @@
 
 import json
 import pickle
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
 
 METADATA_KEY = "pose"
 MMPOSE_PADDING = 1.25  # the view that mmpose trains on, relative to the box
+INPUT_SIZE = re.compile(r"input_size=\(\s*(?P<width>\d+),\s*(?P<height>\d+)")  # in mmpose's configuration
 HUB = "https://download.openmmlab.com/mmpose"
 
 
@@ -47,6 +50,7 @@ PUBLISHED = {
         f"{HUB}/v1/body_2d_keypoint/topdown_heatmap/coco/td-hm_hrnet-w32_8xb64-210e_coco-256x192-81c58e40_20220909.pth",
     ),
     "ap10k_w32": Published("w32", "ap10k", f"{HUB}/animal/hrnet/hrnet_w32_ap10k_256x256-18aac840_20211029.pth"),
+    "ap10k_w48": Published("w48", "ap10k", f"{HUB}/animal/hrnet/hrnet_w48_ap10k_256x256-d95ab412_20211029.pth"),
 }
 
 
@@ -54,6 +58,7 @@ class CheckpointSettings(Protocol):
     """The keys of recipes.<name>.pose in params.yaml that choose a checkpoint."""
 
     checkpoint: str
+    joints: str | None
     architecture: str
     height: int
     width: int
@@ -74,12 +79,19 @@ def load_checkpoint(path: Path) -> tuple["nn.Module", PoseSpec]:
     Raises:
         DataError: the file is missing, broken, or no pose checkpoint of this package.
     """
+    from safetensors.torch import load_file
+
+    spec = read_spec(path)
+    return _with_weights(spec, load_file(path)), spec
+
+
+def read_spec(path: Path) -> PoseSpec:
+    """The spec alone, of the file's header; raises as :func:`load_checkpoint`."""
     from safetensors import SafetensorError, safe_open
 
     try:
-        with safe_open(path, framework="pt") as file:
+        with safe_open(path, framework="np") as file:
             header = (file.metadata() or {}).get(METADATA_KEY)
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
     except FileNotFoundError as error:
         raise DataError(f"{path}: no such pose checkpoint") from error
     except SafetensorError as error:
@@ -87,9 +99,7 @@ def load_checkpoint(path: Path) -> tuple["nn.Module", PoseSpec]:
     if header is None:
         raise DataError(f"{path}: a safetensors file without the entry {METADATA_KEY!r} that a pose checkpoint has")
     fields = json.loads(header)
-    fields |= {"joints": tuple(fields["joints"]), "skeleton": pairs(fields["skeleton"])}
-    spec = PoseSpec(**fields)
-    return _with_weights(spec, tensors), spec
+    return PoseSpec(**fields | {"joints": tuple(fields["joints"]), "skeleton": pairs(fields["skeleton"])})
 
 
 def pairs(skeleton: Sequence[Sequence[int]]) -> tuple[tuple[int, int], ...]:
@@ -101,9 +111,10 @@ def import_checkpoint(settings: CheckpointSettings, body: Body) -> tuple["nn.Mod
     """The network that `settings.checkpoint` names: a published one or a local file, ours (.safetensors) or mmpose's.
 
     Args:
-        body: the data set's; it names the outputs of a local file that does not name them itself.
+        body: the data set's; it names the outputs of a local file that does not name them itself, unless
+            `settings.joints` says whose they are.
     Raises:
-        ConfigError: `settings` name another architecture or input size than the checkpoint has.
+        ConfigError: `settings` name another architecture, input size or joints than the checkpoint has.
         DataError: the file cannot be read, downloaded, or used, or holds more than weights.
     """
     name = settings.checkpoint
@@ -115,15 +126,18 @@ def import_checkpoint(settings: CheckpointSettings, body: Body) -> tuple["nn.Mod
     if path.suffix == ".safetensors":
         net, spec = load_checkpoint(path)
         _check_same(settings, {key: getattr(spec, key) for key in ("architecture", "height", "width")})
+        _check_joints(settings, spec.joints)
         return net, spec
     content = _read_mmpose(path)
-    return _import_mmpose(content, settings, _body_of(content, body, name))
+    _check_same(settings, _trained_size(content))
+    return _import_mmpose(content, settings, _body_of(content, settings, body))
 
 
 def _import_published(settings: CheckpointSettings, published: Published) -> tuple["nn.Module", PoseSpec]:
     _check_same(settings, {"architecture": published.architecture})
-    content = _download(published.url)
-    return _import_mmpose(content, settings, published_body(published.body))
+    body = published_body(published.body)
+    _check_joints(settings, body.joints)
+    return _import_mmpose(_download(published.url), settings, body)
 
 
 def _check_same(settings: CheckpointSettings, has: Mapping[str, Any]) -> None:
@@ -131,6 +145,19 @@ def _check_same(settings: CheckpointSettings, has: Mapping[str, Any]) -> None:
         if getattr(settings, key) != value:
             found = getattr(settings, key)
             raise ConfigError(f"pose.{key} = {found!r}: checkpoint {settings.checkpoint!r} has {value!r}")
+
+
+def _check_joints(settings: CheckpointSettings, named: Sequence[str]) -> None:
+    """Of a checkpoint that names its joints: they are those that the settings say, if these say any."""
+    if settings.joints is not None and list(named) != list(published_body(settings.joints).joints):
+        found = f"checkpoint {settings.checkpoint!r} has {', '.join(named)}"
+        raise ConfigError(f"pose.joints = {settings.joints!r}: {found}; leave the key empty")
+
+
+def _trained_size(content: Mapping[str, Any]) -> dict[str, int]:
+    """The input that mmpose says it trained on, in the configuration that it puts beside the weights; else nothing."""
+    found = INPUT_SIZE.search(str((content.get("meta") or {}).get("cfg", "")))
+    return {"height": int(found["height"]), "width": int(found["width"])} if found else {}
 
 
 def _import_mmpose(
@@ -148,12 +175,24 @@ def _import_mmpose(
     return _with_weights(spec, content.get("state_dict", content)), spec
 
 
+def descriptions() -> dict[str, Path]:
+    """mmpose's descriptions of data sets and their joints, by name; mmpose is not imported."""
+    folder = Path(find_spec("mmpose").origin).parent / ".mim" / "configs" / "_base_" / "datasets"
+    return {path.stem: path for path in sorted(folder.glob("*.py"))}
+
+
 def published_body(name: str) -> Body:
-    """The body of a data set that mmpose describes, such as coco or ap10k."""
-    mmpose = import_mmpose()
+    """The body of a data set that mmpose describes, such as coco or ap10k.
+
+    Raises:
+        ConfigError: it describes none of that name.
+    """
+    import_mmpose()
     from mmpose.datasets.datasets.utils import parse_pose_metainfo
 
-    file = Path(mmpose.__file__).parent / ".mim" / "configs" / "_base_" / "datasets" / f"{name}.py"
+    file = descriptions().get(name)
+    if file is None:
+        raise ConfigError(f"pose.joints = {name!r}: none that mmpose describes; allowed: {', '.join(descriptions())}")
     return _body(parse_pose_metainfo({"from_file": str(file)}))
 
 
@@ -162,17 +201,25 @@ def _body(described: Mapping[str, Any]) -> Body:
     return Body([names[number] for number in range(len(names))], described.get("skeleton_links", ()))
 
 
-def _body_of(content: Mapping[str, Any], otherwise: Body, source: str) -> Body:
-    """From the checkpoint where it says, else the data set's, if their number fits."""
+def _body_of(content: Mapping[str, Any], settings: CheckpointSettings, otherwise: Body) -> Body:
+    """From the checkpoint where it says, else as the settings say, else the data set's; if their number fits."""
+    source = settings.checkpoint
     weights = content.get("state_dict", content)
     heads = [weights[key] for key in ("head.final_layer.weight", "keypoint_head.final_layer.weight") if key in weights]
     if not heads:
         raise DataError(f"{source}: holds no heat map head of mmpose (head.final_layer.weight)")
     described = (content.get("meta") or {}).get("dataset_meta") or {}
-    body = _body(described) if "keypoint_id2name" in described else otherwise
+    if "keypoint_id2name" in described:
+        body, whose = _body(described), "its own list"
+        _check_joints(settings, body.joints)
+    elif settings.joints is not None:
+        body, whose = published_body(settings.joints), f"pose.joints = {settings.joints!r}"
+    else:
+        body, whose = otherwise, "the data set"
     if len(body.joints) != heads[0].shape[0]:
-        whose = "its own list" if body is not otherwise else "the data set"
-        raise DataError(f"{source}: has heat maps of {heads[0].shape[0]} joints, {whose} names {len(body.joints)}")
+        remedy = "; say whose joints it has as pose.joints, for instance ap10k" if body is otherwise else ""
+        counts = f"{heads[0].shape[0]} joints, {whose} names {len(body.joints)}"
+        raise DataError(f"{source}: has heat maps of {counts}{remedy}")
     return body
 
 

@@ -2,7 +2,8 @@
 
 Only the column `path` is needed. `identity` (of dogs: `dog_id`) names the individual (empty: unknown), `camera` where
 it was taken from, `sequence` the clip that the frame is from (a name used for one clip only), `date` and `place` where
-and when; attributes and `split` may be there as well. Images of unknown individuals serve attribute training.
+and when; `split` and attributes may be there as well: those of the vocabulary that the data set names, else dogs' in
+the protocol `dogs`, and people's in the others. Images of unknown individuals serve attribute training.
 
 In the protocol `dogs` an individual asks with one sequence to be found by another; in `market1501`, with one camera.
 """
@@ -28,10 +29,12 @@ from auxreid.data.layouts.listing import (
 )
 from auxreid.data.splits import deal, linked_groups
 from auxreid.data.tables import column_notes, look_alikes, read_table, renamed
-from auxreid.data.vocabulary import DOG_ATTRIBUTES, PERSON_ATTRIBUTES, Vocabulary
+from auxreid.data.vocabulary import DOG_ATTRIBUTES, DOG_TELLING, PERSON_ATTRIBUTES, Telling, Vocabulary, words_of
 from auxreid.plumbing.base.few import few
 
 TABLE = "frames.csv"  # where the data set names none
+# By layout: what messages call the table, its column of individuals, and what one of them is.
+TABLES = {"dogs": (TABLE, "dog_id", "dog"), "csv": ("the table", "identity", "individual")}
 COLUMNS = ("path", "sequence", "date", "place", "split")
 INDIVIDUAL = ("id", "individual", "individual_id", "name", "pid")
 OTHER_NAMES = {  # that tables have in place of ours
@@ -55,6 +58,7 @@ class Form:
     identity: str  # the column that names the individual
     one: str  # what messages call an individual
     vocabulary: Vocabulary
+    telling: Telling  # of animals' attributes
     by_camera: bool  # whether a true match must be of another camera; else, of another sequence
     splits: tuple[str, ...]  # that the table may give
 
@@ -69,13 +73,16 @@ class Form:
         return (self.identity, *camera, *COLUMNS, *self.vocabulary)
 
 
-def form_of(config) -> Form:
-    """Of a data set's entry in params.yaml."""
-    if config.layout == "dogs":
-        return Form(TABLE, "dog_id", "dog", DOG_ATTRIBUTES, False, DRAWN_SPLITS)
+def form_of(config, telling: Telling = ()) -> Form:
+    """Of a data set's entry in params.yaml, and of the vocabulary that it names."""
     by_camera = config.protocol == "market1501"
-    words = PERSON_ATTRIBUTES if by_camera else DOG_ATTRIBUTES
-    return Form(config.table or TABLE, "identity", "individual", words, by_camera, (*DRAWN_SPLITS, "query", "gallery"))
+    words = words_of(telling) or (PERSON_ATTRIBUTES if by_camera else DOG_ATTRIBUTES)
+    telling = telling or (() if by_camera else DOG_TELLING)
+    _, identity, one = TABLES[config.layout]
+    if config.layout == "dogs":
+        return Form(TABLE, identity, one, words, telling, False, DRAWN_SPLITS)
+    splits = (*DRAWN_SPLITS, "query", "gallery")
+    return Form(config.table or TABLE, identity, one, words, telling, by_camera, splits)
 
 
 class Images:
@@ -102,13 +109,14 @@ class Images:
         return f"; there is {other}" if other else ""
 
 
-def list_sources(root: Path, config) -> Listing:
+def list_sources(root: Path, config, telling: Telling = ()) -> Listing:
     """List the images that the table names. The split is the table's, or empty where it has none."""
-    form, columns = form_of(config), config.columns or {}
+    form, columns = form_of(config, telling), config.columns or {}
     table = root / form.table
     rows = renamed(table, read_table(table), columns)
     header = list(rows)
-    listing = Listing(attributes={name: words for name, words in form.vocabulary.items() if name in header})
+    words = {name: words for name, words in form.vocabulary.items() if name in header}
+    listing = Listing(attributes=words, telling=form.telling)
     for needed in ("path", "camera") if form.by_camera else ("path",):
         if needed not in header:
             meant = look_alikes(header, needed, OTHER_NAMES[needed])

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from auxreid.data.vocabulary import Vocabulary
+from auxreid.data.vocabulary import Telling, Vocabulary
 from auxreid.plumbing.base.errors import DataError
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp"})
@@ -59,6 +59,7 @@ class Listing:
 
     sources: list[Source] = field(default_factory=list)
     attributes: Vocabulary = field(default_factory=dict)  # those that the data set has
+    telling: Telling = ()  # of an animal's
     left_out: list[LeftOut] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     faults: list[Fault] = field(default_factory=list)

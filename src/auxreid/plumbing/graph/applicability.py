@@ -93,8 +93,8 @@ def _reasons(config: Config, dataset: str, row: str) -> Iterator[str]:
         yield f"needs a pose, and {reason}"
     if ablation.vit is not None and not _is_vit(recipe):
         yield f"changes a vision transformer, and recipes.{body.recipe} has none"
-    if ablation.vit is not None and ablation.vit.camera_embedding is not None and body.of_animals:
-        yield "needs cameras, and protocol dogs has none"
+    if ablation.vit is not None and ablation.vit.camera_embedding is not None and not body.has_cameras:
+        yield f"needs cameras, and protocol {body.protocol} has none"
     for other in sorted(config.rows_needed_by(row)):
         if (reason := why_not(config, dataset, other)) is not None:
             yield f"starts from {other}: {reason}"

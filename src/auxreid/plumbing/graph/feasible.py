@@ -10,9 +10,11 @@ from auxreid.plumbing.base.errors import DataError
 from auxreid.plumbing.graph.applicability import applicable_rows, baselines, captions_of
 from auxreid.plumbing.graph.table import split_of
 from auxreid.plumbing.settings.config import Config
+from auxreid.plumbing.settings.rows import AblationConfig
 
 TRAINING = ("pretrain", "prompts", "finetune")  # stages of the chain that this stops
 INGESTED = "results/ingest/{}/frames.arrow"
+IMPORTED = "results/pose/{}/hrnet.safetensors"
 
 
 def feasibility_faults(config: Config) -> list[str]:
@@ -51,6 +53,7 @@ def _faults(config: Config, dataset: str, path: Path) -> Iterator[str]:
     recipe, name, source = config.recipe(dataset), config.datasets[dataset].recipe, captions_of(config, dataset)
     others = Path(INGESTED.format(source))
     rows = {row: config.ablations[row] for row in applicable_rows(config, dataset)}
+    joints = _given_joints(config, dataset) if any(map(_measures_the_body, rows.values())) else ()
     seeds = {seed for row in (*baselines(config, dataset), *rows) for seed in config.seeds(row)}
     for split in sorted({split_of(config, dataset, seed) for seed in seeds}):
         frames, captioned = open_frames(path, split), None
@@ -58,4 +61,19 @@ def _faults(config: Config, dataset: str, path: Path) -> Iterator[str]:
             captioned = frames.where("train")
         elif source is not None and others.is_file():
             captioned = open_frames(others).where("train")
-        yield from study_faults(frames, Study(name, recipe, rows, captioned))
+        yield from study_faults(frames, Study(name, recipe, rows, captioned, joints))
+
+
+def _measures_the_body(row: AblationConfig) -> bool:
+    return row.pose is not None and row.pose.coordinates is not None
+
+
+def _given_joints(config: Config, dataset: str) -> tuple[str, ...]:
+    """The joints of the HRNet that was imported as the recipe has it now; none where it was fitted, or not yet."""
+    from auxreid.pose.checkpoint import read_spec
+
+    pose, path = config.recipe(dataset).pose, Path(IMPORTED.format(dataset))
+    if pose is None or pose.checkpoint == "fit" or not path.is_file():
+        return ()
+    spec = read_spec(path)
+    return spec.joints if spec.source == pose.checkpoint else ()

@@ -68,6 +68,7 @@ def _of_recipe(config: Config, dataset: str) -> Iterator[Missing]:
             yield Missing(f"{where}.encoder.{fault}", f"pretrain@{dataset}-")
     if why_no_pose(config, dataset) is None:
         yield from _one(f"{where}.pose.checkpoint", recipe.pose.checkpoint, _pose_fault, f"pose@{dataset}")
+        yield from _one(f"{where}.pose.joints", recipe.pose.joints, _joints_fault, f"pose@{dataset}")
     if recipe.attributes is not None:
         key, stage = f"{where}.attributes", f"attributes@{dataset}"
         yield from _one(f"{key}.backbone", recipe.attributes.backbone, timm_fault, stage)
@@ -121,6 +122,12 @@ def _pose_fault(checkpoint: str) -> str | None:
     if checkpoint == "fit" or checkpoint in PUBLISHED or (fault := file_fault(checkpoint)) is None:
         return None
     return f"{fault}; allowed: fit, {', '.join(PUBLISHED)}, or a file"
+
+
+def _joints_fault(name: str) -> str | None:
+    from auxreid.pose.checkpoint import descriptions
+
+    return None if name in descriptions() else f"none that mmpose describes{near(name, list(descriptions()))}"
 
 
 def _attribute_weights_fault(weights: str) -> str | None:

@@ -68,7 +68,7 @@ def build_graph(config: Config) -> Graph:
     """All stage instances of the study, by stage and key."""
     graph: Graph = {stage: {} for stage in STAGES}
     for dataset in ingested_datasets(config):
-        graph["ingest"][dataset] = {"dataset": dataset, "folder": config.datasets[dataset].folder}
+        graph["ingest"][dataset] = _ingested(config, dataset)
     for dataset in config.study.datasets:
         _add_data_stages(graph, config, dataset)
         if config.recipe(dataset).has_chain:
@@ -80,6 +80,13 @@ def build_graph(config: Config) -> Graph:
         if config.recipe(dataset).metric is not None and config.metric_names:
             _add_metric(graph, config, dataset)
     return graph
+
+
+def _ingested(config: Config, dataset: str) -> dict[str, Any]:
+    """A data set without a vocabulary of its own depends on its own block once more: DVC's names must all be there."""
+    body = config.datasets[dataset]
+    own = f"datasets.{dataset}" if body.vocabulary is None else f"vocabularies.{body.vocabulary}"
+    return {"dataset": dataset, "folder": body.folder, "vocabulary": own}
 
 
 def _add_data_stages(graph: Graph, config: Config, dataset: str) -> None:

@@ -51,6 +51,7 @@ TAG_LIMIT = 5000
 CURVE_PREFIX = {"prompts": "stage1", "finetune": "stage2"}  # CLIP-ReID's names for its two stages
 BLOCK_PREFIX = {  # sections of params.yaml whose blocks have names
     "datasets": "dataset",
+    "vocabularies": "vocabulary",
     "recipes": "recipe",
     "prompts": "variant",
     "ablations": "ablation",

@@ -14,6 +14,9 @@ def broken_references(config: Config) -> Iterator[str]:
     for name, dataset in config.datasets.items():
         if dataset.recipe is not None and dataset.recipe not in config.recipes:
             yield f"datasets.{name}.recipe = {dataset.recipe!r}: not in recipes ({_names(config.recipes)})"
+        if dataset.vocabulary is not None and dataset.vocabulary not in config.vocabularies:
+            where = f"datasets.{name}.vocabulary = {dataset.vocabulary!r}"
+            yield f"{where}: not in vocabularies ({_names(config.vocabularies)})"
     for name in (config.registry and config.registry.rows) or ():
         if name not in config.ablations:
             yield f"registry.rows: {name!r} is not in ablations ({_names(config.ablations)})"

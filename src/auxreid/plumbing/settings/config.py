@@ -10,6 +10,7 @@ from auxreid.plumbing.settings.recipes import RecipeConfig
 from auxreid.plumbing.settings.rows import AblationConfig, PromptVariant
 from auxreid.plumbing.settings.section import DatasetName, Name, Section
 from auxreid.plumbing.settings.study import CompareConfig, RegistryConfig, Study
+from auxreid.plumbing.settings.vocabularies import AnimalVocabulary
 
 BASELINES = ("untrained", "image_weights", "pretrained")  # rows that a comparison may have besides the ablations
 REFERENCE_ROW = "clip_reid"  # the row that the others are compared with
@@ -31,6 +32,7 @@ class Config(Section):
 
     study: Study
     datasets: Annotated[dict[DatasetName, DatasetConfig], AfterValidator(told_apart)]
+    vocabularies: dict[Name, AnimalVocabulary] = Field(default_factory=dict)
     recipes: dict[Name, RecipeConfig]
     prompts: dict[Name, PromptVariant]
     ablations: dict[Name, AblationConfig]

@@ -49,6 +49,7 @@ class DatasetConfig(Section):
     word: str = Field(pattern=r"^[a-z]+$")  # the noun of the prompt
     recipe: Name | None = None  # null: the data set is ingested, and no more
     attributes: str | None = None
+    vocabulary: Name | None = None  # of `vocabularies`, for animals; null: dogs' in protocol dogs, else people's
     keypoints: KeypointFile | None = None
     splits: str | None = None
     # Of two cameras, in PRID2011's layout:
@@ -70,8 +71,13 @@ class DatasetConfig(Section):
 
     @property
     def of_animals(self) -> bool:
-        """Whether individuals are seen in sequences and described as dogs are; else by cameras, and as people are."""
-        return self.protocol == "dogs"
+        """Whether individuals are described as animals are; else as people are."""
+        return self.vocabulary is not None or self.protocol == "dogs"
+
+    @property
+    def has_cameras(self) -> bool:
+        """Whether individuals are told apart by cameras; else by sequences."""
+        return self.protocol != "dogs"
 
     @model_validator(mode="after")
     def _protocol_fits_layout(self) -> "DatasetConfig":
@@ -88,6 +94,8 @@ class DatasetConfig(Section):
                     raise ValueError(f"{name} is for layout {layout!r}")
         if self.layout in ("dogs", "csv") and self.attributes is not None:
             raise ValueError(f"attributes are columns of the table in layout {self.layout!r}")
+        if self.layout not in ("dogs", "csv") and self.vocabulary is not None:
+            raise ValueError("vocabulary is for the layouts 'dogs' and 'csv'")
         return self
 
     @model_validator(mode="after")

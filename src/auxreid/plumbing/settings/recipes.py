@@ -148,6 +148,7 @@ class PoseConfig(Section):
     """HRNet: fitted here, imported from a local file, or one of mmpose's published checkpoints."""
 
     checkpoint: str  # "fit", a local file, or the name of a published one
+    joints: str | None = None  # whose they are in a file without names, as mmpose calls it: ap10k; null: the data set's
     architecture: Literal["small", "w32", "w48"]
     height: Annotated[PositiveInt, Field(multiple_of=POSE_CELL)]
     width: Annotated[PositiveInt, Field(multiple_of=POSE_CELL)]
@@ -163,6 +164,8 @@ class PoseConfig(Section):
         for name in ("epochs", "batch_size", "lr"):
             if (getattr(self, name) is not None) != (self.checkpoint == "fit"):
                 raise ValueError(f"{name} goes with checkpoint 'fit', and only with it")
+        if self.joints is not None and self.checkpoint == "fit":
+            raise ValueError("joints is for a given checkpoint; one that is fitted has the data set's")
         return self
 
 

@@ -27,7 +27,13 @@ from auxreid.plumbing.stage.run import Run, stage_run
 RESULTS = Path("results")
 KEYS_SHOWN = 4  # where none is like the one that was asked for
 # Sections whose blocks have names.
-ONE_OF = {"datasets": "dataset", "ablations": "ablation", "prompts": "variant", "metric_rows": "metric_row"}
+ONE_OF = {
+    "datasets": "dataset",
+    "vocabularies": "vocabulary",
+    "ablations": "ablation",
+    "prompts": "variant",
+    "metric_rows": "metric_row",
+}
 
 
 @dataclass(frozen=True)
@@ -169,4 +175,6 @@ def _short_name(block: str) -> str:
 
 
 def _plain(block: Any) -> Any:
+    if isinstance(block, Mapping):
+        return {name: _plain(inner) for name, inner in block.items()}
     return block.model_dump(mode="json") if isinstance(block, BaseModel) else block
