@@ -34,6 +34,8 @@ class Study:
     settings: RecipeConfig
     rows: Mapping[str, AblationConfig]  # those that apply to the data set
     captioned: Frames | None  # training images of the data set whose captions pre-train the CLIP; None: none do
+    joints: tuple[str, ...] = ()  # that its HRNet is fitted on; none of a given checkpoint, which has its own
+    labelled: bool = False  # all of `captioned` get their attributes, hence a caption, from a model
 
 
 def study_faults(frames: Frames, study: Study) -> Iterator[str]:
@@ -42,7 +44,7 @@ def study_faults(frames: Frames, study: Study) -> Iterator[str]:
     Args:
         frames: all of the data set, in one of its splits.
     """
-    of_rows = _training_faults(frames, study), _pose_faults(frames, study)
+    of_rows = _training_faults(frames, study), _pose_faults(study)
     for fault in chain(_caption_faults(study), *of_rows, _ranking_faults(frames)):
         yield f"{frames.meta.dataset}: {fault}"
 
@@ -52,7 +54,7 @@ def _caption_faults(study: Study) -> Iterator[str]:
         return
     key, asked = f"recipes.{study.recipe}.pretrain", study.settings.pretrain.batch_size
     try:
-        found = len(FrameCaptions(study.captioned).rows)
+        found = len(study.captioned) if study.labelled else len(FrameCaptions(study.captioned).rows)
     except DataError as error:
         yield f"{key}: {error}"
         return
@@ -79,15 +81,11 @@ def _training_faults(frames: Frames, study: Study) -> Iterator[str]:
             yield f"{key} = {asked} individuals in a batch, and split train has {people}; {remedy}"
 
 
-def _pose_faults(frames: Frames, study: Study) -> Iterator[str]:
-    """Of an HRNet that is fitted on the data set's joints: those of a given checkpoint are in its file."""
-    pose, joints = study.settings.pose, frames.meta.joints
-    if pose is None or pose.checkpoint != "fit" or not joints:
-        return
-    for name, row in study.rows.items():
+def _pose_faults(study: Study) -> Iterator[str]:
+    for name, row in study.rows.items() if study.joints else ():
         if row.pose is not None and row.pose.coordinates is not None:
             try:
-                trunk_ends(joints)
+                trunk_ends(study.joints)
             except DataError as error:
                 yield f"ablations.{name}.pose.coordinates = {row.pose.coordinates!r}: {error}"
 

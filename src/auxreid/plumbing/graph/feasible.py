@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from auxreid.plumbing.base.errors import DataError
-from auxreid.plumbing.graph.applicability import applicable_rows, baselines, captions_of
+from auxreid.plumbing.graph.applicability import applicable_rows, baselines, captions_of, makes_keypoints
+from auxreid.plumbing.graph.borrowed import hrnet_of
 from auxreid.plumbing.graph.table import split_of
 from auxreid.plumbing.settings.config import Config
 
@@ -22,8 +23,8 @@ def feasibility_faults(config: Config) -> list[str]:
 
 
 def tell_of_ingest(config: Config, ingested: str) -> None:
-    """Print what a data set that was just ingested makes impossible, also where only its captions are used."""
-    users = [one for one in config.study.datasets if ingested in (one, captions_of(config, one))]
+    """Print what a data set that was just ingested makes impossible, also where only a part of it is used."""
+    users = [one for one in config.study.datasets if ingested in _read_for(config, one)]
     for dataset in users:
         for fault in dataset_faults(config, dataset):
             print(f"  note: cannot be trained: {fault}", flush=True)
@@ -44,12 +45,20 @@ def dataset_faults(config: Config, dataset: str) -> list[str]:
     return list(dict.fromkeys(_faults(config, dataset, path)))
 
 
+def _read_for(config: Config, dataset: str) -> set[str | None]:
+    """The data sets that the rows of one follow from: itself, that of its captions, and those whose models label it."""
+    source = captions_of(config, dataset)
+    labelled = (dataset, source) if source is not None else (dataset,)
+    return {dataset, source, hrnet_of(config, dataset), *(config.datasets[one].attributes_by for one in labelled)}
+
+
 def _faults(config: Config, dataset: str, path: Path) -> Iterator[str]:
     from auxreid.clipreid.feasibility import Study, study_faults
     from auxreid.data.frames import open_frames
 
+    yield from _lender_faults(config, dataset)
     recipe, name, source = config.recipe(dataset), config.datasets[dataset].recipe, captions_of(config, dataset)
-    others = Path(INGESTED.format(source))
+    others, labelled = Path(INGESTED.format(source)), source is not None and _is_labelled(config, source)
     rows = {row: config.ablations[row] for row in applicable_rows(config, dataset)}
     seeds = {seed for row in (*baselines(config, dataset), *rows) for seed in config.seeds(row)}
     for split in sorted({split_of(config, dataset, seed) for seed in seeds}):
@@ -58,4 +67,36 @@ def _faults(config: Config, dataset: str, path: Path) -> Iterator[str]:
             captioned = frames.where("train")
         elif source is not None and others.is_file():
             captioned = open_frames(others).where("train")
-        yield from study_faults(frames, Study(name, recipe, rows, captioned))
+        yield from study_faults(frames, Study(name, recipe, rows, captioned, _joints(config, dataset), labelled))
+
+
+def _is_labelled(config: Config, dataset: str) -> bool:
+    return config.datasets[dataset].attributes_by is not None
+
+
+def _joints(config: Config, dataset: str) -> tuple[str, ...]:
+    """The joints that the data set's HRNet is fitted on; none of a given one, or where they are not known yet."""
+    from auxreid.data.frames import open_frames
+
+    lender = hrnet_of(config, dataset)
+    pose, path = config.recipe(lender).pose, Path(INGESTED.format(lender))
+    fitted = pose is not None and pose.checkpoint == "fit" and path.is_file()
+    return tuple(open_frames(path).meta.joints) if fitted else ()
+
+
+def _lender_faults(config: Config, dataset: str) -> Iterator[str]:
+    """Of data sets whose models are to label this one: that they have nothing to train these on."""
+    from auxreid.data.frames import open_frames
+
+    body, source = config.datasets[dataset], captions_of(config, dataset)
+    for one in dict.fromkeys((dataset, source or dataset)):
+        by = config.datasets[one].attributes_by
+        path = Path(INGESTED.format(by))
+        if by is not None and path.is_file() and not open_frames(path).meta.attributes:
+            yield f"datasets.{one}.attributes.predicted_by = {by!r}: none of its images has an attribute"
+    by = body.keypoints_by
+    path = Path(INGESTED.format(by))
+    if by is not None and makes_keypoints(config, dataset) and path.is_file():
+        fits = config.recipe(by).pose.checkpoint == "fit"
+        if fits and not open_frames(path).meta.joints:
+            yield f"datasets.{dataset}.keypoints.predicted_by = {by!r}: none of its images has keypoints"
