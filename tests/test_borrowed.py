@@ -15,6 +15,7 @@ from auxreid.plumbing.graph.applicability import applicable_rows, not_applicable
 from auxreid.plumbing.graph.borrowed import ingested_datasets, prediction_lines, row_predictions
 from auxreid.plumbing.graph.study_files import missing_files
 from auxreid.plumbing.graph.table import build_graph, write_graph
+from auxreid.plumbing.mirror.rows import Row
 from auxreid.plumbing.settings.load import parse_config
 
 LENT = "results/labels/prid2011/labels.parquet"
@@ -264,6 +265,12 @@ def test_a_row_that_starts_from_a_predicted_one_says_so_too(raw):
     raw["recipes"]["lite0"]["pretrain"]["captions_from"] = "market1501"
     found = row_predictions(parse_config(raw), "prid2011", "later")
     assert found == {"attributes": "market1501"}
+
+
+def test_a_row_s_run_in_mlflow_is_tagged_with_it():
+    cells = {"form": "corrected", "seeds": "1", "predicted": "attributes by market1501"}
+    assert Row("attribute_prompts_corrected", "prid2011", cells, 0).tags()["predicted"] == "attributes by market1501"
+    assert "predicted" not in Row("clip_reid", "prid2011", cells | {"predicted": ""}, 0).tags()
 
 
 def test_check_and_rows_tell_of_it_and_of_the_lenders_missing_files(raw, tmp_path, monkeypatch, check_study):

@@ -88,7 +88,7 @@ def exclusions(config: Config) -> list[str]:
 def _reasons(config: Config, dataset: str, row: str) -> Iterator[str]:
     body, recipe, ablation = config.datasets[dataset], config.recipe(dataset), config.ablations[row]
     if row_needs_attributes(config, row) and not body.has_attributes:
-        yield f"needs attributes, and datasets.{dataset}.attributes names no table"
+        yield f"needs attributes, and datasets.{dataset}.attributes names no table and no predicted_by"
     if _speaks_of_people(config, row) and body.of_animals:
         yield "the author's sentence describes people"
     if reads_texts(config, row) and (reason := why_no_texts(config, dataset)) is not None:
