@@ -240,14 +240,14 @@ def test_every_row_and_record_says_what_was_predicted(raw):
     raw["study"]["rows"].append("clip_reid_twice")
     config = parse_config(with_keypoints(raw))
     graph = build_graph(config)
-    captions, attributes, keypoints = "captions by market1501", "attributes by market1501", "keypoints by sample_people"
+    captions, keypoints = "captions by market1501", "keypoints by sample_people"
     assert graph["compare"]["prid2011"]["predictions"] == {
         "pretrained": captions,
         "clip_reid": captions,
         "clip_reid_twice": captions,
-        "attribute_prompts_corrected": f"{captions}, {attributes}",
-        "keypoints_raw_corrected": f"{captions}, {keypoints}",
-        "hrnet_mean_norm": f"{captions}, {keypoints}",
+        "attribute_prompts_corrected": "captions, attributes by market1501",
+        "keypoints_raw_corrected": f"{captions}; {keypoints}",
+        "hrnet_mean_norm": f"{captions}; {keypoints}",
     }
     row = graph["evaluate"]["prid2011-attribute_prompts_corrected-0"]
     assert row["predicted"] == {"captions": "market1501", "attributes": "market1501"}

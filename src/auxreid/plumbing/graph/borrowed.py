@@ -82,8 +82,11 @@ def caption_predictions(config: Config, dataset: str) -> Predicted:
 
 
 def told(predicted: Predicted) -> str:
-    """ "attributes by market1501"."""
-    return ", ".join(f"{what} by {by}" for what, by in predicted.items())
+    """ "captions, attributes by market1501; keypoints by sample_people"."""
+    by_lender: dict[str, list[str]] = {}
+    for what, by in predicted.items():
+        by_lender.setdefault(by, []).append(what)
+    return "; ".join(f"{', '.join(parts)} by {by}" for by, parts in by_lender.items())
 
 
 def prediction_lines(config: Config) -> list[str]:
