@@ -3,7 +3,7 @@
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, TypeAdapter, ValidationError, model_validator
+from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
 from auxreid.plumbing.settings.section import DatasetName, Name, PositiveInt, Section
 
@@ -19,7 +19,7 @@ def table_or_model(value: Any) -> str | PredictedBy | None:
     if value is None or isinstance(value, str):
         return value
     try:
-        return TypeAdapter(PredictedBy).validate_python(value, strict=True)
+        return PredictedBy.model_validate(value, strict=True)
     except ValidationError:
         raise ValueError("allowed are a table's name, or {predicted_by: DATA_SET}") from None
 
