@@ -3,7 +3,8 @@
     python benchmarks/attribute_folds.py results/ingest/dogs/frames.arrow --recipe dogs [--folds 6] [--set dropout=0.2]
 
 The individuals of train and val (folders where they are unknown) are dealt into folds. For each fold the stage's own
-training runs on the others, from which it holds some out to choose its epoch and its temperatures; the frames of all
+training runs on the others, of which it holds some out, or deals folds of its own, to choose its epoch and its
+temperatures; the frames of all
 folds are then scored together. This is the way to choose a recipe's values, and more frames to measure calibration on
 than a small test split has. The reference is scikit-learn's logistic regression of each attribute, on the features of
 the same backbone as it comes, with balanced classes.
@@ -11,7 +12,7 @@ the same backbone as it comes, with balanced classes.
 
 import argparse
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from statistics import fmean
 from types import SimpleNamespace
@@ -24,9 +25,9 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from auxreid.attributes.calibration import calibrated, calibration_error
+from auxreid.attributes.calibration import binned_errors, calibrated, calibration_error, swept_errors
 from auxreid.attributes.dataset import attribute_codes, with_labels
-from auxreid.attributes.groups import groups_of
+from auxreid.attributes.groups import deal, groups_of
 from auxreid.attributes.losses import MISSING
 from auxreid.attributes.metrics import mean_metrics, score_attributes
 from auxreid.attributes.model import AttributeModel, build_backbone
@@ -40,12 +41,6 @@ ROOT = Path(__file__).resolve().parents[1]
 STRENGTH = 1e-4  # C of the reference, the best of 1e-4 and 1e-3 on photographs of dogs
 Probabilities = dict[str, np.ndarray]  # per attribute [n, k]
 Learn = Callable[[np.ndarray], Callable[[np.ndarray], Probabilities]]  # from training rows: from rows to predictions
-
-
-def deal(frames: Frames, folds: int) -> np.ndarray:
-    """int64 [n]: the fold of each frame; all of a group are in one."""
-    groups = groups_of(frames)
-    return (np.random.default_rng(0).permutation(groups.count) % folds)[groups.of_frame]
 
 
 def by_stage(path: Path, frames: Frames, settings: Any) -> Learn:
@@ -96,8 +91,10 @@ def measured(frames: Frames, folds: np.ndarray, learn: Learn) -> list[str]:
         print(f"fold {fold + 1} of {folds.max() + 1}", file=sys.stderr, flush=True)
     codes = attribute_codes(frames, vocabulary)
     means = mean_metrics(score_attributes(codes, predicted, vocabulary))
-    errors: Mapping[str, float] = {name: calibration_error(codes[name], predicted[name]) for name in vocabulary}
-    figures = [means["balanced_accuracy"], means["roc_auc"], fmean(errors.values()), max(errors.values())]
+    figures = [means["balanced_accuracy"], means["roc_auc"]]
+    for estimate in (binned_errors, swept_errors):
+        errors = [calibration_error(codes[name], predicted[name], estimate) for name in vocabulary]
+        figures += [fmean(errors), max(errors)]
     return [f"{figure:.3f}" for figure in figures]
 
 
@@ -110,13 +107,14 @@ def main() -> None:
     parser.add_argument("--set", action="append", default=[], help="a value to try beside the recipe's: key=value")
     asked = parser.parse_args()
     frames = with_labels(open_frames(asked.frames).where(("train", "val")))
-    folds, recipe = deal(frames, asked.folds), load_config(ROOT / "params.yaml").recipes[asked.recipe].attributes
+    folds = deal(groups_of(frames), asked.folds)
+    recipe = load_config(ROOT / "params.yaml").recipes[asked.recipe].attributes
     tried = {"recipe": {}} | {text: dict([text.split("=", 1)]) for text in asked.set}
     lines = [["logistic regression", *measured(frames, folds, by_regression(frames, recipe))]]
     for name, changes in tried.items():
         values = dict(recipe) | {key: yaml.safe_load(value) for key, value in changes.items()}
         lines.append([name, *measured(frames, folds, by_stage(asked.frames, frames, SimpleNamespace(**values)))])
-    print_table(["heads", "balanced accuracy", "ROC AUC", "ECE, mean", "ECE, greatest"], lines)
+    print_table(["heads", "balanced accuracy", "ROC AUC", "ECE, mean", "greatest", "sweep, mean", "greatest"], lines)
 
 
 if __name__ == "__main__":

@@ -179,7 +179,9 @@ def attributes(bench: Bench) -> tuple[float, float, float]:
     values |= {
         "trained_stages": None,
         "views": None,
+        "folds": None,
         "patience": None,
+        "mixup": None,
         "mirrored": False,
         "augmentation": 1.0,
         "seed": 0,

@@ -45,7 +45,7 @@ def main(stage: Stage) -> None:
         logits = predict_logits(fitted.model, frames, settings, description=description, precision=precision)
         vocabulary, temperatures = fitted.model.vocabulary, fitted.model.temperatures
         write_predictions(run.out / "predictions.parquet", frames.frame_id, calibrated(logits, temperatures))
-        held_out = score_held_out(frames, logits, vocabulary, temperatures)
+        held_out = score_held_out(frames, logits, vocabulary, temperatures, fitted.fold_errors)
         write_scores(run, held_out, fitted)
         write_table(run, stage.dataset, held_out)
     show(stage.dataset, held_out)

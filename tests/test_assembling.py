@@ -260,6 +260,18 @@ def test_the_command_takes_an_encoder_of_the_project_or_the_recipes_backbone(pro
     assert "otherwise than in the last run: rate: 1.0 -> 2.0\n" in said
     error = command("-o", "raw/mydogs")
     assert isinstance(error, ConfigError) and "recipes.dogs.attributes.weights" in str(error)
+
+
+@pytest.mark.parametrize("name", ["report.json", ".assemble/looks.jsonl"])
+def test_what_an_earlier_run_left_broken_is_named_with_a_remedy(tmp_path, name):
+    put_dogs(tmp_path / "walks", range(2))
+    out = tmp_path / "mydogs"
+    run(out, tmp_path / "walks")
+    (out / name).write_text("{}\n")
+    with pytest.raises(DataError, match=f"{name}: broken; remove it, "):
+        run(out)
+    (out / name).unlink()
+    run(out)
     error = command("-o", "raw/mydogs", "--row", "no_such_row")
     assert isinstance(error, ConfigError) and "'no_such_row': no such row" in str(error)
 

@@ -18,16 +18,19 @@ from scipy.optimize import minimize_scalar
 from sklearn.metrics import balanced_accuracy_score, roc_auc_score
 from test_attributes import BACKBONE, VOCABULARY, frames, ignore, settings  # noqa: F401
 
+from auxreid.attributes import train
 from auxreid.attributes.calibration import (
     calibrated,
     calibration_error,
     error_of_true_probabilities,
     fit_temperature,
     softmax,
+    swept_errors,
 )
 from auxreid.attributes.dataset import with_labels
 from auxreid.attributes.figures import confusion_figure, table_figure, word_figure
-from auxreid.attributes.groups import Groups, groups_of, hold_out
+from auxreid.attributes.folds import cross_validate
+from auxreid.attributes.groups import Groups, deal, groups_of, hold_out
 from auxreid.attributes.held_out import score_held_out, trust_metrics
 from auxreid.attributes.intervals import bootstrap, interval, resamples
 from auxreid.attributes.metrics import score_attribute, word_scores
@@ -102,6 +105,30 @@ def test_true_probabilities_have_the_error_that_is_said_of_them():
     drawn = [np.array([rng.choice(4, p=row) for row in probabilities]) for _ in range(10)]
     errors = [calibration_error(codes, probabilities) for codes in drawn]
     assert error_of_true_probabilities(drawn[0], probabilities) == pytest.approx(np.mean(errors), rel=0.15)
+
+
+def test_the_swept_error_by_hand():
+    """Six rows: in two bins of three, 1/3 and 2/3 are right; in three of two, 1/2, 0 and 1, which falls."""
+    probabilities = two_words([0.55, 0.6, 0.65, 0.7, 0.8, 0.9])
+    codes = np.array([0, 1, 1, 1, 0, 0])
+    expected = (abs(1 - 1.8) + abs(2 - 2.4)) / 6
+    assert calibration_error(codes, probabilities, swept_errors) == pytest.approx(expected)
+    some = np.append(codes, -1), np.vstack([probabilities, [[1.0, 0.0]]])
+    assert calibration_error(*some, swept_errors) == pytest.approx(expected)
+    falls = np.array([0, 0, 0, 1, 0, 1])  # in two bins already: one bin, of 4 right rows that say 4.2
+    assert calibration_error(falls, probabilities, swept_errors) == pytest.approx(0.2 / 6)
+
+
+def test_the_swept_error_has_less_of_the_noise_of_few_rows_and_misses_no_error():
+    rng = np.random.default_rng(4)
+    probabilities = rng.dirichlet(np.ones(3), 300)
+    codes = np.array([rng.choice(3, p=row) for row in probabilities])
+    plain = error_of_true_probabilities(codes, probabilities)
+    assert error_of_true_probabilities(codes, probabilities, swept_errors) < 0.75 * plain
+    surer = softmax(4 * np.log(probabilities))
+    gap = surer.max(axis=1).mean() - (surer.argmax(axis=1) == codes).mean()
+    assert gap > 0.1
+    assert calibration_error(codes, surer, swept_errors) >= gap - 1e-9
 
 
 # groups and intervals
@@ -216,7 +243,7 @@ def test_the_table_says_what_was_measured(frames):  # noqa: F811
 def test_the_thesis_stands_beside_its_own_attributes_alone(frames):  # noqa: F811
     held_out = held_out_of(frames)
     header, rows = table_rows(replace(held_out, scores={"shape": held_out.scores["shape"]}))
-    assert len(header) == len(rows[0]) == 9 and len(rows) == 2
+    assert len(header) == len(rows[0]) == 11 and len(rows) == 2
     every = {name: score_attribute(np.array([0, 1]), np.eye(2), ("a", "b")) for name in THESIS_TABLE_1}
     of_dogs = replace(held_out, scores=every, trust=dict.fromkeys(every, held_out.trust["color"]))
     header, rows = table_rows(of_dogs)
@@ -280,6 +307,58 @@ def test_training_fits_the_temperatures_on_val(frames, fitted):  # noqa: F811
         assert fitted.described()[f"{name}_temperature"] == temperature
 
 
+FOLDED = {"backbone_lr_factor": 0.0, "views": 1, "folds": 5, "epochs": 4}
+
+
+def recorded_folds(given, monkeypatch, **changes):
+    """The points of a training with folds, what was fitted, and what the cross-validation found."""
+    found, points = [], []
+    monkeypatch.setattr(train, "cross_validate", lambda *a: found.append(cross_validate(*a)) or found[-1])
+    fitted = train.fit(given, settings(**FOLDED | changes), lambda values, _: points.append(values))
+    return points, fitted, found[0]
+
+
+def test_folds_choose_the_epoch_and_the_temperatures_on_all_frames(frames, monkeypatch):  # noqa: F811
+    points, fitted, crossed = recorded_folds(frames, monkeypatch)
+    known = with_labels(frames.where(("train", "val")))
+    for name, temperature in fitted.model.temperatures.items():
+        assert temperature == pytest.approx(fit_temperature(crossed.logits[name], known.attribute_codes(name)))
+        assert 0 <= fitted.fold_errors[name] <= 1
+    scores = [point["val_balanced_accuracy"] for point in crossed.points]
+    assert fitted.best_epoch == len(points) == 1 + int(np.argmax(scores))
+    assert [point["val_roc_auc"] for point in points] == [p["val_roc_auc"] for p in crossed.points[: len(points)]]
+    described = fitted.described()
+    assert described["calibrated_on"] == "39 frames of train and val, in 5 folds of 39 individuals and frames"
+    assert described["folds_balanced_accuracy"] == max(scores)
+
+
+def test_no_frame_has_a_part_in_the_logits_that_its_fold_gets(frames, tmp_path, monkeypatch):  # noqa: F811
+    """Those of one individual stay as they are whatever its label, while others' change with it."""
+    known = with_labels(frames.where(("train", "val")))
+    rows = [{"path": f"{n}.png", "split": "train", "identity": int(known.identity[n])} for n in range(len(known))]
+    for number, row in enumerate(rows):
+        row |= {"width": 40, "height": 40, "image": bytes(known.image_bytes(number))}
+        row["attr_color"] = ("red", "blue")[number % 2]
+    found = []
+    for label in ("red", "blue"):
+        rows[7]["attr_color"] = label
+        write_frames(tmp_path / "f.arrow", rows, FramesMeta("f", "dogs", "dogs", "dog", attributes=VOCABULARY))
+        one = recorded_folds(open_frames(tmp_path / "f.arrow"), monkeypatch, epochs=1, mixup=0.5)[2]
+        found.append(one.logits["color"])
+    same = (found[0] == found[1]).all(axis=1)
+    assert same[7] and not same.all()
+
+
+def test_the_final_heads_are_those_of_a_training_without_folds(frames, monkeypatch):  # noqa: F811
+    """On the frames of train and val together, to the chosen epoch; the cross-validation leaves no trace in them."""
+    _, fitted, _ = recorded_folds(frames, monkeypatch, dropout=0.5, mixup=1.0, epochs=1)
+    split = train.train_and_val
+    monkeypatch.setattr(train, "train_and_val", lambda given, _: split(given, 2))
+    plain = fit(frames, settings(**FOLDED | {"folds": None, "dropout": 0.5, "mixup": 1.0, "epochs": 1}), ignore)
+    for name, values in plain.model.state_dict().items():
+        assert torch.equal(values, fitted.model.state_dict()[name])
+
+
 def test_stage_file_and_served_model_give_the_same_probabilities(frames, fitted, tmp_path):  # noqa: F811
     fitted.model.temperatures |= {"color": 3.0}
     path, held_out = tmp_path / "model.safetensors", frames.where("query")
@@ -313,7 +392,7 @@ def test_a_model_of_before_has_no_temperature(tmp_path):
 @pytest.mark.parametrize("by_stage", [True, False])
 def test_folds_are_of_whole_groups_and_each_frame_is_predicted_by_others(frames, by_stage):  # noqa: F811
     known = with_labels(frames.where(("train", "val")))
-    folds, values = attribute_folds.deal(known, 3), settings(epochs=1, backbone_lr_factor=0.0)
+    folds, values = deal(groups_of(known), 3), settings(epochs=1, backbone_lr_factor=0.0)
     assert set(folds) == {0, 1, 2}
     path = frames._store.path
     learn = attribute_folds.by_stage(path, known, values) if by_stage else attribute_folds.by_regression(known, values)
@@ -324,6 +403,6 @@ def test_folds_are_of_whole_groups_and_each_frame_is_predicted_by_others(frames,
         return lambda others: asked.append((set(rows), set(others))) or predict_rows(others)
 
     figures = attribute_folds.measured(known, folds, watched)
-    assert len(figures) == 4 and all(0 <= float(figure) <= 1 for figure in figures)
+    assert len(figures) == 6 and all(0 <= float(figure) <= 1 for figure in figures)
     assert all(not rows & others for rows, others in asked)
     assert set().union(*(others for _, others in asked)) == set(range(len(known)))

@@ -10,17 +10,20 @@ import pyarrow.parquet as pq
 import pytest
 import timm
 import torch
+from pydantic import ValidationError
 from safetensors.torch import save_file
 from sklearn.metrics import balanced_accuracy_score, roc_auc_score
 
-from auxreid.attributes.dataset import eval_loader, train_loader, with_labels
-from auxreid.attributes.losses import inverse_frequency, masked_cross_entropy, multitask_loss
+from auxreid.attributes.dataset import EpochSampler, draw_chances, eval_loader, train_loader, with_labels
+from auxreid.attributes.losses import inverse_frequency, masked_cross_entropy, mixed_loss, multitask_loss
 from auxreid.attributes.metrics import confusion_table, flat_metrics, mean_metrics, score_attribute, score_attributes
 from auxreid.attributes.model import AttributeModel, build_backbone, load_model, save_model
+from auxreid.attributes.optimization import parameter_groups, warmup_cosine
 from auxreid.attributes.predict import embed_images, predict, predict_logits, write_predictions
-from auxreid.attributes.train import fit, parameter_groups, warmup_cosine
+from auxreid.attributes.train import fit
 from auxreid.data.frames import FramesMeta, open_frames, write_frames
 from auxreid.plumbing.base.errors import ConfigError, DataError
+from auxreid.plumbing.settings.recipes import AttributesConfig
 from auxreid.training.seeding import seed_everything
 
 BACKBONE = "test_resnet"  # timm's own tiny network for tests
@@ -38,12 +41,14 @@ SETTINGS = {
     "backbone_lr_factor": 1.0,
     "trained_stages": None,
     "views": None,
+    "folds": None,
     "patience": None,
     "weight_decay": 0.01,
     "warmup_epochs": 1,
     "label_smoothing": 0.0,
     "dropout": 0.1,
     "augmentation": 1.0,
+    "mixup": None,
     "balance": "inverse_frequency",
     "mirrored": False,
     "seed": 3,
@@ -132,6 +137,54 @@ def test_infinite_logits_of_a_masked_row_do_no_harm():
 def test_inverse_frequency():
     weights = inverse_frequency(torch.tensor([0, 0, 0, 2, -1, -1]), 4)
     assert weights.tolist() == pytest.approx([4 / (2 * 3), 0.0, 4 / (2 * 1), 0.0])
+
+
+# balance and mixing
+
+
+def test_the_sampler_draws_by_the_mean_inverse_frequency_of_a_frames_labels():
+    """Four frames: of `color` 3 red and 1 blue, of `shape` a disc, a bar and two without a label."""
+    codes = {"color": np.array([0, 0, 0, 1]), "shape": np.array([0, 1, -1, -1])}
+    chances = draw_chances(codes, VOCABULARY, settings(balance="sampler"))
+    red, blue, shape = 4 / (2 * 3), 4 / (2 * 1), 2 / (2 * 1)
+    expected = np.array([(red + shape) / 2, (red + shape) / 2, red, blue])
+    np.testing.assert_allclose(chances, expected / expected.sum())
+    assert draw_chances(codes, VOCABULARY, settings()) is None
+
+
+def test_an_epoch_of_the_sampler_has_rare_words_as_often():
+    codes = {"color": np.array([0] * 90 + [1] * 10)}
+    sampler = EpochSampler(100, 0, 10, slice(0, 10), draw_chances(codes, VOCABULARY, settings(balance="sampler")))
+    drawn = []
+    for sampler.epoch in range(20):
+        drawn += [index for _, index in sampler]
+    assert len(drawn) == 20 * 100
+    assert np.mean(codes["color"][drawn]) == pytest.approx(0.5, abs=0.05)
+
+
+def test_a_training_with_the_sampler_has_no_weights_in_the_loss(frames):
+    """Heads that start from zeros and hardly move: a batch of any words costs the same, unless words have weights."""
+    rare = frames.take((frames.attribute_codes("color") == 0) | (np.arange(len(frames)) % 4 == 1))
+    changes = {"backbone_lr_factor": 0.0, "epochs": 1, "lr": 1e-9}
+    points, _ = points_of(rare, balance="sampler", **changes)
+    assert points[0]["train_loss"] == pytest.approx((math.log(2) + math.log(3)) / 2, abs=0.02)
+    assert len(points_of(rare, balance="sampler", epochs=1)[0]) == 1
+
+
+def test_mixed_rows_have_mixed_targets():
+    """A linear head on features that are the classes: the loss by hand from the share and the partners drawn."""
+    features, codes = torch.eye(3), {"a": torch.tensor([0, 1, -1])}
+    head = lambda rows: {"a": 2.0 * rows}  # noqa: E731
+    torch.manual_seed(5)
+    found = mixed_loss(head, features, codes, {}, settings(mixup=0.7))
+    torch.manual_seed(5)
+    share, partners = float(torch.distributions.Beta(0.7, 0.7).sample()), torch.randperm(3)
+    logits = 2.0 * (share * features + (1 - share) * features[partners])
+    expected = share * masked_cross_entropy(logits, codes["a"])
+    expected += (1 - share) * masked_cross_entropy(logits, codes["a"][partners])
+    assert found.item() == pytest.approx(expected.item())
+    plain = multitask_loss(head(features), codes, {}, 0.0)
+    assert mixed_loss(head, features, codes, {}, settings()).item() == plain.item()
 
 
 # metrics
@@ -307,6 +360,12 @@ def test_training_learns_colours_and_shapes(frames):
     best = max(range(20), key=lambda epoch: points[epoch][1]["val_balanced_accuracy"])
     assert fitted.chosen_by == fitted.calibrated_on == "the split val"
     assert fitted.best_epoch == best + 1
+
+
+def test_folds_are_for_features_that_are_kept():
+    assert AttributesConfig(**SETTINGS | {"backbone_lr_factor": 0.0, "views": 2, "folds": 4}).folds == 4
+    with pytest.raises(ValidationError, match="folds goes with views"):
+        AttributesConfig(**SETTINGS | {"folds": 4})
 
 
 def test_equal_seed_equal_weights(frames):

@@ -148,6 +148,20 @@ def test_figures_in_the_given_order_with_mean_and_deviation(root):
     assert untrained[-2] == "16.0" and "±" in untrained[5]  # after re-ranking; CMC@1
 
 
+def test_a_row_below_a_baseline_is_called_worse_than_not_training(root):
+    assert not any("worse" in line for line in remark_lines(compare(root)))
+    for seed in (0, 1):
+        put(root, "pretrained", seed, precisions(0.35, seed=seed))
+        put(root, "visual_only", seed, precisions(0.35 - (0.054, 0.056)[seed], seed=seed))
+        put(root, "clip_reid", seed, precisions(0.35 - (0.02, -0.01)[seed], seed=seed))
+    clear, unclear = remark_lines(compare(root))
+    assert clear.startswith("visual_only: worse than not training: pretrained is 5.5 points of mAP above [")
+    low, high = map(float, re.search(r"\[\+(.*), \+(.*)\]$", clear).groups())
+    assert 0 < low < 5.5 < high
+    assert unclear.startswith("clip_reid: worse than not training: pretrained is 0.5 points of mAP above [-")
+    assert unclear.endswith("which may be chance")
+
+
 def test_differences_with_the_thesis_s_beside_them(root):
     _, table = display_tables(compare(root))
     assert list(table.cells) == [

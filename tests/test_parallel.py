@@ -317,6 +317,7 @@ ATTRIBUTES = SimpleNamespace(
     backbone_lr_factor=1.0,
     trained_stages=None,
     views=None,
+    folds=None,
     patience=None,
     mirrored=False,
     weight_decay=0.01,
@@ -324,6 +325,7 @@ ATTRIBUTES = SimpleNamespace(
     label_smoothing=0.1,
     dropout=0.3,
     augmentation=1.0,
+    mixup=None,
     balance="inverse_frequency",
     seed=3,
 )
@@ -366,8 +368,11 @@ def attributes(path: Path, changes: dict, dtype: torch.dtype = torch.double):
         return points, fitted.best_epoch, predict(fitted.model, frames, settings), dict(fitted.model.state_dict())
 
 
+FOLDED = {"backbone_lr_factor": 0.0, "views": 2, "folds": 3, "mixup": 1.0, "balance": "sampler"}
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("changes", [{}, {"backbone_lr_factor": 0.0}])
+@pytest.mark.parametrize("changes", [{}, {"backbone_lr_factor": 0.0}, FOLDED])
 def test_attributes_of_two_processes_are_those_of_one(pair, labelled, changes):
     """With dropout, missing labels, and shares of 4 and 3 images."""
     points, best, probabilities, tensors = attributes(labelled, changes)

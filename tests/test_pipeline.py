@@ -1,7 +1,8 @@
 """The whole graph under the real DVC, on a miniature sample in a temporary clone; then edits, and what they rerun.
 
 The first run is one with stages side by side; those after it, by `dvc repro` itself, tell that nothing was left out.
-They fork their stages from a process that has imported torch, and must come to the bytes of the first run.
+Stages are forks of a process that has imported torch; that a `python` of their own gives the same bytes is told by
+test_fanout_cluster.py.
 """
 
 import json
@@ -33,9 +34,9 @@ def clone(tmp_path_factory, stage_python) -> Clone:
     clone.edit(shrink)
     clone.edit(lambda params: one_seed(params, ROWS))
     clone.run(sys.executable, "-m", "auxreid.cli", "plan")
+    clone.take_python(stage_python)
     first = clone.run(sys.executable, "-m", "auxreid.cli", "repro", "--jobs", "2")
     clone.executed = executed(first.stdout)
-    clone.take_python(stage_python)
     return clone
 
 

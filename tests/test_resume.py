@@ -176,12 +176,14 @@ ATTRIBUTES = {
     "backbone_lr_factor": 1.0,
     "trained_stages": None,
     "views": None,
+    "folds": None,
     "patience": None,
     "weight_decay": 0.01,
     "warmup_epochs": 1,
     "label_smoothing": 0.0,
     "dropout": 0.5,  # draws from the global generator, across epochs
     "augmentation": 1.0,
+    "mixup": None,
     "balance": "none",
     "mirrored": False,
     "seed": 3,
@@ -217,9 +219,10 @@ def labelled(tmp_path) -> Frames:
 
 
 FROZEN = {"backbone_lr_factor": 0.0, "views": 2, "mirrored": True}
+FOLDED = FROZEN | {"folds": 3, "mixup": 1.0, "balance": "sampler"}
 
 
-@pytest.mark.parametrize(("workers", "changes"), [(0, {}), (2, {}), (0, FROZEN), (0, {"patience": 1})])
+@pytest.mark.parametrize(("workers", "changes"), [(0, {}), (2, {}), (0, FROZEN), (0, FOLDED), (0, {"patience": 1})])
 def test_attributes_killed_after_each_epoch_give_equal_weights(labelled, tmp_path, workers, changes, monkeypatch):
     monkeypatch.setenv("AUXREID_WORKERS", str(workers))
     settings, points = SimpleNamespace(**ATTRIBUTES | changes), []
@@ -235,7 +238,8 @@ def test_attributes_killed_after_each_epoch_give_equal_weights(labelled, tmp_pat
     torch.manual_seed(99)
     found = train(Memory(tmp_path / "states"))
     assert tuple(points) == curve
-    assert (found.best_epoch, found.chosen_by) == (expected.best_epoch, "the split val")
+    assert (found.best_epoch, found.chosen_by) == (expected.best_epoch, expected.chosen_by)
+    assert found.model.temperatures == expected.model.temperatures
     for name, tensor in expected.model.state_dict().items():
         assert torch.equal(tensor, found.model.state_dict()[name]), name
 

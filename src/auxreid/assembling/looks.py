@@ -15,6 +15,7 @@ import numpy as np
 from auxreid.assembling.taken import time_taken
 from auxreid.data.decoding import decode, fingerprint, is_large, look, room_for
 from auxreid.data.layouts.listing import LeftOut
+from auxreid.plumbing.base.errors import DataError
 from auxreid.plumbing.base.progress import track
 
 SHARPNESS_SIDE = 256  # pixels of the longer side: a small copy, scaled up, is less sharp than its original
@@ -102,15 +103,22 @@ def sharpness(pixels: np.ndarray) -> float:
 
 
 def _read(store: Path) -> list[Look]:
-    """The whole lines; what a kill left of a last one is cut off, so that the next one begins a line."""
+    """The whole lines; what a kill left of a last one is cut off, so that the next one begins a line.
+
+    Raises:
+        DataError: a line before it is broken.
+    """
     if not store.is_file():
         return []
     content = store.read_bytes()
     whole = content[: content.rfind(b"\n") + 1]
     if len(whole) < len(content):
         os.truncate(store, len(whole))
-    looks = [json.loads(line) for line in whole.splitlines()]
-    return [Look(**one | {"small": tuple(one["small"])}) for one in looks]
+    try:
+        looks = [json.loads(line) for line in whole.splitlines()]
+        return [Look(**one | {"small": tuple(one["small"])}) for one in looks]
+    except (ValueError, TypeError, KeyError):
+        raise DataError(f"{store}: broken; remove it, and the photographs are looked at again") from None
 
 
 def _append(store: Path, looks: Sequence[Look]) -> None:

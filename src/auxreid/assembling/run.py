@@ -101,10 +101,17 @@ def _settings(wishes: Wishes) -> dict[str, object]:
 
 
 def _changed(work: Workplace, settings: Mapping[str, object]) -> list[str]:
-    """Settings that the last run had otherwise, each in words; none where there was no run."""
+    """Settings that the last run had otherwise, each in words; none where there was no run.
+
+    Raises:
+        DataError: the report of the last run is broken.
+    """
     if not work.report.is_file():
         return []
-    before = json.loads(work.report.read_text(encoding="utf-8"))["settings"]
+    try:
+        before = dict(json.loads(work.report.read_text(encoding="utf-8"))["settings"])
+    except (ValueError, TypeError, KeyError):
+        raise DataError(f"{work.report}: broken; remove it, and it is written anew") from None
     names = [name for name in {**before, **settings} if before.get(name) != settings.get(name)]
     return [f"{name}: {before.get(name, 'none')} -> {settings.get(name, 'none')}" for name in names]
 

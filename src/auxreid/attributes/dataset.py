@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from auxreid.attributes.losses import MISSING
+from auxreid.attributes.losses import MISSING, inverse_frequency
 from auxreid.data.frames import Frames
 from auxreid.training.decoding import decoding_processes
 from auxreid.training.share import ALONE, Share
@@ -106,18 +106,23 @@ class FramesInOrder(Sampler[tuple[int, int]]):
 class EpochSampler(Sampler[tuple[int, int]]):
     """Places (epoch, index) of one epoch: the frames shuffled by (seed, epoch) and cut into full batches.
 
-    Of every batch, only the rows of this process's share come, one batch's after the other's.
+    With chances [length], that sum to 1, as many frames are drawn instead, by these and with replacement. Of every
+    batch, only the rows of this process's share come, one batch's after the other's.
     """
 
-    def __init__(self, length: int, seed: int, batch: int, rows: slice):
-        self.length, self.seed, self.batch, self.rows = length, seed, batch, rows
+    def __init__(self, length: int, seed: int, batch: int, rows: slice, chances: np.ndarray | None = None):
+        self.length, self.seed, self.batch, self.rows, self.chances = length, seed, batch, rows, chances
         self.epoch = 0
 
     def __len__(self) -> int:
         return self.length // self.batch * (self.rows.stop - self.rows.start)
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
-        order = np.random.default_rng((self.seed, self.epoch)).permutation(self.length)
+        rng = np.random.default_rng((self.seed, self.epoch))
+        if self.chances is None:
+            order = rng.permutation(self.length)
+        else:
+            order = rng.choice(self.length, self.length, p=self.chances)
         for start in range(0, self.length - self.batch + 1, self.batch):
             for index in order[start : start + self.batch][self.rows]:
                 yield self.epoch, int(index)
@@ -136,8 +141,30 @@ def train_loader(
     dataset = AttributeDataset(frames, vocabulary, train_transform(settings), settings.seed)
     batch = batch_size(len(frames), settings)
     rows = share.rows(batch)
-    sampler = EpochSampler(len(frames), settings.seed, batch, rows)
+    sampler = EpochSampler(len(frames), settings.seed, batch, rows, draw_chances(dataset.codes, vocabulary, settings))
     return _loader(dataset, sampler, rows.stop - rows.start)
+
+
+def draw_chances(
+    codes: Mapping[str, np.ndarray], vocabulary: Mapping[str, Sequence[str]], settings: Any
+) -> np.ndarray | None:
+    """[n], in sum 1: the chance of each frame to be drawn where `settings.balance` is "sampler", else None.
+
+    It is proportional to the mean, over the attributes that the frame has a label of, of the inverse frequencies of its
+    words. Attributes go together, so that no one of them gets words that are quite equally frequent.
+
+    Args:
+        codes: per attribute int64 [n], -1 where the label is missing; each frame has one label at least
+    """
+    if settings.balance != "sampler":
+        return None
+    sums, labels = 0.0, 0
+    for name, one in codes.items():
+        weights = inverse_frequency(torch.from_numpy(one), len(vocabulary[name])).double().numpy()
+        labelled = one != MISSING
+        sums, labels = sums + np.where(labelled, weights[one], 0.0), labels + labelled
+    chances = sums / np.maximum(labels, 1)
+    return chances / chances.sum()
 
 
 def batch_size(frames: int, settings: Any) -> int:

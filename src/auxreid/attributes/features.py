@@ -1,13 +1,15 @@
 """What a frozen backbone makes of the training frames: computed once per augmented view, used in many epochs."""
 
+import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from auxreid.attributes.dataset import AttributeDataset, EpochSampler, batch_size, train_transform
+from auxreid.attributes.dataset import AttributeDataset, EpochSampler, batch_size, draw_chances, train_transform
 from auxreid.data.frames import Frames
 from auxreid.plumbing.base.progress import track
 from auxreid.training.decoding import decoding_processes
@@ -35,19 +37,31 @@ class FeatureBatches:
         share: Share,
     ):
         self.images = AttributeDataset(frames, vocabulary, train_transform(settings), settings.seed)
-        self.batch = batch_size(len(frames), settings)
-        self.sampler = EpochSampler(len(frames), settings.seed, self.batch, slice(0, self.batch))
+        self.vocabulary, self.settings = vocabulary, settings
         self.views, self.epochs = settings.views or settings.epochs, settings.epochs
         self.codes = {name: torch.from_numpy(codes).to(device) for name, codes in self.images.codes.items()}
         self.embed, self.share = embed, share
         self.kept: dict[int, Tensor] = {}
+        self._draw_from(np.arange(len(frames)))
+
+    def of_rows(self, rows: np.ndarray) -> "FeatureBatches":
+        """Batches of some of the frames alone, whose features are kept together with these."""
+        part = copy.copy(self)
+        part._draw_from(rows)
+        return part
+
+    def _draw_from(self, rows: np.ndarray) -> None:
+        self.rows, self.batch = rows, batch_size(len(rows), self.settings)
+        codes = {name: one[rows] for name, one in self.images.codes.items()}
+        chances = draw_chances(codes, self.vocabulary, self.settings)
+        self.sampler = EpochSampler(len(rows), self.settings.seed, self.batch, slice(0, self.batch), chances)
 
     def __len__(self) -> int:
         return len(self.sampler) // self.batch
 
     def __iter__(self) -> Iterator[tuple[Tensor, dict[str, Tensor]]]:
         features = self._view(1 + (self.sampler.epoch - 1) % self.views)
-        places = torch.tensor([index for _, index in self.sampler], device=features.device)
+        places = torch.from_numpy(self.rows[[index for _, index in self.sampler]]).to(features.device)
         for rows in places.split(self.batch):
             yield features[rows], {name: codes[rows] for name, codes in self.codes.items()}
 
@@ -60,10 +74,11 @@ class FeatureBatches:
         places = [(view, index) for index in range(rows.start, rows.stop)]
         processes = decoding_processes(self.images, places)
         # A generator of its own: whether a view is there already may not change what else is drawn.
-        loader = DataLoader(self.images, self.batch, sampler=places, num_workers=processes, generator=torch.Generator())
+        size = batch_size(count, self.settings)
+        loader = DataLoader(self.images, size, sampler=places, num_workers=processes, generator=torch.Generator())
         described = track(loader, f"features of view {view}") if self.share.rank == 0 else loader
         with torch.no_grad():
             features = self.share.gather(torch.cat([self.embed(images) for images, _ in described]), count)
-        if self.views < self.epochs:
+        if self.views < self.epochs or self.settings.folds is not None:
             self.kept[view] = features
         return features

@@ -52,3 +52,8 @@ def hold_out(frames: Frames) -> tuple[Frames, Frames]:
     drawn = np.random.default_rng(SEED).permutation(groups.count)[:count]
     held_out = np.isin(groups.of_frame, drawn)
     return frames.take(~held_out), frames.take(held_out)
+
+
+def deal(groups: Groups, folds: int) -> np.ndarray:
+    """int64 [n]: the fold of each frame, 0 ... ; all of a group are in one. There are no more folds than groups."""
+    return (np.random.default_rng(SEED).permutation(groups.count) % folds)[groups.of_frame]

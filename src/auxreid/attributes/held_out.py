@@ -1,11 +1,16 @@
 """The scores of a trained classifier on held-out frames, and how far they can be relied on."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
-from auxreid.attributes.calibration import calibrated, calibration_error, error_of_true_probabilities
+from auxreid.attributes.calibration import (
+    calibrated,
+    calibration_error,
+    error_of_true_probabilities,
+    swept_errors,
+)
 from auxreid.attributes.dataset import attribute_codes, with_labels
 from auxreid.attributes.groups import Groups, groups_of
 from auxreid.attributes.intervals import bootstrap, interval, mean_draws
@@ -20,15 +25,15 @@ Interval = tuple[float, float]
 @dataclass(frozen=True)
 class Trust:
     """Intervals of an attribute's two scores, None where it is not scored or too few resamples are; and its expected
-    calibration error before and after the temperature, and as it would be if the probabilities after it were true, None
-    where no frame has a label.
+    calibration errors, none where no frame has a label.
+
+    In 15 bins: "before" and "after" the temperature, and as it would be "if_true" were the probabilities after it. As
+    swept_errors has it, after the temperature: "sweep", "sweep_if_true", and "folds", on the frames of all folds.
     """
 
     balanced_accuracy: Interval | None
     roc_auc: Interval | None
-    error_before: float | None = None
-    error_after: float | None = None
-    error_if_true: float | None = None
+    errors: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -50,6 +55,7 @@ def score_held_out(
     logits: Mapping[str, np.ndarray],
     vocabulary: Mapping[str, Sequence[str]],
     temperatures: Mapping[str, float],
+    fold_errors: Mapping[str, float] | None = None,
 ) -> HeldOut:
     """Score predictions of all frames of a data set on those that are held out.
 
@@ -57,6 +63,7 @@ def score_held_out(
         frames: the whole data set
         logits: per attribute [n, k], by frame
         vocabulary, temperatures: of the model
+        fold_errors: by attribute, of a cross-validation
 
     Raises:
         DataError: no attribute has two different labels among the held-out frames.
@@ -72,16 +79,23 @@ def score_held_out(
     trust = {}
     for name, drawn in draws.items():
         errors = _errors(codes[name], before[name], probabilities[name])
-        trust[name] = Trust(interval(drawn.balanced_accuracy), interval(drawn.roc_auc), *errors)
+        errors |= {"folds": fold_errors[name]} if name in (fold_errors or {}) else {}
+        trust[name] = Trust(interval(drawn.balanced_accuracy), interval(drawn.roc_auc), errors)
     mean = mean_draws({name: drawn for name, drawn in draws.items() if scores[name].roc_auc is not None})
     of_mean = Trust(interval(mean.balanced_accuracy), interval(mean.roc_auc))
     return HeldOut(chosen, groups, vocabulary, codes, probabilities, scores, trust, of_mean)
 
 
-def _errors(codes: np.ndarray, before: np.ndarray, after: np.ndarray) -> tuple[float, ...]:
+def _errors(codes: np.ndarray, before: np.ndarray, after: np.ndarray) -> dict[str, float]:
     if not (codes != MISSING).any():
-        return ()
-    return calibration_error(codes, before), calibration_error(codes, after), error_of_true_probabilities(codes, after)
+        return {}
+    return {
+        "before": calibration_error(codes, before),
+        "after": calibration_error(codes, after),
+        "if_true": error_of_true_probabilities(codes, after),
+        "sweep": calibration_error(codes, after, swept_errors),
+        "sweep_if_true": error_of_true_probabilities(codes, after, swept_errors),
+    }
 
 
 def trust_metrics(held_out: HeldOut) -> dict[str, float]:
@@ -91,8 +105,5 @@ def trust_metrics(held_out: HeldOut) -> dict[str, float]:
         for score in ("balanced_accuracy", "roc_auc"):
             bounds = getattr(trust, score) or ()
             metrics |= {f"{name}_{score}_{side}": bound for side, bound in zip(("low", "high"), bounds, strict=False)}
-        for when in ("before", "after", "if_true"):
-            error = getattr(trust, f"error_{when}")
-            if error is not None:
-                metrics[f"{name}_ece_{when}"] = error
+        metrics |= {f"{name}_ece_{which}": error for which, error in trust.errors.items()}
     return metrics

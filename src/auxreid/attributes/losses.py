@@ -1,6 +1,7 @@
 """Losses of the multi-task classifier: a cross-entropy per attribute over the rows that have a label."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -52,6 +53,35 @@ def multitask_loss(
     weights = class_weights or {}
     heads = [masked_cross_entropy(logits[name], codes[name], weights.get(name), smoothing) for name in logits]
     return torch.stack(heads).mean()
+
+
+def mixed_loss(
+    classify: Callable[[Tensor], Mapping[str, Tensor]],
+    features: Tensor,
+    codes: Mapping[str, Tensor],
+    class_weights: Mapping[str, Tensor],
+    settings: Any,
+) -> Tensor:
+    """The multi-task loss of features, with those of two rows mixed if `settings.mixup` is given.
+
+    Of a share l ~ Beta(mixup, mixup), one for the batch, and each row's partner in a shuffled batch, the features are
+    l * row + (1 - l) * partner, and the loss is l times that of the row's codes and (1 - l) times that of its
+    partner's (mixup, Zhang et al. 2018, on features as in manifold mixup, Verma et al. 2019).
+
+    Args:
+        classify: features [b, d] -> per attribute logits [b, k]
+        features: [b, d]
+        settings: the attributes section of a recipe
+    """
+    smoothing = settings.label_smoothing
+    if settings.mixup is None:
+        return multitask_loss(classify(features), codes, class_weights, smoothing)
+    share = float(torch.distributions.Beta(settings.mixup, settings.mixup).sample())
+    partners = torch.randperm(len(features)).to(features.device)
+    logits = classify(share * features + (1 - share) * features[partners])
+    of_partners = {name: one[partners] for name, one in codes.items()}
+    own = multitask_loss(logits, codes, class_weights, smoothing)
+    return share * own + (1 - share) * multitask_loss(logits, of_partners, class_weights, smoothing)
 
 
 def inverse_frequency(codes: Tensor, classes: int) -> Tensor:

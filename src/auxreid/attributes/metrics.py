@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import confusion_matrix, recall_score, roc_auc_score
 
+from auxreid.attributes.calibration import softmax
 from auxreid.attributes.losses import MISSING
 from auxreid.plumbing.base.errors import DataError
 
@@ -79,6 +80,14 @@ def mean_metrics(scores: Mapping[str, AttributeScore]) -> dict[str, float]:
         "roc_auc": fmean(score.roc_auc for score in scored),
         "attributes_scored": len(scored),
     }
+
+
+def val_metrics(
+    codes: Mapping[str, np.ndarray], logits: Mapping[str, np.ndarray], vocabulary: Mapping[str, Sequence[str]]
+) -> dict[str, float]:
+    """Means over the attributes, on frames to choose an epoch by; the scores of logits need no temperature."""
+    scores = score_attributes(codes, {name: softmax(values) for name, values in logits.items()}, vocabulary)
+    return {f"val_{name}": value for name, value in mean_metrics(scores).items()}
 
 
 def flat_metrics(scores: Mapping[str, AttributeScore]) -> dict[str, float | int | str]:

@@ -18,6 +18,14 @@ THESIS_TABLE_1 = {  # balanced accuracy and ROC AUC in percent, on the thesis's 
     "coat": (74.1, 95.0),
 }
 CHANCE_AUC = 0.5
+ERRORS = {  # of held_out.Trust, and as a person reads them
+    "before": "ECE before",
+    "after": "ECE after",
+    "if_true": "ECE if true",
+    "sweep": "sweep after",
+    "sweep_if_true": "sweep if true",
+    "folds": "sweep in folds",
+}
 MEAN = "mean"
 
 
@@ -25,8 +33,7 @@ def table_frame(held_out: HeldOut) -> pd.DataFrame:
     """A row per attribute and one for the mean of those that could be scored; scores, errors and chance as fractions.
 
     Chance of the balanced accuracy is 1 / number of words that occur. `ece_*` are expected calibration errors (see
-    calibration.py): before and after the temperature, and after it if the probabilities were true. `thesis_*` are the
-    thesis's.
+    held_out.Trust). `thesis_*` are the thesis's.
     """
     rows = []
     for name, score in held_out.scores.items():
@@ -56,9 +63,7 @@ def _scored(accuracy: float | None, area: float | None, trust: Trust, chance: fl
         "roc_auc_low": areas[0],
         "roc_auc_high": areas[1],
         "roc_auc_chance": CHANCE_AUC,
-        "ece_before": trust.error_before,
-        "ece_after": trust.error_after,
-        "ece_if_true": trust.error_if_true,
+        **{f"ece_{which}": trust.errors.get(which) for which in ERRORS},
     }
 
 
@@ -71,7 +76,8 @@ def table_rows(held_out: HeldOut) -> tuple[list[str], list[list[str]]]:
     """Header and rows as a person reads them: scores in percent with their intervals, errors as fractions."""
     table = table_frame(held_out)
     header = ["attribute", "frames", "balanced accuracy", "chance", "ROC AUC", "chance"]
-    header += ["ECE before", "ECE after", "ECE if true"]
+    given = [which for which in ERRORS if table[f"ece_{which}"].notna().any()]
+    header += [ERRORS[which] for which in given]
     with_thesis = "thesis_roc_auc" in table
     if with_thesis:
         header += ["thesis: balanced acc.", "thesis: ROC AUC"]
@@ -81,7 +87,7 @@ def table_rows(held_out: HeldOut) -> tuple[list[str], list[list[str]]]:
         for name in ("balanced_accuracy", "roc_auc"):
             bounds = one[f"{name}_low"], one[f"{name}_high"]
             row += [_with_interval(one[name], bounds), _percent(one[f"{name}_chance"])]
-        row += [_fraction(one[f"ece_{name}"]) for name in ("before", "after", "if_true")]
+        row += [_fraction(one[f"ece_{which}"]) for which in given]
         if with_thesis:
             row += [_percent(one["thesis_balanced_accuracy"]), _percent(one["thesis_roc_auc"])]
         rows.append(row)
@@ -94,8 +100,11 @@ def table_notes(held_out: HeldOut) -> list[str]:
     notes = [
         f"Percent on held-out frames; in brackets {LEVEL:.0%} intervals by {RESAMPLES:,} resamples of "
         f"{groups.count} {groups.unit}.",
-        "ECE: calibration error before and after the temperature, and after it if the probabilities were true.",
+        "ECE: calibration error in 15 bins, before and after the temperature, and what true probabilities would show.",
+        "Sweep: the same after it, in as many bins as the frames bear; less of it is the noise of few frames.",
     ]
+    if any("folds" in trust.errors for trust in held_out.trust.values()):
+        notes.append("In folds: of frames of train and val, by heads that have not seen their individual or folder.")
     if THESIS_TABLE_1.keys() & held_out.scores.keys():
         notes.append("The thesis's figures are on its own, private frames.")
     return notes

@@ -8,7 +8,7 @@ in one. A backbone that itself draws random numbers (none does by timm's default
 import copy
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from typing import Any
 
@@ -18,13 +18,15 @@ from torch import Tensor, nn
 from torch.optim import AdamW
 from torch.optim.lr_scheduler import LambdaLR
 
-from auxreid.attributes.calibration import calibrated, fit_temperature
+from auxreid.attributes.calibration import fit_temperature
 from auxreid.attributes.dataset import attribute_codes, batch_size, train_loader, with_labels
 from auxreid.attributes.features import FeatureBatches
+from auxreid.attributes.folds import Crossed, cross_validate
 from auxreid.attributes.groups import groups_of, hold_out
-from auxreid.attributes.losses import MISSING, inverse_frequency, multitask_loss
-from auxreid.attributes.metrics import mean_metrics, score_attributes
+from auxreid.attributes.losses import MISSING, mixed_loss
+from auxreid.attributes.metrics import val_metrics
 from auxreid.attributes.model import AttributeModel, build_backbone
+from auxreid.attributes.optimization import class_weights, parameter_groups, warmup_cosine
 from auxreid.attributes.predict import classify_views, embed_frames, embed_images, in_eval_mode, predict_logits
 from auxreid.data.frames import Frames
 from auxreid.plumbing.base.errors import DataError
@@ -45,7 +47,8 @@ class Fitted:
     """A trained model, in eval mode on the CPU.
 
     `best_epoch` (from 1) is the epoch its weights are from. In words: the frames by which it was `chosen`, nothing for
-    the last epoch; those that the temperatures were fitted on; why attributes are `untrained` or `uncalibrated`.
+    the last epoch; those that the temperatures were fitted on; why attributes are `untrained` or `uncalibrated`. Of a
+    cross-validation, its mean scores and by attribute the calibration errors.
     """
 
     model: AttributeModel
@@ -54,6 +57,8 @@ class Fitted:
     untrained: dict[str, str]
     calibrated_on: str
     uncalibrated: dict[str, str]
+    fold_scores: Mapping[str, float] = field(default_factory=dict)
+    fold_errors: Mapping[str, float] = field(default_factory=dict)
 
     def described(self) -> dict[str, float | str]:
         """All of it but the weights, flat."""
@@ -62,6 +67,7 @@ class Fitted:
             "best_epoch": self.best_epoch,
             "epoch_chosen_by": chosen,
             "calibrated_on": self.calibrated_on or "none: all training frames are one group",
+            **{f"folds_{name}": value for name, value in self.fold_scores.items()},
             **{f"{name}_temperature": value for name, value in self.model.temperatures.items()},
             **{f"{name}_untrained": reason for name, reason in self.untrained.items()},
             **{f"{name}_uncalibrated": reason for name, reason in self.uncalibrated.items()},
@@ -92,7 +98,8 @@ def fit(
 ) -> Fitted:
     """Train on the labelled frames of split "train"; choose the epoch and fit the temperatures on those of "val".
 
-    Without val frames, those of some training individuals stand in, which are not trained on (see groups.py).
+    Without val frames, those of some training individuals stand in, which are not trained on (see groups.py). With
+    `settings.folds`, a cross-validation over the individuals of both does, and both are trained on (see folds.py).
 
     Args:
         frames: a whole data set
@@ -108,14 +115,15 @@ def fit(
     """
     fabric, share = open_fabric(precision)
     seed_everything(settings.seed)
-    train, val, described = train_and_val(frames)
+    train, val, described = train_and_val(frames, settings.folds)
     vocabulary, untrained = trainable_attributes(train)
     backbone, frozen = build_backbone(settings.backbone, settings.weights), settings.backbone_lr_factor == 0
     stages, mirrored = settings.trained_stages, settings.mirrored
     model = AttributeModel(backbone, vocabulary, settings.dropout, frozen, stages, mirrored)
     share_batch_norms(model.backbone)
     model.to(memory_format=torch.channels_last)
-    weights = class_weights(train, vocabulary, settings.balance, fabric.device)
+    train_codes, val_codes = attribute_codes(train, vocabulary), attribute_codes(val, vocabulary)
+    weights = class_weights(train_codes, vocabulary, settings.balance, fabric.device)
     optimizer = AdamW(parameter_groups(model, settings), fused=True)
     whole = _WholeBatchLoss(model, weights, settings, share, batch_size(len(train), settings), precision)
     loss_of, optimizer = fabric.setup(whole, optimizer)
@@ -127,22 +135,25 @@ def fit(
         batches = fabric.setup_dataloaders(loader, use_distributed_sampler=False)
     schedule = LambdaLR(optimizer, warmup_cosine(settings.warmup_epochs, settings.epochs, len(batches)))
 
+    crossed = _crossed(model, batches, train, settings, precision) if settings.folds and described else None
+    crossed = share.from_first(crossed)  # processes that end on rounding at unlike epochs would wait for each other
     val_logits = ValLogits(model, val, settings, precision)
-    chooses = can_choose(val, vocabulary)
-    best = Best(-math.inf, settings.epochs)
+    chooses = can_choose(val_codes)
+    epochs = settings.epochs if crossed is None else crossed.best_epoch
+    best = Best(-math.inf, epochs)
     parts = {"model": model, "optimizer": optimizer, "schedule": schedule, "best": best, "random": TorchRandom()}
     parts["precision"] = fabric.strategy.precision
     done = continue_from(checkpoint, parts, share)
     if done and not frozen and loader.persistent_workers:  # they draw their seed when they start, in the first epoch
         with torch.random.fork_rng(devices=[]):
             iter(loader)
-    for epoch in range(done + 1, settings.epochs + 1):
+    for epoch in range(done + 1, epochs + 1):
         if settings.patience is not None and best.weights is not None and epoch - 1 - best.epoch >= settings.patience:
             break
         (batches if frozen else loader).sampler.epoch = epoch
         losses = EpochLosses("attributes", "lower attributes.lr")
         model.train()
-        description = f"attributes, epoch {epoch} of {settings.epochs}"
+        description = f"attributes, epoch {epoch} of {epochs}"
         for inputs, codes in track(batches, description) if share.rank == 0 and not frozen else batches:
             loss = loss_of(inputs, codes)
             optimizer.zero_grad()
@@ -151,8 +162,10 @@ def fit(
             schedule.step()
             losses.add({"loss": loss})
         points = {"train_loss": float(losses.read(epoch)["loss"].mean()), "lr": schedule.get_last_lr()[-1]}
+        if crossed is not None:
+            points |= crossed.points[epoch - 1]
         if chooses:
-            points |= val_metrics(val_logits(), val, vocabulary)
+            points |= val_metrics(val_codes, val_logits(), vocabulary)
             if points["val_balanced_accuracy"] > best.score:
                 best.score, best.epoch = points["val_balanced_accuracy"], epoch
                 best.weights = copy.deepcopy(model.state_dict())
@@ -160,9 +173,20 @@ def fit(
         save_epoch(checkpoint, epoch, parts)
     if best.weights is not None:
         model.load_state_dict(best.weights)
-    uncalibrated = fit_temperatures(model, val, val_logits)
-    chosen_by = described if chooses else ""
-    return Fitted(model.cpu().eval(), best.epoch, chosen_by, untrained, described, uncalibrated)
+    if crossed is not None:
+        uncalibrated = fit_temperatures(model, train_codes, lambda: crossed.logits)
+        found = described, untrained, described, uncalibrated, crossed.scores, crossed.errors
+    else:
+        uncalibrated = fit_temperatures(model, val_codes, val_logits)
+        found = described if chooses else "", untrained, described, uncalibrated
+    return Fitted(model.cpu().eval(), best.epoch, *found)
+
+
+def _crossed(model: AttributeModel, batches: FeatureBatches, train: Frames, settings: Any, precision: str) -> Crossed:
+    with torch.random.fork_rng(devices=[]):  # as of the features of val frames, below
+        features = embed_frames(model, train, settings, settings.batch_size, precision)
+    codes = attribute_codes(train, model.vocabulary)
+    return cross_validate(model, batches, features, codes, groups_of(train), settings)
 
 
 class ValLogits:
@@ -183,9 +207,18 @@ class ValLogits:
             return {name: one.cpu().numpy() for name, one in classify_views(self.model, self.features).items()}
 
 
-def train_and_val(frames: Frames) -> tuple[Frames, Frames, str]:
-    """The labelled frames to train on, those to choose and calibrate by, and in words what the latter are."""
+def train_and_val(frames: Frames, folds: int | None) -> tuple[Frames, Frames, str]:
+    """The labelled frames to train on, those to choose and calibrate by, and in words what the latter are.
+
+    With folds, the latter are among the former and none is apart.
+    """
     train, val = with_labels(frames.where("train")), with_labels(frames.where("val"))
+    if folds is not None:
+        train = with_labels(frames.where(("train", "val")))
+        groups = groups_of(train)
+        dealt = f"{min(folds, groups.count)} folds of {groups.count} {groups.unit}"
+        described = f"{len(train)} frames of train and val, in {dealt}"
+        return train, train.take([]), described if groups.count > 1 else ""
     if len(val):
         return train, val, "the split val"
     train, held_out = hold_out(train)
@@ -194,15 +227,17 @@ def train_and_val(frames: Frames) -> tuple[Frames, Frames, str]:
     return train, held_out, described if len(held_out) else ""
 
 
-def can_choose(val: Frames, vocabulary: Vocabulary) -> bool:
-    """Whether some attribute has two different words among these frames, without which no score tells epochs apart."""
-    codes = attribute_codes(val, vocabulary)
+def can_choose(codes: Mapping[str, np.ndarray]) -> bool:
+    """Whether some attribute has two different words among frames of these codes, without which no score tells epochs
+    apart.
+    """
     return any(len(np.unique(one[one != MISSING])) >= 2 for one in codes.values())
 
 
-def fit_temperatures(model: AttributeModel, val: Frames, logits_of: Callable[[], Mapping]) -> dict[str, str]:
-    """Set the temperature of each head that has labels among the val frames; of the others, the reason in words."""
-    codes = attribute_codes(val, model.vocabulary)
+def fit_temperatures(
+    model: AttributeModel, codes: Mapping[str, np.ndarray], logits_of: Callable[[], Mapping]
+) -> dict[str, str]:
+    """Set the temperature of each head that has labels among these frames; of the others, the reason in words."""
     labelled = [name for name, one in codes.items() if (one != MISSING).any()]
     if labelled:
         logits = logits_of()
@@ -237,7 +272,7 @@ class _WholeBatchLoss(nn.Module):
             features = self.share.gather(embed_images(self.model, inputs, self.precision), self.batch)  # [b, d]
             columns = self.share.gather(torch.stack(list(codes.values()), dim=1), self.batch).unbind(dim=1)
             whole = dict(zip(codes, columns, strict=True))  # [b] each
-        return multitask_loss(self.model.classify(features), whole, self.weights, self.settings.label_smoothing)
+        return mixed_loss(self.model.classify, features, whole, self.weights, self.settings)
 
 
 def trainable_attributes(train: Frames) -> tuple[dict[str, tuple[str, ...]], dict[str, str]]:
@@ -263,44 +298,3 @@ def trainable_attributes(train: Frames) -> tuple[dict[str, tuple[str, ...]], dic
             f"({', '.join(train.meta.attributes) or 'none'}) has two different words among them"
         )
     return vocabulary, untrained
-
-
-def parameter_groups(model: nn.Module, settings: Any) -> list[dict[str, Any]]:
-    """Backbone and heads with their learning rates; vectors (biases, norms) without weight decay. Heads come last."""
-    groups = []
-    for part, lr in ((model.backbone, settings.lr * settings.backbone_lr_factor), (model.heads, settings.lr)):
-        trained = [p for p in part.parameters() if p.requires_grad]
-        vectors = [p for p in trained if p.ndim < 2]
-        others = [p for p in trained if p.ndim >= 2]
-        groups.append({"params": vectors, "lr": lr, "weight_decay": 0.0})
-        groups.append({"params": others, "lr": lr, "weight_decay": settings.weight_decay})
-    return groups
-
-
-def warmup_cosine(warmup_epochs: int, epochs: int, steps_per_epoch: int) -> Callable[[int], float]:
-    """Factor of the learning rate at a step: a linear rise over the warm-up, then half a cosine to 0."""
-    warmup, total = warmup_epochs * steps_per_epoch, epochs * steps_per_epoch
-
-    def factor(step: int) -> float:
-        if step < warmup:
-            return (step + 1) / (warmup + 1)
-        return 0.5 * (1.0 + math.cos(math.pi * (step - warmup) / max(total - warmup, 1)))
-
-    return factor
-
-
-def class_weights(train: Frames, vocabulary: Vocabulary, balance: str, device: torch.device) -> dict[str, Tensor]:
-    """Per attribute [k] for `balance` "inverse_frequency", nothing for "none"."""
-    if balance == "none":
-        return {}
-    codes = attribute_codes(train, vocabulary)
-    return {
-        name: inverse_frequency(torch.from_numpy(codes[name]), len(words)).to(device)
-        for name, words in vocabulary.items()
-    }
-
-
-def val_metrics(logits: Mapping[str, np.ndarray], val: Frames, vocabulary: Vocabulary) -> dict[str, float]:
-    """Means over the attributes, on the val frames."""
-    scores = score_attributes(attribute_codes(val, vocabulary), calibrated(logits, {}), vocabulary)
-    return {f"val_{name}": value for name, value in mean_metrics(scores).items()}

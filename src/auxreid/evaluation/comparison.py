@@ -91,6 +91,15 @@ class Difference:
 
 
 @dataclass(frozen=True)
+class Shortfall:
+    """How far a trained row stays behind a baseline, in points of per cent of mAP on the same queries and seeds."""
+
+    baseline: str  # the best one
+    value: float  # above 0
+    interval: Interval
+
+
+@dataclass(frozen=True)
 class Comparison:
     """The rows of one data set, and the row that the others are compared with (None where it is not among them)."""
 
@@ -100,6 +109,7 @@ class Comparison:
     reference: Row | None
     intervals: Mapping[str, Mapping[str, Interval]]  # row -> metric (INTERVAL_METRICS) -> interval
     differences: Mapping[str, Difference]  # row -> difference; only rows with a seed in common with the reference
+    shortfalls: Mapping[str, Shortfall]  # row -> shortfall; only trained rows that are worse than not training
     thesis: Mapping[str, ThesisRow]  # row -> the thesis's figures; only rows that have some
     forms: Mapping[str, str]  # of every row, also of those that are not applicable
     not_applicable: Mapping[str, str]  # row -> why the data set cannot have it
@@ -152,6 +162,7 @@ def read_comparison(
         reference=found,
         intervals=_intervals(rows, (precision, hit), settings),
         differences=_differences(rows, found, precision, thesis, settings),
+        shortfalls=_shortfalls(rows, precision, settings),
         thesis=thesis,
         forms=dict(forms),
         not_applicable=dict(not_applicable),
@@ -268,6 +279,21 @@ def _differences(
         )
         for row in paired
     }
+
+
+def _shortfalls(rows: Sequence[Row], precision: np.ndarray, settings: CompareConfig) -> dict[str, Shortfall]:
+    """Rows that are worse than the best baseline, by how much; precision: [rows, s, n]."""
+    values = {row.name: one for row, one in zip(rows, precision, strict=True)}
+    best = max((row for row in rows if not row.form), key=lambda row: row.mean("mAP"), default=None)
+    found = {}
+    for row in rows:
+        if best is None or not row.form or not common_seeds(row, best):
+            continue
+        behind = estimate(values[best.name] - values[row.name])
+        if behind.mean > 0:
+            interval = Interval(*_per_cent(behind, settings.level))
+            found[row.name] = Shortfall(best.name, 100 * behind.mean, interval)
+    return found
 
 
 def _tests(found: Mapping[str, Estimate], settings: CompareConfig) -> dict[str, Significance]:

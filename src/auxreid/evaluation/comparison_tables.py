@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from auxreid.evaluation.comparison import INTERVAL_METRICS, Comparison, Interval, Row
+from auxreid.evaluation.comparison import INTERVAL_METRICS, Comparison, Interval, Row, Shortfall
 
 METRICS = ("mAP", "mINP", "CMC_1", "CMC_5", "CMC_10", "CMC_20")
 SHOWN_METRICS = ("CMC_1", "CMC_5", "CMC_10", "mINP")  # beside mAP
@@ -182,7 +182,8 @@ def remark_lines(comparison: Comparison) -> list[str]:
 
 
 def remark(comparison: Comparison, name: str) -> str:
-    """What the reader has to know about a row: why it has no figures, how it was run, why it has no difference."""
+    """What the reader has to know about a row: why it has no figures, how it was run, why it has no difference, and
+    whether it is worse than not training."""
     texts = []
     if name in comparison.not_applicable:
         texts.append(NOT_APPLICABLE + comparison.not_applicable[name])
@@ -192,7 +193,15 @@ def remark(comparison: Comparison, name: str) -> str:
     alone = name != getattr(reference, "name", None) and name not in comparison.differences
     if reference is not None and alone and name not in comparison.not_applicable:
         texts.append(f"no seed in common with {reference.name}, hence no difference")
+    if name in comparison.shortfalls:
+        texts.append(_worse_than_not_training(comparison.shortfalls[name]))
     return "; ".join(texts)
+
+
+def _worse_than_not_training(found: Shortfall) -> str:
+    """For who has few individuals: docs/metric.md has the rows that keep what the encoder knew."""
+    by = f"{found.baseline} is {found.value:.1f} points of mAP above {_interval(found.interval, '+z.1f')}"
+    return f"worse than not training: {by}{', which may be chance' if 0 in found.interval else ''}"
 
 
 def _figures_note(comparison: Comparison, reranked: bool) -> str:

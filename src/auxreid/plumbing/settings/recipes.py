@@ -181,13 +181,15 @@ class AttributesConfig(Section):
     backbone_lr_factor: NonNegativeFloat  # 0: only the heads are trained
     trained_stages: PositiveInt | None = None  # of the backbone, the last so many; null: all
     views: PositiveInt | None = None  # where only heads are trained, augmented images per frame; null: one per epoch
+    folds: Annotated[int, Field(ge=2)] | None = None  # of the individuals of train and val, in place of val; null: none
     patience: PositiveInt | None = None  # epochs without a better one on val before it ends; null: never
     weight_decay: NonNegativeFloat
     warmup_epochs: NonNegativeInt
     label_smoothing: Fraction
     dropout: Fraction
     augmentation: Annotated[float, Field(ge=0.0, le=1.0)]  # 0: mirroring and light alone; 1: crops, turns and holes too
-    balance: Literal["none", "inverse_frequency"]
+    mixup: PositiveFloat | None = None  # mixes the features of two frames, by Beta(mixup, mixup); null: never
+    balance: Literal["none", "inverse_frequency", "sampler"]  # weights of rare words in the loss, or of their frames
     mirrored: bool  # predictions are from an image and its mirror image
     seed: NonNegativeInt
 
@@ -198,6 +200,8 @@ class AttributesConfig(Section):
             raise ValueError("trained_stages goes with a backbone_lr_factor above 0")
         if not frozen and self.views is not None:
             raise ValueError("views goes with backbone_lr_factor 0: what a trained backbone sees is new in each epoch")
+        if self.folds is not None and self.views is None:
+            raise ValueError("folds goes with views: it trains once per fold, on features that are kept")
         return self
 
 
