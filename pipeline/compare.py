@@ -50,6 +50,7 @@ def main(stage: Stage) -> None:
             stage.entry["reference"],
             settings=settings.compare,
             not_applicable=stage.entry["not_applicable"],
+            predictions=stage.entry["predictions"],
         )
         write_text(run.out / "table.csv", csv_table(comparison))
         write_text(run.out / "table.md", markdown_tables(comparison))

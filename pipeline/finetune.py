@@ -58,7 +58,7 @@ def train(
 ) -> tuple[nn.Module, PoseBranch | None, FusionHeader | None]:
     """The row's encoder, and the pose branch trained with it, from the outputs of the stages before."""
     row, reads, seed, split = stage.settings.ablation, stage.reads, stage.entry["seed"], stage.entry["split"]
-    frames, classes, names = training_set(reads["frames"], split)
+    frames, classes, names = training_set(reads["frames"], split, reads["labels"])
     texts = None if row.prompts is None else read_texts(reads["prompts"], names)
     encoder = adapt_encoder(load_image_encoder(reads["start"]), row.vit, frames, seed)
     if getattr(encoder, "cameras", ()):  # a camera that the encoder will not know: fail before training

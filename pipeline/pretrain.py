@@ -63,10 +63,11 @@ def train(stage: Stage, image: nn.Module, text: TextTower, run: Run, curves: Cur
 
 
 def captioned_frames(stage: Stage) -> Frames:
-    """The training images of this data set's split, or of another data set's first."""
-    if stage.reads["captions"] is None:
-        return open_frames(stage.reads["frames"], stage.entry["split"]).where("train")
-    return open_frames(stage.reads["captions"]).where("train")
+    """The training images of this data set's split, or of another data set's first, with predicted words if need be."""
+    others, labels = stage.reads["captions"], stage.reads["labels"]
+    if others is None:
+        return open_frames(stage.reads["frames"], stage.entry["split"], labels).where("train")
+    return open_frames(others, labels=labels).where("train")
 
 
 def save_text(text: TextTower, encoder: EncoderConfig, stage: Stage, path: Path) -> None:

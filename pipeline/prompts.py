@@ -35,7 +35,7 @@ from auxreid.training.seeding import seed_everything
 
 def main(stage: Stage) -> None:
     with stage.run() as run:
-        training = training_set(stage.reads["frames"], stage.entry["split"])
+        training = training_set(stage.reads["frames"], stage.entry["split"], stage.reads["labels"])
         seed_everything(stage.entry["seed"])
         curves = Curves(run)
         tensors = make_texts(stage, training, run, curves)

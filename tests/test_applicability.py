@@ -54,7 +54,7 @@ def stages_of(config: Config, rows: set[str]) -> list[str]:
 
 def test_prid2011_has_no_attributes_and_lists_their_rows_with_the_reason(raw):
     config = parse_config(raw)
-    reason = "needs attributes, and datasets.prid2011.attributes names no table"
+    reason = "needs attributes, and datasets.prid2011.attributes names no table and no predicted_by"
     assert not_applicable(config, "prid2011") == dict.fromkeys(ATTRIBUTE_ROWS, reason)
     assert set(applicable_rows(config, "prid2011")) == ROWS - ATTRIBUTE_ROWS
     assert stages_of(config, ATTRIBUTE_ROWS) == []
@@ -133,6 +133,7 @@ def test_a_row_that_starts_from_one_that_does_not_apply_does_not_either(raw, way
         raw["ablations"]["later"]["prompts"] = "later"
     config = parse_config(raw)
     reason = "starts from attribute_smoothing_both: needs attributes, and datasets.prid2011.attributes names no table"
+    reason += " and no predicted_by"
     listed = not_applicable(config, "prid2011")
     assert listed["later"] == reason and listed["last"] == f"starts from later: {reason}"
     assert stages_of(config, set(listed)) == []
@@ -177,7 +178,7 @@ def test_rows_that_cannot_run_are_listed_with_the_reason_for_every_data_set(raw)
         "sample_people: row overlapping_patches is not applicable: "
         "changes a vision transformer, and recipes.sample_people has none",
         "prid2011: row attribute_tokens is not applicable: "
-        "needs attributes, and datasets.prid2011.attributes names no table",
+        "needs attributes, and datasets.prid2011.attributes names no table and no predicted_by",
         "prid2011: row overlapping_patches is not applicable: changes a vision transformer, and recipes.rn50 has none",
     ]
 

@@ -86,7 +86,7 @@ def root(tmp_path):
     return tmp_path
 
 
-def compare(root, layout="market1501", seeds=SEEDS, forms=FORMS, not_applicable=()):
+def compare(root, layout="market1501", seeds=SEEDS, forms=FORMS, not_applicable=(), predictions=()):
     return read_comparison(
         root,
         "d",
@@ -96,6 +96,7 @@ def compare(root, layout="market1501", seeds=SEEDS, forms=FORMS, not_applicable=
         "clip_reid",
         settings=SETTINGS,
         not_applicable=dict(not_applicable),
+        predictions=dict(predictions),
     )
 
 
@@ -307,6 +308,19 @@ def test_without_reranking_there_are_no_such_columns(root):
 
 def records(comparison):
     return {record["row"]: record for record in csv.DictReader(io.StringIO(csv_table(comparison)))}
+
+
+def test_rows_that_models_of_other_data_sets_spoke_to_are_marked(root):
+    assert "predicted" not in csv_table(compare(root)) + markdown_tables(compare(root))
+    reason = {"keypoints": "needs a pose"}
+    comparison = compare(root, not_applicable=reason, predictions={"visual_only": "attributes by market1501"})
+    found = {name: record["predicted"] for name, record in records(comparison).items()}
+    assert found == dict.fromkeys(FORMS, "") | {"visual_only": "attributes by market1501"}
+    figures = display_tables(comparison)[0]
+    assert figures.texts == 3 and list(figures.cells.columns[:3]) == ["row", "form", "predicted"]
+    assert dict(zip(figures.cells["row"], figures.cells["predicted"], strict=True)) == dict.fromkeys(FORMS, "-") | {
+        "visual_only": "attributes by market1501"
+    }
 
 
 def test_csv_holds_numbers(root):

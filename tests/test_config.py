@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from auxreid.clipreid.row_settings import row_settings
 from auxreid.plumbing.base.errors import ConfigError
 from auxreid.plumbing.settings.config import Config
-from auxreid.plumbing.settings.datasets import KeypointFile
+from auxreid.plumbing.settings.datasets import Keypoints
 from auxreid.plumbing.settings.load import load_config, parse_config
 from auxreid.plumbing.settings.recipes import FinetuneConfig, RerankingConfig, TimmEncoderConfig
 from auxreid.plumbing.settings.rows import Centroids, ViTConfig
@@ -275,7 +275,7 @@ def settings_classes(annotation: object) -> Iterator[type[BaseModel]]:
 def test_no_setting_that_a_stage_can_read_has_a_value_in_the_code():
     """No stage depends on the settings' code, so that a new default there would change results unseen."""
     found = set(settings_classes(Config))
-    assert {ViTConfig, RerankingConfig, TimmEncoderConfig, KeypointFile, Centroids, CompareConfig} < found
+    assert {ViTConfig, RerankingConfig, TimmEncoderConfig, Keypoints, Centroids, CompareConfig} < found
     for one in found - {RegistryConfig}:  # read by `auxreid publish` alone, see test_registry.py
         for name, field in one.model_fields.items():
             if (one, name) != (Config, "registry") and not field.is_required():

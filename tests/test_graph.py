@@ -143,8 +143,8 @@ def test_every_file_that_a_stage_reads_is_made_by_one_or_stands_in_the_repositor
     made |= {f"results/prompts/{key}/prompts.safetensors" for key in graph["prompts"]}
     made |= {f"results/finetune/{key}/encoder.safetensors" for key in graph["finetune"]}
     made |= {f"results/pose/{key}/hrnet.safetensors" for key in graph["pose"]}
-    made |= {f"results/keypoints/{key}/keypoints.parquet" for key in graph["pose"]}
-    fields = ("image", "text", "start", "prompts", "pose", "encoder")
+    made |= {f"results/keypoints/{key}/keypoints.parquet" for key in graph["keypoints"]}
+    fields = ("image", "text", "start", "prompts", "pose", "labels", "encoder")
     read = {body[field] for stage in graph.values() for body in stage.values() for field in fields if field in body}
     assert len(read) > 10
     for path in read - made:
@@ -236,6 +236,7 @@ def test_files_and_blocks_have_short_names(study):
         "start": Path("results/pretrain/sample_people-0/image.safetensors"),
         "prompts": Path("results/prompts/sample_people-learned-0/prompts.safetensors"),
         "pose": Path("results/keypoints/sample_people/keypoints.parquet"),
+        "labels": None,
     }
     assert open_stage("finetune", "sample_people-visual_only_corrected-0", ROOT).reads["prompts"] is None
     compare = open_stage("compare", "sample_people", ROOT).settings

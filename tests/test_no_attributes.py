@@ -67,7 +67,8 @@ def test_random_prompts_are_texts_too_and_a_row_of_attributes_needs_these_first(
     config = parse_config(with_rows(params(), "visual_only", "attribute_tokens"))
     listed = not_applicable(config, PLAIN)
     assert listed["visual_only"] == WHY
-    assert listed["attribute_tokens"] == "needs attributes, and datasets.plain.attributes names no table"
+    missing = "datasets.plain.attributes names no table and no predicted_by"
+    assert listed["attribute_tokens"] == f"needs attributes, and {missing}"
 
 
 def test_pretrain_null_asks_for_no_text_tower():

@@ -54,6 +54,16 @@ def test_text_has_every_figure_a_paper_names(root):
     assert "keypoints_raw: not applicable: no keypoints" in lines
 
 
+def test_what_models_of_other_data_sets_predicted_is_a_column_of_words(root):
+    path = root / "people/table.csv"
+    said = ["", "", "", "attributes by market_1501", ""]
+    pd.read_csv(path).assign(predicted=said).to_csv(path, index=False)
+    table = read(root)
+    assert list(table.cells.columns[:4]) == ["row", "form", "predicted", "seeds"] and table.texts == 3
+    assert table.cells["predicted"].tolist() == ["-", "-", "-", "attributes by market_1501", "-"]
+    assert r"attribute\_prompts & thesis & attributes by market\_1501 & 3" in format_tables([table], "latex")
+
+
 @pytest.mark.parametrize(("form", "bold"), [("markdown", r"\*\*(.+?)\*\*"), ("latex", r"\\textbf\{(.+?)\} [&\\]")])
 def test_the_best_of_a_column_is_bold_and_equal_ones_all_are(root, form, bold):
     text = format_tables([read(root)], form)

@@ -107,6 +107,7 @@ def auxreid(
 def check() -> None:
     """Validate params.yaml, pipeline/graph.yaml and .dvc/config; list rows that cannot run; look for files."""
     from auxreid.plumbing.graph.applicability import exclusions
+    from auxreid.plumbing.graph.borrowed import prediction_lines
     from auxreid.plumbing.graph.feasible import feasibility_faults
     from auxreid.plumbing.graph.study_files import missing_files
     from auxreid.plumbing.graph.study_folders import folder_remarks
@@ -119,7 +120,7 @@ def check() -> None:
     config = load_study()
     print(f"params.yaml: valid; {len(config.study.datasets)} data sets in the study, {len(config.ablations)} ablations")
     faults, remarks = missing_files(config)
-    for line in exclusions(config) + folder_remarks(config) + remarks:
+    for line in exclusions(config) + prediction_lines(config) + folder_remarks(config) + remarks:
         print(line)
     if faults := faults + feasibility_faults(config):
         raise DataError("\n".join(["the study cannot run:", *faults]))
@@ -149,10 +150,14 @@ def plan() -> None:
 @app.command()
 def rows() -> None:
     """Print what each row of `ablations` says, and the seeds of those that the study runs."""
+    from auxreid.plumbing.graph.borrowed import prediction_lines
     from auxreid.plumbing.settings.load import load_config
     from auxreid.plumbing.settings.row_overview import print_rows
 
-    print_rows(load_config())
+    config = load_config()
+    print_rows(config)
+    for line in prediction_lines(config):
+        print(line)
 
 
 @app.command()

@@ -25,7 +25,8 @@ class Study:
     settings: RecipeConfig
     rows: Mapping[str, AblationConfig]  # those that apply to the data set
     captioned: Frames | None  # training images of the data set whose captions pre-train the CLIP; None: none do
-    given_joints: Sequence[str] = ()  # of the HRNet that was imported; empty where none was
+    joints: Sequence[str] = ()  # of its HRNet; none where they are not known yet
+    labelled: bool = False  # all of `captioned` get their attributes, hence a caption, from a model
 
 
 def study_faults(frames: Frames, study: Study) -> Iterator[str]:
@@ -34,7 +35,7 @@ def study_faults(frames: Frames, study: Study) -> Iterator[str]:
     Args:
         frames: all of the data set, in one of its splits.
     """
-    of_rows = _training_faults(frames, study), _pose_faults(frames, study)
+    of_rows = _training_faults(frames, study), _pose_faults(study)
     for fault in chain(_caption_faults(study), *of_rows, _ranking_faults(frames)):
         yield f"{frames.meta.dataset}: {fault}"
 
@@ -44,7 +45,7 @@ def _caption_faults(study: Study) -> Iterator[str]:
         return
     key, asked = f"recipes.{study.recipe}.pretrain", study.settings.pretrain.batch_size
     try:
-        found = len(FrameCaptions(study.captioned).rows)
+        found = len(study.captioned) if study.labelled else len(FrameCaptions(study.captioned).rows)
     except DataError as error:
         yield f"{key}: {error}"
         return
@@ -71,16 +72,11 @@ def _training_faults(frames: Frames, study: Study) -> Iterator[str]:
             yield f"{key} = {asked} individuals in a batch, and split train has {people}; {remedy}"
 
 
-def _pose_faults(frames: Frames, study: Study) -> Iterator[str]:
-    """Of an HRNet that is fitted, on the data set's joints; of a given checkpoint, once it was imported."""
-    pose = study.settings.pose
-    joints = frames.meta.joints if pose is not None and pose.checkpoint == "fit" else study.given_joints
-    if pose is None or not joints:
-        return
-    for name, row in study.rows.items():
+def _pose_faults(study: Study) -> Iterator[str]:
+    for name, row in study.rows.items() if study.joints else ():
         if row.pose is not None and row.pose.coordinates is not None:
             try:
-                trunk_ends(joints)
+                trunk_ends(study.joints)
             except DataError as error:
                 yield f"ablations.{name}.pose.coordinates = {row.pose.coordinates!r}: {error}"
 

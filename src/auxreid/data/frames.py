@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from auxreid.data.decoding import LARGE, decode
+from auxreid.data.labels import Labels, read_labels
 from auxreid.data.vocabulary import SPLITS, Telling, Told
 from auxreid.plumbing.base.errors import DataError
 from auxreid.plumbing.base.files import finished_file
@@ -56,6 +57,7 @@ class FramesMeta:
     attributes: dict[str, list[str]] = field(default_factory=dict)  # name -> words, in the order of their codes
     splits: list[dict[str, list[int]]] = field(default_factory=list)  # [{"train": identities, "test": identities}]
     telling: Telling = ()  # of an animal's attributes; none: they are a person's
+    predicted_by: str = ""  # the data set whose model the attributes are of; empty in a file: it has its own, or none
 
     def schema(self) -> pa.Schema:
         attributes = [pa.field(f"attr_{name}", pa.string(), nullable=True) for name in self.attributes]
@@ -100,18 +102,20 @@ def write_frames(path: str | Path, rows: Iterable[Mapping[str, Any]] | pa.Table,
     return count
 
 
-def open_frames(path: str | Path, split: int = 0) -> "Frames":
+def open_frames(path: str | Path, split: int = 0, labels: str | Path | None = None) -> "Frames":
     """Open a frames file without reading its images.
 
     Args:
         path: a file written by `write_frames`.
         split: which of the data set's repeated splits the `split` column follows (PRID2011 has ten); without repeated
             splits it has no effect.
+        labels: a file of predicted attributes (data/labels.py), which then are the frames'.
 
     Raises:
-        DataError: the file is not there, cannot be read or is broken, or the data set has no split of that number.
+        DataError: a file is not there, cannot be read or is broken, the data set has no split of that number, or it has
+            attributes of its own beside predicted ones.
     """
-    store = _Store(Path(path), split)
+    store = _Store(Path(path), split, None if labels is None else Path(labels))
     return Frames(store, np.arange(store.table.num_rows))
 
 
@@ -126,7 +130,8 @@ class Frames:
         self._rows = rows  # [n] row numbers in the file
 
     def __reduce__(self):
-        return _reopen, (str(self._store.path), self._store.split_index, self._rows)
+        labels = self._store.labels
+        return _reopen, (self._store.path, self._store.split_index, labels and labels.path, self._rows)
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -229,7 +234,7 @@ class Frames:
 class _Store:
     """The mapped file. Columns are turned into arrays on first use; images never are."""
 
-    def __init__(self, path: Path, split_index: int):
+    def __init__(self, path: Path, split_index: int, labels: Path | None):
         self.path = path
         self.split_index = split_index
         try:
@@ -242,6 +247,9 @@ class _Store:
         except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
             raise DataError(f"{path}: not a complete frames file ({error}); {REMEDY.format(path)}") from error
         self.meta = FramesMeta.from_schema(self.table.schema, path)
+        self.labels = None if labels is None else read_labels(labels)
+        if self.labels is not None:
+            self.meta = _relabelled(self.meta, self.labels, path)
         if self.meta.splits and not 0 <= split_index < len(self.meta.splits):
             raise DataError(f"{path}: split {split_index} was asked for, allowed are 0..{len(self.meta.splits) - 1}")
         chunks = self.table["image"].chunks
@@ -290,6 +298,8 @@ class _Store:
         if name not in self.meta.attributes:
             allowed = ", ".join(self.meta.attributes) or "none"
             raise DataError(f"{self.path}: no attribute {name!r}; the data set has: {allowed}")
+        if self.labels is not None:
+            return self.labels.codes(name, self.numbers("frame_id"), self.numbers("identity"), self.split)
         words = pa.array(self.meta.attributes[name], pa.string())
         codes = pc.index_in(self.table[f"attr_{name}"], value_set=words)
         return pc.fill_null(codes, -1).to_numpy().astype(np.int64)
@@ -317,8 +327,15 @@ def resolve_split(
     return resolved
 
 
-def _reopen(path: str, split: int, rows: np.ndarray) -> Frames:
-    return Frames(_Store(Path(path), split), rows)
+def _relabelled(meta: FramesMeta, labels: Labels, path: Path) -> FramesMeta:
+    if meta.attributes:
+        named = ", ".join(meta.attributes)
+        raise DataError(f"{path}: has attributes of its own ({named}), and {labels.path} predicted ones: keep one")
+    return replace(meta, attributes=labels.vocabulary, predicted_by=labels.predicted_by)
+
+
+def _reopen(path: Path, split: int, labels: Path | None, rows: np.ndarray) -> Frames:
+    return Frames(_Store(path, split, labels), rows)
 
 
 def _told(stored: Mapping[str, Any]) -> Told:

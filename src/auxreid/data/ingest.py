@@ -80,9 +80,9 @@ def _read(config: Any, vocabulary: Mapping[str, Any] | None) -> Ingested:
     listing = _list_sources(root, config, vocabulary)
     given = config.keypoints
     keypoints = NO_KEYPOINTS
-    if given:
+    if given and given.file:  # else another data set's HRNet finds them
         keypoints = read_coco(root / given.file, given.images or ".").named_as(one.path for one in listing.sources)
-    listing.faults += _leaks(listing.sources, config)
+    listing.faults += _leaks(listing.sources, config) + _labelled_twice(listing, config)
     images, splits = [], []
     if not listing.faults:  # these are known without opening any image, so that a wrong folder fails at once
         images, broken = checks.check_images(listing.sources, root)
@@ -221,6 +221,15 @@ def _empty_splits(sources: Sequence[Source], config: Any) -> list[Fault]:
 def _leaks(sources: Sequence[Source], config: Any) -> list[Fault]:
     """A dog's clip may not be in train and test; Market-1501's sequences are shared by both by design."""
     return checks.leaks(sources, by_sequence=config.protocol == "dogs")
+
+
+def _labelled_twice(listing: Listing, config: Any) -> list[Fault]:
+    """Attributes of a table of images, where a model is to predict them."""
+    if config.attributes is None or isinstance(config.attributes, str) or not listing.attributes:
+        return []
+    named, by = ", ".join(listing.attributes), config.attributes.predicted_by
+    text = f"{config.folder}: the table has attributes ({named}), and attributes are to be predicted by {by}: keep one"
+    return [Fault("attributes twice", text)]
 
 
 def _keypoint_faults(images: Sequence[Checked], table: KeypointTable, config: Any, listing: Listing) -> list[Fault]:

@@ -114,6 +114,7 @@ class Comparison:
     forms: Mapping[str, str]  # of every row, also of those that are not applicable
     not_applicable: Mapping[str, str]  # row -> why the data set cannot have it
     remarks: Mapping[str, str]  # row -> what the reader has to know about how it was trained
+    predictions: Mapping[str, str]  # row -> what of its data models of other data sets predicted, and which
 
 
 def read_comparison(
@@ -126,6 +127,7 @@ def read_comparison(
     *,
     settings: CompareConfig,
     not_applicable: Mapping[str, str],
+    predictions: Mapping[str, str],
 ) -> Comparison:
     """Read the scores of exactly these rows and seeds, and compare them; score files of other rows are left alone.
 
@@ -137,6 +139,7 @@ def read_comparison(
         reference: the row that the others are compared with, on the seeds that both have.
         settings: of the intervals and tests.
         not_applicable: rows that are listed with this reason instead of figures.
+        predictions: rows that used what other data sets' models predicted, each with what that was.
 
     Raises:
         DataError: a score file is missing (named, with the command that makes it) or broken, or two rows were not
@@ -164,6 +167,7 @@ def read_comparison(
         forms=dict(forms),
         not_applicable=dict(not_applicable),
         remarks={row.name: row.scores[0].remark for row in rows if row.scores[0].remark},
+        predictions=dict(predictions),
     )
 
 

@@ -14,6 +14,7 @@ RERANKED_SHOWN = ("mAP", "CMC_1")
 THESIS_METRICS = ("mAP", "CMC_1")
 NO_VALUE = "-"
 NOT_APPLICABLE = "not applicable: "
+PREDICTED = "predicted"  # a column of tables with rows whose attributes, captions or keypoints nobody has annotated
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,8 @@ def _record(comparison: Comparison, row: Row) -> dict[str, object]:
             if metric in INTERVAL_METRICS and not reranked:
                 interval = comparison.intervals[row.name][metric]
                 record |= {f"{name}_low": interval.low, f"{name}_high": interval.high}
-    return record | _difference_record(comparison, row) | {"remark": remark(comparison, row.name)}
+    predicted = {PREDICTED: comparison.predictions.get(row.name, "")} if comparison.predictions else {}
+    return record | _difference_record(comparison, row) | predicted | {"remark": remark(comparison, row.name)}
 
 
 def _difference_record(comparison: Comparison, row: Row) -> dict[str, object]:
@@ -108,6 +110,7 @@ def _figures_table(comparison: Comparison) -> DisplayTable:
     columns = {
         "row": [row.name for row in rows],
         "form": [row.form or NO_VALUE for row in rows],
+        **_predicted(comparison),
         "seeds": [str(len(row.seeds)) for row in rows],
         "mAP": [_mean_and_deviation(row, "mAP") for row in rows],
         interval_heading(comparison): [_interval(comparison.intervals[row.name]["mAP"], ".1f") for row in rows],
@@ -123,7 +126,14 @@ def _figures_table(comparison: Comparison) -> DisplayTable:
         if name in comparison.not_applicable
     ]
     cells = pd.concat([pd.DataFrame(columns), pd.DataFrame(others)], ignore_index=True).fillna(NO_VALUE)
-    return DisplayTable(comparison.dataset, cells, texts=2, note=_figures_note(comparison, reranked))
+    words = 3 if comparison.predictions else 2
+    return DisplayTable(comparison.dataset, cells, texts=words, note=_figures_note(comparison, reranked))
+
+
+def _predicted(comparison: Comparison) -> dict[str, list[str]]:
+    """A column of what other data sets' models predicted, where they did."""
+    found = comparison.predictions
+    return {PREDICTED: [found.get(row.name, NO_VALUE) for row in comparison.rows]} if found else {}
 
 
 def _differences_table(comparison: Comparison) -> DisplayTable:

@@ -23,7 +23,8 @@ TRAINED = 1_000_000  # where lists number people: added to those of training, wh
 def list_sources(root: Path, config) -> Listing:
     """List the images of such a folder, with their people's attributes if the data set names a table."""
     listing = Listing()
-    table = read_person_attributes(root / config.attributes, NAME, listing) if config.attributes else {}
+    named = config.attributes if isinstance(config.attributes, str) else None  # else a model predicts them, or none
+    table = read_person_attributes(root / named, NAME, listing) if named else {}
     folders, pattern = _folders(config), re.compile(config.file_name or FILE_NAME)
     for split, folder in folders.items():
         for path, number in _images(root, folder, split, config, listing):
@@ -40,7 +41,7 @@ def list_sources(root: Path, config) -> Listing:
                 listing.sources.append(source)
     if table:
         people = {source.identity_name for source in listing.sources if source.identity > 0}
-        note_people_without(people, table, root / config.attributes, listing)
+        note_people_without(people, table, root / named, listing)
     return listing
 
 

@@ -38,7 +38,8 @@ def list_sources(root: Path, config) -> PridListing:
     The splits are drawn later, when it is known which images can be used.
     """
     listing = PridListing()
-    table = read_person_attributes(root / config.attributes, NAME, listing) if config.attributes else {}
+    named = config.attributes if isinstance(config.attributes, str) else None  # else a model predicts them, or none
+    table = read_person_attributes(root / named, NAME, listing) if named else {}
     multi_shot = config.protocol == "prid2011_multi_shot"
     images = {
         folder: list(_person_images(root / SHOTS[config.protocol] / folder, root, multi_shot, listing))
@@ -49,7 +50,7 @@ def list_sources(root: Path, config) -> PridListing:
         listing.sources += [_source(path, person, folder, person in shared, config, table) for person, path in some]
     if table:
         people = {source.identity_name for source in listing.sources}
-        note_people_without(people, table, root / config.attributes, listing)
+        note_people_without(people, table, root / named, listing)
     listing.participants = _participants(listing.sources, shared, config)
     if config.splits and not listing.faults:
         listing.splits = read_splits(root / config.splits, listing.participants, config.n_splits or 1)

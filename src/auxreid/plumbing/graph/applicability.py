@@ -14,11 +14,21 @@ def why_not(config: Config, dataset: str, row: str) -> str | None:
 def why_no_pose(config: Config, dataset: str) -> str | None:
     """Why a data set gets no HRNet and no keypoints, or None where it does."""
     body, pose = config.datasets[dataset], config.recipe(dataset).pose
+    if body.keypoints_by is not None:  # whose HRNet is known to be there
+        return None
     if pose is None:
         return f"recipes.{body.recipe} has no pose section"
     if pose.checkpoint == "fit" and body.keypoints is None:
         return f"recipes.{body.recipe}.pose fits HRNet, and datasets.{dataset}.keypoints names no file to fit it on"
     return None
+
+
+def makes_keypoints(config: Config, dataset: str) -> bool:
+    """Whether a row of the study has a pose; where there are no rows, the keypoints are the result themselves."""
+    if why_no_pose(config, dataset) is not None:
+        return False
+    rows = applicable_rows(config, dataset) if config.recipe(dataset).has_chain else ()
+    return not rows or any(config.ablations[row].pose is not None for row in rows)
 
 
 def captions_of(config: Config, dataset: str) -> str | None:
@@ -55,12 +65,6 @@ def baselines(config: Config, dataset: str) -> tuple[str, ...]:
     return (first,) if captions_of(config, dataset) is None else (first, "pretrained")
 
 
-def ingested_datasets(config: Config) -> tuple[str, ...]:
-    """The study's data sets, then those of which only the captions are used."""
-    captioned = (captions_of(config, dataset) for dataset in config.study.datasets)
-    return tuple(dict.fromkeys((*config.study.datasets, *filter(None, captioned))))
-
-
 def applicable_rows(config: Config, dataset: str) -> tuple[str, ...]:
     """The study's rows that the data set can run, in the order of params.yaml."""
     return tuple(row for row in config.rows if why_not(config, dataset, row) is None)
@@ -83,8 +87,8 @@ def exclusions(config: Config) -> list[str]:
 
 def _reasons(config: Config, dataset: str, row: str) -> Iterator[str]:
     body, recipe, ablation = config.datasets[dataset], config.recipe(dataset), config.ablations[row]
-    if _needs_attributes(config, row) and not body.has_attributes:
-        yield f"needs attributes, and datasets.{dataset}.attributes names no table"
+    if row_needs_attributes(config, row) and not body.has_attributes:
+        yield f"needs attributes, and datasets.{dataset}.attributes names no table and no predicted_by"
     if _speaks_of_people(config, row) and body.of_animals:
         yield "the author's sentence describes people"
     if reads_texts(config, row) and (reason := why_no_texts(config, dataset)) is not None:
@@ -106,14 +110,17 @@ def reads_texts(config: Config, row: str) -> bool:
     return variant is not None and variant.kind != "centroids"
 
 
-def _needs_attributes(config: Config, row: str) -> bool:
+def row_needs_attributes(config: Config, row: str) -> bool:
+    """Whether a row's texts or stage 2 read attributes."""
+    variant = config.prompts.get(config.ablations[row].prompts or "")
+    return targets_need_attributes(config, row) or (variant is not None and variant_needs_attributes(variant))
+
+
+def targets_need_attributes(config: Config, row: str) -> bool:
+    """Whether a row's stage 2 reads attributes."""
     ablation = config.ablations[row]
-    if ablation.positives == "equal_attributes":
-        return True
-    if any((targets or "").startswith("attribute") for targets in (ablation.id_targets, ablation.text_targets)):
-        return True
-    variant = config.prompts.get(ablation.prompts or "")
-    return variant is not None and variant_needs_attributes(variant)
+    targets = (ablation.id_targets, ablation.text_targets)
+    return ablation.positives == "equal_attributes" or any((one or "").startswith("attribute") for one in targets)
 
 
 def _speaks_of_people(config: Config, row: str) -> bool:

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from auxreid.plumbing.base.errors import DataError
-from auxreid.plumbing.graph.applicability import applicable_rows, baselines, captions_of
+from auxreid.plumbing.graph.applicability import applicable_rows, baselines, captions_of, makes_keypoints
+from auxreid.plumbing.graph.borrowed import hrnet_of
 from auxreid.plumbing.graph.table import split_of
 from auxreid.plumbing.settings.config import Config
 from auxreid.plumbing.settings.rows import AblationConfig
@@ -24,8 +25,8 @@ def feasibility_faults(config: Config) -> list[str]:
 
 
 def tell_of_ingest(config: Config, ingested: str) -> None:
-    """Print what a data set that was just ingested makes impossible, also where only its captions are used."""
-    users = [one for one in config.study.datasets if ingested in (one, captions_of(config, one))]
+    """Print what a data set that was just ingested makes impossible, also where only a part of it is used."""
+    users = [one for one in config.study.datasets if ingested in _read_for(config, one)]
     for dataset in users:
         for fault in dataset_faults(config, dataset):
             print(f"  note: cannot be trained: {fault}", flush=True)
@@ -46,14 +47,22 @@ def dataset_faults(config: Config, dataset: str) -> list[str]:
     return list(dict.fromkeys(_faults(config, dataset, path)))
 
 
+def _read_for(config: Config, dataset: str) -> set[str | None]:
+    """The data sets that the rows of one follow from: itself, that of its captions, and those whose models label it."""
+    source = captions_of(config, dataset)
+    labelled = (dataset, source) if source is not None else (dataset,)
+    return {dataset, source, hrnet_of(config, dataset), *(config.datasets[one].attributes_by for one in labelled)}
+
+
 def _faults(config: Config, dataset: str, path: Path) -> Iterator[str]:
     from auxreid.clipreid.feasibility import Study, study_faults
     from auxreid.data.frames import open_frames
 
+    yield from _lender_faults(config, dataset)
     recipe, name, source = config.recipe(dataset), config.datasets[dataset].recipe, captions_of(config, dataset)
-    others = Path(INGESTED.format(source))
+    others, labelled = Path(INGESTED.format(source)), source is not None and _is_labelled(config, source)
     rows = {row: config.ablations[row] for row in applicable_rows(config, dataset)}
-    joints = _given_joints(config, dataset) if any(map(_measures_the_body, rows.values())) else ()
+    joints = _joints(config, dataset) if any(map(_measures_the_body, rows.values())) else ()
     seeds = {seed for row in (*baselines(config, dataset), *rows) for seed in config.seeds(row)}
     for split in sorted({split_of(config, dataset, seed) for seed in seeds}):
         frames, captioned = open_frames(path, split), None
@@ -61,19 +70,49 @@ def _faults(config: Config, dataset: str, path: Path) -> Iterator[str]:
             captioned = frames.where("train")
         elif source is not None and others.is_file():
             captioned = open_frames(others).where("train")
-        yield from study_faults(frames, Study(name, recipe, rows, captioned, joints))
+        yield from study_faults(frames, Study(name, recipe, rows, captioned, joints, labelled))
+
+
+def _is_labelled(config: Config, dataset: str) -> bool:
+    return config.datasets[dataset].attributes_by is not None
 
 
 def _measures_the_body(row: AblationConfig) -> bool:
     return row.pose is not None and row.pose.coordinates is not None
 
 
-def _given_joints(config: Config, dataset: str) -> tuple[str, ...]:
-    """The joints of the HRNet that was imported as the recipe has it now; none where it was fitted, or not yet."""
+def _joints(config: Config, dataset: str) -> tuple[str, ...]:
+    """The joints of the data set's HRNet, its own or another data set's; none where they are not known yet.
+
+    One that is fitted has those of the images that were ingested, a given one its own, once it was imported.
+    """
+    from auxreid.data.frames import open_frames
     from auxreid.pose.checkpoint import read_spec
 
-    pose, path = config.recipe(dataset).pose, Path(IMPORTED.format(dataset))
-    if pose is None or pose.checkpoint == "fit" or not path.is_file():
+    lender = hrnet_of(config, dataset)
+    pose = config.recipe(lender).pose
+    ingested, imported = Path(INGESTED.format(lender)), Path(IMPORTED.format(lender))
+    if pose is None:
         return ()
-    spec = read_spec(path)
-    return spec.joints if spec.source == pose.checkpoint else ()
+    if pose.checkpoint == "fit":
+        return tuple(open_frames(ingested).meta.joints) if ingested.is_file() else ()
+    spec = read_spec(imported) if imported.is_file() else None
+    return spec.joints if spec is not None and spec.source == pose.checkpoint else ()
+
+
+def _lender_faults(config: Config, dataset: str) -> Iterator[str]:
+    """Of data sets whose models are to label this one: that they have nothing to train these on."""
+    from auxreid.data.frames import open_frames
+
+    body, source = config.datasets[dataset], captions_of(config, dataset)
+    for one in dict.fromkeys((dataset, source or dataset)):
+        by = config.datasets[one].attributes_by
+        path = Path(INGESTED.format(by))
+        if by is not None and path.is_file() and not open_frames(path).meta.attributes:
+            yield f"datasets.{one}.attributes.predicted_by = {by!r}: none of its images has an attribute"
+    by = body.keypoints_by
+    path = Path(INGESTED.format(by))
+    if by is not None and makes_keypoints(config, dataset) and path.is_file():
+        fits = config.recipe(by).pose.checkpoint == "fit"
+        if fits and not open_frames(path).meta.joints:
+            yield f"datasets.{dataset}.keypoints.predicted_by = {by!r}: none of its images has keypoints"

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from auxreid.plumbing.base.errors import ConfigError
-from auxreid.plumbing.graph.applicability import ingested_datasets
+from auxreid.plumbing.graph.borrowed import ingested_datasets
 from auxreid.plumbing.graph.table import NOTHING, build_graph
 from auxreid.plumbing.settings.config import Config
 

@@ -9,7 +9,7 @@ from auxreid.clip.model_names import timm_fault
 from auxreid.plumbing.base.errors import ConfigError
 from auxreid.plumbing.base.near_names import near
 from auxreid.plumbing.dvc.lockfile import LOCK_FILE, read_entries
-from auxreid.plumbing.graph.applicability import ingested_datasets, why_no_pose
+from auxreid.plumbing.graph.borrowed import attribute_datasets, hrnet_datasets, ingested_datasets
 from auxreid.plumbing.graph.table import NO_WEIGHTS, local_file
 from auxreid.plumbing.settings.config import Config
 
@@ -36,6 +36,8 @@ def missing_files(config: Config) -> tuple[list[str], list[str]]:
     """
     found = [one for dataset in ingested_datasets(config) for one in _of_data(config, dataset)]
     found += [one for dataset in config.study.datasets for one in _of_recipe(config, dataset)]
+    found += [one for dataset in hrnet_datasets(config) for one in _of_hrnet(config, dataset)]
+    found += [one for dataset in attribute_datasets(config) for one in _of_classifier(config, dataset)]
     made = read_entries(Path(LOCK_FILE)).keys() if found and Path(LOCK_FILE).is_file() else frozenset()
     faults = [one.text for one in found if one.is_needed(made)]
     remarks = [one.text for one in found if not one.is_needed(made)]
@@ -52,7 +54,7 @@ def _of_data(config: Config, dataset: str) -> Iterator[Missing]:
             text = f"{where}.folder: {folder}: {what}; without it, ingest@{dataset} and what follows cannot run"
             yield Missing(text, stage)
         return
-    given = {"attributes": body.attributes, "splits": body.splits}
+    given = {"attributes": body.attribute_table, "splits": body.splits}
     if body.keypoints is not None:
         given |= {"keypoints.file": body.keypoints.file, "keypoints.images": body.keypoints.images}
     for key, name in given.items():
@@ -66,17 +68,24 @@ def _of_recipe(config: Config, dataset: str) -> Iterator[Missing]:
     if recipe.has_chain:
         for fault in _of_encoder(recipe.encoder):
             yield Missing(f"{where}.encoder.{fault}", f"pretrain@{dataset}-")
-    if why_no_pose(config, dataset) is None:
-        yield from _one(f"{where}.pose.checkpoint", recipe.pose.checkpoint, _pose_fault, f"pose@{dataset}")
-        yield from _one(f"{where}.pose.joints", recipe.pose.joints, _joints_fault, f"pose@{dataset}")
-    if recipe.attributes is not None:
-        key, stage = f"{where}.attributes", f"attributes@{dataset}"
-        yield from _one(f"{key}.backbone", recipe.attributes.backbone, timm_fault, stage)
-        yield from _one(f"{key}.weights", recipe.attributes.weights, _attribute_weights_fault, stage)
     if recipe.metric is not None and config.metric_names and recipe.metric.features.backbone.kind == "timm":
         backbone, stage = recipe.metric.features.backbone, f"metric_features@{dataset}-"
         yield from _one(f"{where}.metric.features.backbone.name", backbone.name, timm_fault, stage)
         yield from _one(f"{where}.metric.features.backbone.weights", backbone.weights, file_fault, stage)
+
+
+def _of_hrnet(config: Config, dataset: str) -> Iterator[Missing]:
+    key, stage = f"recipes.{config.datasets[dataset].recipe}.pose", f"pose@{dataset}"
+    pose = config.recipe(dataset).pose
+    yield from _one(f"{key}.checkpoint", pose.checkpoint, _pose_fault, stage)
+    yield from _one(f"{key}.joints", pose.joints, _joints_fault, stage)
+
+
+def _of_classifier(config: Config, dataset: str) -> Iterator[Missing]:
+    key, stage = f"recipes.{config.datasets[dataset].recipe}.attributes", f"attributes@{dataset}"
+    settings = config.recipe(dataset).attributes
+    yield from _one(f"{key}.backbone", settings.backbone, timm_fault, stage)
+    yield from _one(f"{key}.weights", settings.weights, _attribute_weights_fault, stage)
 
 
 def _one(key: str, value: str | None, fault_of: Callable[[str], str | None], stages: str) -> Iterator[Missing]:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from auxreid.plumbing.base.few import few
-from auxreid.plumbing.graph.applicability import ingested_datasets
+from auxreid.plumbing.graph.borrowed import ingested_datasets
 from auxreid.plumbing.graph.study_files import SAMPLE
 from auxreid.plumbing.settings.config import Config
 

@@ -20,20 +20,35 @@ from auxreid.plumbing.graph.applicability import (
     applicable_rows,
     baselines,
     captions_of,
-    ingested_datasets,
+    makes_keypoints,
     not_applicable,
     reads_texts,
-    why_no_pose,
+    targets_need_attributes,
+)
+from auxreid.plumbing.graph.borrowed import (
+    Predicted,
+    attribute_datasets,
+    caption_predictions,
+    hrnet_datasets,
+    hrnet_of,
+    ingested_datasets,
+    labelled_datasets,
+    row_predictions,
+    told,
+    variant_predictions,
 )
 from auxreid.plumbing.settings.config import BASELINES, REFERENCE_ROW, Config
 from auxreid.plumbing.settings.load import PARAMS, load_config
+from auxreid.plumbing.settings.rows import variant_needs_attributes
 
 GRAPH_FILE = Path("pipeline/graph.yaml")
 STAGES = (
     "ingest",
     "protocol",
     "pose",
+    "keypoints",
     "attributes",
+    "labels",
     "pretrain",
     "prompts",
     "finetune",
@@ -46,6 +61,7 @@ STAGES = (
 NOTHING = "pipeline/nothing/"
 NO_WEIGHTS = "pipeline/nothing/weights.txt"  # what a stage depends on that reads no local weights
 NO_CAPTIONS = "pipeline/nothing/captions.txt"  # or no captions of another data set
+NO_LABELS = "pipeline/nothing/labels.txt"  # or no predicted attributes
 NO_TEXT = "pipeline/nothing/text.txt"  # or no text tower
 NO_PROMPTS = "pipeline/nothing/prompts.txt"  # or no texts
 NO_POSE = "pipeline/nothing/pose.txt"  # or no pose
@@ -69,8 +85,8 @@ def build_graph(config: Config) -> Graph:
     graph: Graph = {stage: {} for stage in STAGES}
     for dataset in ingested_datasets(config):
         graph["ingest"][dataset] = _ingested(config, dataset)
+    _add_models(graph, config)
     for dataset in config.study.datasets:
-        _add_data_stages(graph, config, dataset)
         if config.recipe(dataset).has_chain:
             for row in (*baselines(config, dataset), *applicable_rows(config, dataset)):
                 for seed in config.seeds(row):
@@ -89,19 +105,39 @@ def _ingested(config: Config, dataset: str) -> dict[str, Any]:
     return {"dataset": dataset, "folder": body.folder, "vocabulary": own}
 
 
-def _add_data_stages(graph: Graph, config: Config, dataset: str) -> None:
-    body, recipe = config.datasets[dataset], config.recipe(dataset)
-    common = {"dataset": dataset, "recipe": body.recipe}
-    if why_no_pose(config, dataset) is None and _pose_is_read(config, dataset):
-        graph["pose"][dataset] = common | {"weights": local_file(recipe.pose.checkpoint)}
-    if recipe.attributes is not None:
-        graph["attributes"][dataset] = common | {"weights": local_file(recipe.attributes.weights)}
+def _add_models(graph: Graph, config: Config) -> None:
+    """Networks for keypoints and attributes, and what they say of every image of theirs or of another data set."""
+    for dataset in hrnet_datasets(config):
+        weights = local_file(config.recipe(dataset).pose.checkpoint)
+        graph["pose"][dataset] = _with_recipe(config, dataset) | {"weights": weights}
+    for dataset in config.study.datasets:
+        if makes_keypoints(config, dataset):
+            by = config.datasets[dataset].keypoints_by
+            files = {"dataset": dataset, "hrnet_of": hrnet_of(config, dataset)}
+            graph["keypoints"][dataset] = files | _noted({} if by is None else {"keypoints": by})
+    for dataset in attribute_datasets(config):
+        weights = local_file(config.recipe(dataset).attributes.weights)
+        graph["attributes"][dataset] = _with_recipe(config, dataset) | {"weights": weights}
+    for dataset in labelled_datasets(config):
+        by = config.datasets[dataset].attributes_by
+        files = {"dataset": dataset, "model_of": by, "recipe": config.datasets[by].recipe}
+        graph["labels"][dataset] = files | _noted({"attributes": by})
 
 
-def _pose_is_read(config: Config, dataset: str) -> bool:
-    """Whether a row of the study has a pose; where there are no rows, the keypoints are the result themselves."""
-    rows = applicable_rows(config, dataset) if config.recipe(dataset).has_chain else ()
-    return not rows or any(config.ablations[row].pose is not None for row in rows)
+def _with_recipe(config: Config, dataset: str) -> dict[str, Any]:
+    return {"dataset": dataset, "recipe": config.datasets[dataset].recipe}
+
+
+def _noted(predicted: Predicted) -> dict[str, Any]:
+    """What the record of a stage tells of predictions; nothing where there are none."""
+    return {"predicted": predicted} if predicted else {}
+
+
+def labels_file(config: Config, dataset: str | None) -> str:
+    """The attributes that another data set's model predicted for a data set."""
+    if dataset is None or config.datasets[dataset].attributes_by is None:
+        return NO_LABELS
+    return f"results/labels/{dataset}/labels.parquet"
 
 
 def _add_row(graph: Graph, config: Config, dataset: str, row: str, seed: int) -> None:
@@ -114,8 +150,9 @@ def _add_row(graph: Graph, config: Config, dataset: str, row: str, seed: int) ->
     if row not in BASELINES:
         _add_training(graph, config, common | {"seed": seed}, row)
         fusion = config.ablations[row].pose
-        pose = _pose_file(dataset, fusion.source) if fusion is not None and fusion.rank == "fused" else NO_POSE
+        pose = _pose_file(config, dataset, fusion.source) if fusion is not None and fusion.rank == "fused" else NO_POSE
     files = {"encoder": encoder_path(config, dataset, row, seed), "pose": pose}
+    files |= _noted(row_predictions(config, dataset, row))
     graph["evaluate"][f"{dataset}-{row}-{seed}"] = common | {"row": row, "seed": seed} | files
 
 
@@ -133,7 +170,8 @@ def _start_files(config: Config, dataset: str) -> dict[str, str]:
         "weights": local_file(named),
         "captions_of": source or "",
         "captions": f"results/ingest/{source}/frames.arrow" if others else NO_CAPTIONS,
-    }
+        "labels": labels_file(config, source),
+    } | _noted(caption_predictions(config, dataset))
 
 
 def _add_training(graph: Graph, config: Config, common: dict[str, Any], row: str) -> None:
@@ -146,25 +184,31 @@ def _add_training(graph: Graph, config: Config, common: dict[str, Any], row: str
             "variant": body.prompts,
             "image": encoder_path(config, dataset, source, seed),
             "text": f"{_start(config, dataset, seed)}/text.safetensors" if reads_texts(config, row) else NO_TEXT,
+            "labels": labels_file(config, dataset if variant_needs_attributes(config.prompts[body.prompts]) else None),
+            **_noted(variant_predictions(config, dataset, body.prompts)),
         }
         prompts = f"results/prompts/{dataset}-{body.prompts}-{seed}/prompts.safetensors"
     graph["finetune"][f"{dataset}-{row}-{seed}"] = common | {
         "row": row,
         "start": encoder_path(config, dataset, body.start or "pretrained", seed),
         "prompts": prompts,
-        "pose": NO_POSE if body.pose is None else _pose_file(dataset, body.pose.source),
+        "pose": NO_POSE if body.pose is None else _pose_file(config, dataset, body.pose.source),
+        "labels": labels_file(config, dataset if targets_need_attributes(config, row) else None),
+        **_noted(row_predictions(config, dataset, row)),
     }
 
 
 def _comparison(config: Config, dataset: str) -> dict[str, Any]:
     """The rows of a comparison in the order of its table, each with its form; and why some are not applicable."""
     forms = {row: config.ablations[row].form for row in config.rows}
+    rows = (*baselines(config, dataset), *applicable_rows(config, dataset))
     return {
         "dataset": dataset,
         "layout": config.datasets[dataset].layout,
         "reference": REFERENCE_ROW,
         "rows": dict.fromkeys(baselines(config, dataset), "") | forms,
         "not_applicable": not_applicable(config, dataset),
+        "predictions": {row: told(found) for row in rows if (found := row_predictions(config, dataset, row))},
     }
 
 
@@ -211,10 +255,10 @@ def _start(config: Config, dataset: str, seed: int) -> str:
     return f"results/pretrain/{dataset}-{_start_split(config, dataset, seed)}"
 
 
-def _pose_file(dataset: str, source: str) -> str:
+def _pose_file(config: Config, dataset: str, source: str) -> str:
     """What a row reads its pose from: HRNet itself where it runs in training, else what it left of every image."""
     if source == "hrnet_in_train_mode":
-        return f"results/pose/{dataset}/hrnet.safetensors"
+        return f"results/pose/{hrnet_of(config, dataset)}/hrnet.safetensors"
     return f"results/keypoints/{dataset}/keypoints.parquet"
 
 

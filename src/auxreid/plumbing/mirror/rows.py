@@ -72,6 +72,8 @@ class Row:
                 value = float(self.cells[column]) / 100
                 heading = view.difference_heading(column.removeprefix(MINUS))
                 found[heading] = f"{value:+.3f} {self.interval(column, '+.3f')}"
+        if self.cells.get(view.PREDICTED):
+            found[view.PREDICTED] = self.cells[view.PREDICTED]
         if self.cells.get("p_holm"):
             found[view.P_VALUE] = f"{float(self.cells['p_holm']):.3f}"
         return found

@@ -33,6 +33,7 @@ CHANGED = "changed"  # the parameters in which it differs from its baseline; a h
 MARKS = (EXPERIMENT, BASELINE, COMMIT, CHANGED)
 NO_EXPERIMENT = f'tags."{EXPERIMENT}" IS NULL'
 FORM, SEEDS, INTERVAL, P_VALUE = "form", "seeds", "mAP interval", "p Holm"  # headings of columns, hence without prefix
+PREDICTED = "predicted"  # what models of other data sets told a row; a heading too
 PARENT = "mlflow.parentRunId"
 KIND = "mlflow.experimentKind"
 MODELS = "custom_model_development"  # without it the UI opens an experiment as one of chatbots

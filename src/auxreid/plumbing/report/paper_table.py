@@ -13,6 +13,7 @@ WITH_DEVIATION = ("mAP", "CMC_1")  # the others' deviations are in the CSV: a pa
 OTHERS = ("CMC_5", "CMC_10", "mINP", "reranked_mAP", "reranked_CMC_1")
 HEADINGS = {"reranked_mAP": "re-ranked mAP", "reranked_CMC_1": "re-ranked CMC@1"}
 SEEDS = "seeds"
+PREDICTED = "predicted"  # what models of other data sets told a row; a column where they told any
 THESIS = {"thesis_mAP": "thesis's mAP", "thesis_CMC_1": "thesis's CMC@1"}
 THESIS_PREFIX = "thesis_"
 NO_VALUE = "-"
@@ -53,7 +54,8 @@ def read_paper_table(dataset: str, level: float, thesis: bool = False, root: Pat
         values = frame.get(_metric(heading))
         best[heading] = _is_best(cells[heading], values)
     notes = (NOTE, *(f"{row}: {text}" for row, text in zip(frame["row"], frame["remark"], strict=True) if text))
-    return PaperTable(dataset, frame, cells, pd.DataFrame(best), 2, notes)
+    words = 3 if PREDICTED in cells else 2
+    return PaperTable(dataset, frame, cells, pd.DataFrame(best), words, notes)
 
 
 def _read(path: Path, dataset: str) -> pd.DataFrame:
@@ -74,7 +76,10 @@ def _read(path: Path, dataset: str) -> pd.DataFrame:
 def _cells(frame: pd.DataFrame, level: float) -> pd.DataFrame:
     """The columns that are shown, each cell as text."""
     seeds = frame[SEEDS].map(lambda count: str(count) if count else NO_VALUE)
-    columns = {"row": frame["row"], "form": frame["form"].replace("", NO_VALUE), SEEDS: seeds}
+    columns = {"row": frame["row"], "form": frame["form"].replace("", NO_VALUE)}
+    if PREDICTED in frame:
+        columns[PREDICTED] = frame[PREDICTED].fillna("").replace("", NO_VALUE)
+    columns[SEEDS] = seeds
     interval = f"{100 * level:g} % interval"
     for metric in (name for name in WITH_DEVIATION if name in frame):
         columns[_heading(metric)] = _with_deviation(frame, metric)
@@ -88,7 +93,7 @@ def _cells(frame: pd.DataFrame, level: float) -> pd.DataFrame:
         columns["p (Holm)"] = frame["p_holm"].map(_p_value)
     columns |= {heading: _numbers(frame[name]) for name, heading in THESIS.items() if name in frame}
     shown = pd.DataFrame(columns)
-    words = ["row", "form", SEEDS]
+    words = ["row", "form", PREDICTED, SEEDS]
     return shown[[name for name in shown if name in words or (shown[name] != NO_VALUE).any()]]
 
 

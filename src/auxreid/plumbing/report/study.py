@@ -75,8 +75,7 @@ def read_study(graph: Graph, level: float, results: Path = Path("results")) -> S
 
 
 def _records(graph: Graph, results: Path) -> Iterator[tuple[str, str, Record]]:
-    stages = dict(graph) | {"keypoints": graph["pose"]}
-    for stage, keys in stages.items():
+    for stage, keys in graph.items():
         for key in keys:
             folder = record_folder(results, stage, key)
             if (folder / "record.json").is_file():

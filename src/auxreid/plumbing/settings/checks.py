@@ -6,6 +6,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from auxreid.plumbing.settings.config import BASELINES, METRIC_REFERENCE, Config
+from auxreid.plumbing.settings.prediction_checks import broken_predictions
 from auxreid.plumbing.settings.section import fault_lines
 
 
@@ -21,6 +22,7 @@ def broken_references(config: Config) -> Iterator[str]:
         if name not in config.ablations:
             yield f"registry.rows: {name!r} is not in ablations ({_names(config.ablations)})"
     yield from _broken_captions(config)
+    yield from broken_predictions(config)
     yield from _broken_studies(config)
     yield from _missing_seeds(config)
     yield from _broken_rows(config)
@@ -86,7 +88,11 @@ def _broken_metric_study(config: Config) -> Iterator[str]:
     if asked and not able.intersection(config.study.datasets):
         yield f"study.metric_rows: no recipe of the study's data sets has a metric section; these have: {_names(able)}"
     for dataset in able.intersection(config.study.datasets) if config.metric_names else ():
-        source = getattr(config.recipe(dataset).metric.features.backbone, "dataset", None)
+        backbone, by = config.recipe(dataset).metric.features.backbone, config.datasets[dataset].attributes_by
+        if backbone.kind == "attributes" and by is not None:
+            where = f"recipes.{config.datasets[dataset].recipe}.metric.features.backbone.kind = 'attributes'"
+            yield f"{where}: {dataset} trains no attribute model, since {by}'s predicts its attributes"
+        source = getattr(backbone, "dataset", None)
         chains = [name for name in config.study.datasets if known.get(name) is not None and known[name].has_chain]
         if source is not None and source not in chains:
             where = f"recipes.{config.datasets[dataset].recipe}.metric.features.backbone.dataset = {source!r}"

@@ -1,18 +1,43 @@
 """Where a data set lies, and how it is read and evaluated."""
 
 import re
-from typing import Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
 from auxreid.plumbing.settings.section import DatasetName, Name, PositiveInt, Section
 
 
-class KeypointFile(Section):
-    """A COCO-format keypoint file inside a data set's folder."""
+class PredictedBy(Section):
+    """The data set whose attribute model says what this one's folder does not."""
 
-    file: str
+    predicted_by: DatasetName
+
+
+def table_or_model(value: Any) -> str | PredictedBy | None:
+    """Of `attributes`: a table's name, or {predicted_by: DATA_SET}; in one line what is wrong with anything else."""
+    if value is None or isinstance(value, str):
+        return value
+    try:
+        return PredictedBy.model_validate(value, strict=True)
+    except ValidationError:
+        raise ValueError("allowed are a table's name, or {predicted_by: DATA_SET}") from None
+
+
+class Keypoints(Section):
+    """A COCO-format keypoint file inside a data set's folder, or the data set whose HRNet finds the keypoints."""
+
+    file: str | None = None
     images: str | None = None  # the folder that the file's image names are relative to; null: the data set's own
+    predicted_by: DatasetName | None = None
+
+    @model_validator(mode="after")
+    def _of_a_file_or_a_model(self) -> "Keypoints":
+        if (self.file is None) == (self.predicted_by is None):
+            raise ValueError("keypoints have a file, or a data set that they are predicted_by: one of the two")
+        if self.images is not None and self.file is None:
+            raise ValueError("images goes with file")
+        return self
 
 
 class Folders(Section):
@@ -48,9 +73,9 @@ class DatasetConfig(Section):
     protocol: Literal["market1501", "prid2011_single_shot", "prid2011_multi_shot", "dogs"]
     word: str = Field(pattern=r"^[a-z]+$")  # the noun of the prompt
     recipe: Name | None = None  # null: the data set is ingested, and no more
-    attributes: str | None = None
+    attributes: Annotated[str | PredictedBy | None, BeforeValidator(table_or_model)] = None
     vocabulary: Name | None = None  # of `vocabularies`, for animals; null: dogs' in protocol dogs, else people's
-    keypoints: KeypointFile | None = None
+    keypoints: Keypoints | None = None
     splits: str | None = None
     # Of two cameras, in PRID2011's layout:
     shared_identities: PositiveInt | None = None  # the first so many are one person in both; null: all that both have
@@ -66,8 +91,23 @@ class DatasetConfig(Section):
 
     @property
     def has_attributes(self) -> bool:
-        """Whether it may bring attributes: in a table of their own, or beside the paths of a table of images."""
+        """Whether it may have attributes: in a table of its own, beside the paths of a table of images or predicted."""
         return self.attributes is not None or self.layout in ("dogs", "csv")
+
+    @property
+    def attribute_table(self) -> str | None:
+        """The file of attributes in its folder."""
+        return self.attributes if isinstance(self.attributes, str) else None
+
+    @property
+    def attributes_by(self) -> str | None:
+        """The data set whose model predicts its attributes; None where they are its own, or it has none."""
+        return self.attributes.predicted_by if isinstance(self.attributes, PredictedBy) else None
+
+    @property
+    def keypoints_by(self) -> str | None:
+        """The data set whose HRNet finds its keypoints; None where its own does, or none."""
+        return None if self.keypoints is None else self.keypoints.predicted_by
 
     @property
     def of_animals(self) -> bool:
@@ -92,7 +132,7 @@ class DatasetConfig(Section):
             for name in names:
                 if self.layout != layout and getattr(self, name) is not None:
                     raise ValueError(f"{name} is for layout {layout!r}")
-        if self.layout in ("dogs", "csv") and self.attributes is not None:
+        if self.layout in ("dogs", "csv") and self.attribute_table is not None:
             raise ValueError(f"attributes are columns of the table in layout {self.layout!r}")
         if self.layout not in ("dogs", "csv") and self.vocabulary is not None:
             raise ValueError("vocabulary is for the layouts 'dogs' and 'csv'")

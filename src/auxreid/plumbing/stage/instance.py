@@ -78,12 +78,13 @@ class Stage:
         Args:
             seed: where the graph gives none.
             replaced: blocks as they are really used, by their short names.
-            more: further parameters of the record.
+            more: further parameters of the record, beside what models of other data sets predicted.
 
         Raises:
             DataError: the stage trains, and the study cannot be run on the data set.
         """
         params: dict[str, Any] = dict(more)
+        params |= {f"{what}_predicted_by": by for what, by in self.entry.get("predicted", {}).items()}
         for name, block in self.blocks.items():
             block = (replaced or {}).get(_short_name(name), block)
             *path, last = name.split(".")
@@ -116,7 +117,7 @@ def open_stage(name: str, key: str, root: Path) -> Stage:
     """
     config = load_study()
     graph = build_graph(config)
-    entries = graph["pose" if name == "keypoints" else name]
+    entries = graph[name]
     if key not in entries:
         raise UsageError(f"{key!r} is no {name} of {GRAPH_FILE}{_instead(key, list(entries))}")
     entry = entries[key]

@@ -1,0 +1,116 @@
+"""What a study takes from data sets for others: captions, and attributes and keypoints that their models predict.
+
+A data set of which only that is used need not be in the study: it is ingested, its model is trained, and no more.
+"""
+
+from collections.abc import Iterator
+
+from auxreid.plumbing.graph.applicability import (
+    applicable_rows,
+    baselines,
+    captions_of,
+    makes_keypoints,
+    row_needs_attributes,
+)
+from auxreid.plumbing.settings.config import BASELINES, Config
+from auxreid.plumbing.settings.rows import variant_needs_attributes
+
+Predicted = dict[str, str]  # captions, attributes, keypoints -> the data set whose model predicted them
+UNTRAINED = [name for name in BASELINES if name != "pretrained"]
+
+
+def labelled_datasets(config: Config) -> tuple[str, ...]:
+    """The data sets whose attributes another one's model predicts: of the study, and those whose captions are used."""
+    return tuple(name for name in _read_datasets(config) if config.datasets[name].attributes_by is not None)
+
+
+def attribute_datasets(config: Config) -> tuple[str, ...]:
+    """The data sets that train an attribute model: of the study by their recipes, and those that label others."""
+    own = (name for name in config.study.datasets if trains_attributes(config, name))
+    return _once(own, (config.datasets[name].attributes_by for name in labelled_datasets(config)))
+
+
+def trains_attributes(config: Config, dataset: str) -> bool:
+    """Whether a data set's recipe says so, and its attributes are not another one's guesses."""
+    return config.recipe(dataset).attributes is not None and config.datasets[dataset].attributes_by is None
+
+
+def hrnet_of(config: Config, dataset: str) -> str:
+    """The data set whose HRNet finds a data set's keypoints: mostly itself."""
+    return config.datasets[dataset].keypoints_by or dataset
+
+
+def hrnet_datasets(config: Config) -> tuple[str, ...]:
+    """The data sets that get an HRNet."""
+    return _once(hrnet_of(config, name) for name in config.study.datasets if makes_keypoints(config, name))
+
+
+def ingested_datasets(config: Config) -> tuple[str, ...]:
+    """The study's data sets, then those of which only the captions or a model are used."""
+    return _once(_read_datasets(config), attribute_datasets(config), hrnet_datasets(config))
+
+
+def row_predictions(config: Config, dataset: str, row: str) -> Predicted:
+    """What models of other data sets have said to a row: itself, what it starts from, and the CLIP before all."""
+    if row in UNTRAINED:
+        return {}
+    found = caption_predictions(config, dataset)
+    if row in BASELINES:
+        return found
+    body = config.datasets[dataset]
+    for other in sorted(config.rows_needed_by(row)):
+        found |= row_predictions(config, dataset, other)
+    if body.attributes_by is not None and row_needs_attributes(config, row):
+        found["attributes"] = body.attributes_by
+    if body.keypoints_by is not None and config.ablations[row].pose is not None:
+        found["keypoints"] = body.keypoints_by
+    return found
+
+
+def variant_predictions(config: Config, dataset: str, variant: str) -> Predicted:
+    """The same of the texts of stage 1."""
+    body, by = config.prompts[variant], config.datasets[dataset].attributes_by
+    found = row_predictions(config, dataset, getattr(body, "encoder", None) or "pretrained")
+    return found | ({"attributes": by} if by is not None and variant_needs_attributes(body) else {})
+
+
+def caption_predictions(config: Config, dataset: str) -> Predicted:
+    """The same of a CLIP that is pre-trained."""
+    source = captions_of(config, dataset)
+    by = None if source is None else config.datasets[source].attributes_by
+    return {} if by is None else {"captions": by}
+
+
+def told(predicted: Predicted) -> str:
+    """ "captions, attributes by market1501; keypoints by sample_people"."""
+    by_lender: dict[str, list[str]] = {}
+    for what, by in predicted.items():
+        by_lender.setdefault(by, []).append(what)
+    return "; ".join(f"{', '.join(parts)} by {by}" for by, parts in by_lender.items())
+
+
+def prediction_lines(config: Config) -> list[str]:
+    """A line for each data set and all that is predicted on it, with the rows that it is said to."""
+    return [line for dataset in config.study.datasets for line in _lines(config, dataset)]
+
+
+def _lines(config: Config, dataset: str) -> Iterator[str]:
+    if (by := config.datasets[dataset].attributes_by) is not None and config.recipe(dataset).attributes is not None:
+        yield f"{dataset}: no attribute model is trained on it: {by}'s predicts its attributes"
+    if not config.recipe(dataset).has_chain:
+        return
+    rows: dict[str, list[str]] = {}
+    for row in (*baselines(config, dataset), *applicable_rows(config, dataset)):
+        for what, by in row_predictions(config, dataset, row).items():
+            rows.setdefault(f"{what} predicted by {by}", []).append(row)
+    for what, names in rows.items():
+        yield f"{dataset}: {what}: {', '.join(names)}"
+
+
+def _read_datasets(config: Config) -> tuple[str, ...]:
+    """The study's data sets, and those of which the captions are used."""
+    return _once(config.study.datasets, (captions_of(config, name) for name in config.study.datasets))
+
+
+def _once(*names) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(name for some in names for name in some if name is not None))

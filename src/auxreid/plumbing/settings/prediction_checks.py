@@ -1,0 +1,63 @@
+"""Which data set's model may label another one: what is checked of `predicted_by` in params.yaml."""
+
+from collections.abc import Iterator
+
+from auxreid.plumbing.settings.config import Config
+
+
+def broken_predictions(config: Config) -> Iterator[str]:
+    """A line for each data set whose attributes or keypoints cannot be had from the one that it names."""
+    for name, body in config.datasets.items():
+        for what, by in (("attributes", body.attributes_by), ("keypoints", body.keypoints_by)):
+            if by is not None and (fault := _fault(config, name, what, by)) is not None:
+                yield f"datasets.{name}.{what}.predicted_by = {by!r}: {fault}"
+
+
+def _fault(config: Config, name: str, what: str, by: str) -> str | None:
+    if by not in config.datasets:
+        return f"not in datasets ({', '.join(sorted(config.datasets))})"
+    lender, word = config.datasets[by], config.datasets[name].word
+    if by == name:
+        return "a data set cannot label itself; name another"
+    if lender.word != word:
+        return f"datasets.{by}.word = {lender.word!r}, and datasets.{name}.word = {word!r}: it knows no {word}"
+    theirs, ours = _described_as(config, by), _described_as(config, name)
+    if what == "attributes" and theirs != ours:
+        return f"its attributes are those of {theirs}, and this one's are told as those of {ours}"
+    further = lender.attributes_by if what == "attributes" else lender.keypoints_by
+    if further is not None:
+        return f"datasets.{by}.{what} are themselves predicted by {further!r}; name a data set with its own"
+    return _no_classifier(config, by) if what == "attributes" else _no_hrnet(config, by)
+
+
+def _described_as(config: Config, name: str) -> str:
+    """Whose attributes a data set's are, which is how sentences tell them."""
+    body = config.datasets[name]
+    own = "dogs" if body.of_animals else "people"
+    return own if body.vocabulary is None else f"vocabulary {body.vocabulary!r}"
+
+
+def _no_classifier(config: Config, by: str) -> str | None:
+    """Why a data set trains no attribute model; None where it does."""
+    body = config.datasets[by]
+    if not body.has_attributes:
+        return f"datasets.{by}.attributes names no table to train a model on"
+    recipe = config.recipes.get(body.recipe or "")
+    if recipe is None or recipe.attributes is None:
+        return f"{_recipe(body.recipe, by)} has no attributes section, hence no model that could predict"
+    return None
+
+
+def _no_hrnet(config: Config, by: str) -> str | None:
+    """Why a data set gets no HRNet; None where it does."""
+    body = config.datasets[by]
+    recipe = config.recipes.get(body.recipe or "")
+    if recipe is None or recipe.pose is None:
+        return f"{_recipe(body.recipe, by)} has no pose section, hence no HRNet that could predict"
+    if recipe.pose.checkpoint == "fit" and body.keypoints is None:
+        return f"recipes.{body.recipe}.pose fits HRNet, and datasets.{by}.keypoints names no file to fit it on"
+    return None
+
+
+def _recipe(name: str | None, dataset: str) -> str:
+    return f"datasets.{dataset}.recipe, which is null," if name is None else f"recipes.{name}"
