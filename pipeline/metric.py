@@ -11,7 +11,7 @@ import numpy as np
 
 from auxreid.data.frames import Frames, open_frames
 from auxreid.evaluation.protocols import query_and_gallery
-from auxreid.evaluation.ranking import rank_queries, squared_distances, summarise
+from auxreid.evaluation.ranking import distance_blocks, rank_blocks, summarise
 from auxreid.metric.backbone import open_backbone
 from auxreid.metric.checkpoint import save_metric_model
 from auxreid.metric.choice import Validation
@@ -74,7 +74,7 @@ def test_metrics(scores: MetricScores, frames: Frames) -> dict[str, float]:
     tested = frames.where(SEARCHED)
     query, gallery = query_and_gallery(tested, scores.embeddings, scores.about.protocol)
     labels = query.identity, gallery.identity, query.group, gallery.group
-    ranked = rank_queries(squared_distances(query.embedding, gallery.embedding), *labels)
+    ranked = rank_blocks(distance_blocks(query.embedding, gallery.embedding), *labels)
     return {name: round(value, DIGITS) for name, value in summarise(ranked).items()}
 
 

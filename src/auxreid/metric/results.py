@@ -13,7 +13,7 @@ import numpy as np
 
 from auxreid.data.frames import Frames
 from auxreid.evaluation.protocols import Entities, query_and_gallery
-from auxreid.evaluation.ranking import RankedQueries, rank_queries, squared_distances
+from auxreid.evaluation.ranking import RankedQueries, distance_blocks, rank_blocks
 from auxreid.evaluation.statistics import estimate
 from auxreid.metric.by_individual import by_individual
 from auxreid.metric.choice import UNTOUCHED, Gain, choose, gain
@@ -195,7 +195,7 @@ def _mean_precision(frames: Frames, embeddings: np.ndarray, protocol: str) -> fl
 
 def _ranked(query: Entities, gallery: Entities) -> RankedQueries:
     labels = query.identity, gallery.identity, query.group, gallery.group
-    return rank_queries(squared_distances(query.embedding, gallery.embedding), *labels)
+    return rank_blocks(distance_blocks(query.embedding, gallery.embedding), *labels)
 
 
 def _cut(embeddings: np.ndarray, size: int) -> np.ndarray:

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from auxreid.data.frames import Frames
 from auxreid.evaluation.protocols import PROTOCOLS
-from auxreid.evaluation.ranking import rank_queries, squared_distances
+from auxreid.evaluation.ranking import distance_blocks, rank_blocks
 
 Epochs = Iterator[Tensor]  # embeddings [n, e] of all frames, before the first epoch and after each
 
@@ -53,10 +53,10 @@ def average_precisions(frames: Frames, embeddings: np.ndarray, fold: HeldOut, pr
     rows = np.concatenate([fold.rows, fold.distractors])
     entities = PROTOCOLS[protocol](frames, embeddings, rows)
     identity = np.maximum(entities.identity, 0)  # who is unknown matches nobody
-    distances = squared_distances(entities.embedding, entities.embedding)
     asking = identity > 0
+    blocks = distance_blocks(entities.embedding[asking], entities.embedding)
     labels = identity[asking], identity, entities.group[asking], entities.group
-    return rank_queries(distances[asking], *labels).average_precision, identity[asking]
+    return rank_blocks(blocks, *labels).average_precision, identity[asking]
 
 
 def cross_validate(
