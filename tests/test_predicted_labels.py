@@ -13,6 +13,7 @@ from safetensors.torch import load_file
 from small_frames import small_frames
 from tiny_study import DATASET, HEIGHT, WIDTH, run, tiny_params, write_study
 
+from auxreid.attributes.label_report import label_report, report_lines
 from auxreid.attributes.model import AttributeModel, build_backbone, save_model
 from auxreid.attributes.predict import predict
 from auxreid.clip.frame_captions import FrameCaptions
@@ -51,6 +52,18 @@ def test_one_frame_that_is_sure_of_the_other_word_does_not_outvote_all():
 def test_frames_of_another_split_have_no_say():
     rows = [(1, "query", 0.4), (1, "gallery", 0.9), (1, "train", 0.3), (1, "train", 0.6)]
     assert words_of(rows) == [0, 1, 0, 0]
+
+
+def test_what_has_one_word_for_all_or_nearly_all_is_named(tmp_path):
+    frames = small_frames(tmp_path / "frames.arrow", range(1, 21))
+    firsts = {"hair": 20, "hat": 19, "bag": 18}  # how many individuals have the first word
+    probabilities = {name: np.eye(2)[(np.arange(20) >= count).astype(int)] for name, count in firsts.items()}
+    report = label_report(frames, LENDER, dict.fromkeys(firsts, HAT), probabilities)
+    assert (report["one_word"], report["nearly_one_word"]) == (["hair"], ["hat"])
+    assert [line for line in report_lines(report) if "note" in line] == [
+        "  note: one word for all, which tells nobody apart: hair",
+        "  note: one word for 95% or more, which tells few apart: hat",
+    ]
 
 
 def test_frames_of_nobody_known_speak_for_themselves():

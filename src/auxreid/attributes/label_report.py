@@ -8,6 +8,8 @@ import numpy as np
 from auxreid.data.frames import Frames
 from auxreid.data.labels import agreed_words
 
+NEARLY_ALL = 0.95  # of the individuals
+
 
 def label_report(
     frames: Frames, predicted_by: str, vocabulary: Mapping[str, Sequence[str]], probabilities: Mapping[str, np.ndarray]
@@ -22,10 +24,12 @@ def label_report(
         vocabulary: attribute -> words.
         probabilities: per attribute [n, k].
     Returns:
-        counts; `attributes` by name; `one_word`, the attributes that have the same word for all individuals.
+        counts; `attributes` by name; `one_word`, the attributes that have the same word for all individuals, and
+        `nearly_one_word`, those that have it for NEARLY_ALL of them.
     """
     known = frames.identity > 0
     attributes = {name: _attribute(frames, words, probabilities[name]) for name, words in vocabulary.items()}
+    largest = {name: _share_of_largest(one["individuals"]) for name, one in attributes.items()}
     return {
         "dataset": frames.meta.dataset,
         "predicted_by": predicted_by,
@@ -33,8 +37,13 @@ def label_report(
         "individuals": len(np.unique(frames.identity[known])),
         "frames_of_nobody_known": int((~known).sum()),
         "attributes": attributes,
-        "one_word": [name for name, one in attributes.items() if sum(map(bool, one["individuals"].values())) < 2],
+        "one_word": [name for name, share in largest.items() if share == 1],
+        "nearly_one_word": [name for name, share in largest.items() if NEARLY_ALL <= share < 1],
     }
+
+
+def _share_of_largest(counts: Mapping[str, int]) -> float:
+    return max(counts.values()) / max(1, sum(counts.values()))
 
 
 def _attribute(frames: Frames, words: Sequence[str], probabilities: np.ndarray) -> dict[str, Any]:
@@ -69,3 +78,6 @@ def report_lines(report: Mapping[str, Any]) -> Iterator[str]:
         yield f"  {name}: {words} ({sure})"
     if report["one_word"]:
         yield f"  note: one word for all, which tells nobody apart: {', '.join(report['one_word'])}"
+    if report["nearly_one_word"]:
+        named = ", ".join(report["nearly_one_word"])
+        yield f"  note: one word for {NEARLY_ALL:.0%} or more, which tells few apart: {named}"
