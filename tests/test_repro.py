@@ -97,6 +97,13 @@ def test_a_target_runs_what_it_needs_and_no_more(project, capsys):
         run_repro(["middle"], jobs=2)
 
 
+def test_one_after_the_other_the_stages_that_a_target_needs_are_counted(project, capsys, monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    assert run_repro(["left"]) == 0
+    said = capsys.readouterr().out
+    assert "[stage 1 of 2, " in said and "[stage 2 of 2, " in said and "stage 3" not in said
+
+
 def test_a_failure_lets_the_running_ones_finish_and_starts_no_others(project, capsys):
     path = project / "dvc.yaml"
     path.write_text(path.read_text().replace(STEP.format(out="left"), "python -c 'raise SystemExit(3)'"))

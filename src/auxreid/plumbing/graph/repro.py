@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Set
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
-from threading import Lock
+from threading import Event, Lock
 from typing import TYPE_CHECKING
 
 from auxreid.plumbing.base.errors import ConfigError
@@ -16,10 +16,12 @@ from auxreid.plumbing.base.interrupted import ending_them
 from auxreid.plumbing.dvc.repo import locked, opened_repo
 
 if TYPE_CHECKING:
+    from dvc.repo import Repo
     from networkx import DiGraph
 
 SOURCES = "sources"  # the stage on which all others depend
 STAGE_LINE = re.compile(r"^(Running stage|Stage) '(?P<name>[^']+)'")
+INTERRUPTED, PATIENCE = "ERROR: interrupted by the user", 1.0  # what DVC says after Ctrl-C; seconds
 HINTS = ("Updating lock file", "To track the changes", "To enable auto", "Use `dvc push`", "\tgit add", "\tdvc config")
 
 # How long a stage of a kind takes among the others, as on the sample; it decides the order alone.
@@ -56,11 +58,14 @@ def run_repro(targets: list[str], jobs: int = 1) -> int:
 
 
 def _count_stages(targets: list[str]) -> int:
+    """How many stages DVC will look at: the targets and what they need, or all."""
+    from networkx import descendants
+
     with opened_repo() as repo, locked(repo):
-        names = [stage.addressing for stage in repo.index.graph if not stage.addressing.endswith(".dvc")]
-    if targets:
-        names = [name for name in names if any(_names(t, name) for t in targets)] or targets
-    return len(names)
+        graph = _by_name(repo)
+    named = {name for name in graph if any(_names(target, name) for target in targets)} if targets else set(graph)
+    needed = named.union(*(descendants(graph, name) for name in named))
+    return len([name for name in needed if not name.endswith(".dvc")]) or len(targets)
 
 
 def _names(target: str, stage: str) -> bool:
@@ -115,10 +120,14 @@ def _named(target: str, graph: "DiGraph") -> set[str]:
 
 def _graph_and_stale() -> tuple["DiGraph", set[str]]:
     """The stages by name, with edges that lead to what a stage depends on; and which of them are not up to date."""
+    with opened_repo() as repo, locked(repo):
+        return _by_name(repo), set(repo.status())
+
+
+def _by_name(repo: "Repo") -> "DiGraph":
     from networkx import relabel_nodes
 
-    with opened_repo() as repo, locked(repo):
-        return relabel_nodes(repo.index.graph, lambda stage: stage.addressing), set(repo.status())
+    return relabel_nodes(repo.index.graph, lambda stage: stage.addressing)
 
 
 def next_chain(waiting: Stages, done: Set[str]) -> list[str]:
@@ -157,7 +166,7 @@ class _SideBySide:
         self.waiting, self.jobs, self.total = dict(stages), jobs, len(stages)
         self.done: set[str] = set()
         self.processes: set[subprocess.Popen] = set()
-        self.is_interrupted = False
+        self.interrupted = Event()
         self.printing, self.started = Lock(), time.monotonic()
         threads = max(1, (os.cpu_count() or 1) // jobs)
         self.environment = {"OMP_NUM_THREADS": str(threads)} | os.environ
@@ -186,7 +195,7 @@ class _SideBySide:
             try:
                 yield
             except KeyboardInterrupt:
-                self.is_interrupted = True
+                self.interrupted.set()
                 raise
 
     def _ended(self, future: Future, chain: list[str]) -> int:
@@ -208,6 +217,8 @@ class _SideBySide:
             for line in process.stdout:
                 if match := STAGE_LINE.match(line):
                     name = match["name"]
+                if line.startswith(INTERRUPTED):
+                    self.interrupted.wait(PATIENCE)  # of all processes DVC's may be told first
                 if line.strip() and not line.startswith(HINTS):
                     self._say(f"{name} | {line.rstrip()}")
         self.processes.discard(process)
@@ -217,5 +228,5 @@ class _SideBySide:
 
     def _say(self, line: str) -> None:
         with self.printing:
-            if not self.is_interrupted:
+            if not self.interrupted.is_set():
                 print(line, flush=True)
