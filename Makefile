@@ -31,7 +31,7 @@ check: $(VENV)/.installed  ## validate params.yaml and what follows from it
 	$(BIN)/auxreid check
 
 test: $(VENV)/.installed  ## all tests, two files at a time: many of them wait for DVC, MLflow or Ray
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --durations=25
 
 lint: $(VENV)/.installed  ## ruff check and format
 	$(BIN)/ruff check .
