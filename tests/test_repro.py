@@ -38,10 +38,10 @@ def test_every_stage_starts_once_and_after_what_it_needs(stages, jobs, random):
 
 def test_the_longest_way_starts_first_and_an_only_follower_goes_with_it():
     stages = {"pretrain@a": set(), "finetune@b": {"pretrain@a"}, "finetune@c": {"pretrain@a"}}
-    stages |= {"ingest@z": set(), "attributes@z": {"ingest@z"}, "compare@a": {"finetune@b", "finetune@c"}}
+    stages |= {"ingest@z": set(), "finetune@z": {"ingest@z"}, "compare@a": {"finetune@b", "finetune@c"}}
     assert next_chain(stages, set()) == ["pretrain@a"]  # 3 + 2 + 0.5; two follow it: they may run side by side
     later = {name: needs - {"pretrain@a"} for name, needs in stages.items() if name.endswith("z")}
-    assert next_chain(later, set()) == ["ingest@z", "attributes@z"]
+    assert next_chain(later, set()) == ["ingest@z", "finetune@z"]
     assert next_chain({"compare@a": stages["compare@a"]}, {"finetune@b"}) == []
 
 
