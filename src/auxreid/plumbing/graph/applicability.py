@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from auxreid.plumbing.settings.config import Config
+from auxreid.plumbing.settings.prediction_checks import nothing_to_fit
 from auxreid.plumbing.settings.rows import variant_needs_attributes
 
 
@@ -18,9 +19,7 @@ def why_no_pose(config: Config, dataset: str) -> str | None:
         return None
     if pose is None:
         return f"recipes.{body.recipe} has no pose section"
-    if pose.checkpoint == "fit" and body.keypoints is None:
-        return f"recipes.{body.recipe}.pose fits HRNet, and datasets.{dataset}.keypoints names no file to fit it on"
-    return None
+    return nothing_to_fit(dataset, body, pose)
 
 
 def makes_keypoints(config: Config, dataset: str) -> bool:

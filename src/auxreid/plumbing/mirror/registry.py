@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from auxreid.plumbing.base.errors import DataError
 from auxreid.plumbing.mirror import view
-from auxreid.plumbing.mirror.result import Result
+from auxreid.plumbing.mirror.result import Result, metric_table
 from auxreid.plumbing.mirror.store import Store, repeat_on_conflict
 from auxreid.plumbing.settings.study import RegistryConfig
 
@@ -45,9 +45,8 @@ def register_best(
     MLflow models of runs by the runs' ids.
     """
     name = rule.name.format(dataset=dataset)
-    of_data_set = re.compile(rf"evaluate@{re.escape(dataset)}-\w+-\d+")  # another's name may begin with this one's
-    if absent := [stage for stage, _ in skipped if of_data_set.fullmatch(stage)]:
-        return [f"{name}@{rule.alias} stays as it is while results are missing: {', '.join(absent)}"]
+    if absent := row_stages("evaluate", dataset, skipped):
+        return [waits(name, rule, absent)]
     candidates = [(result, run) for result, run in published if is_candidate(result, rule)]
     if not candidates:
         return []
@@ -91,15 +90,12 @@ def register_metric(
     models: Mapping[str, "LoggedModel"],
 ) -> list[str]:
     """Registers the data set's chosen metric row, under the same alias; see :func:`register_best`."""
-    name, of_data_set = metric_name(dataset), re.compile(rf"metric@{re.escape(dataset)}-\w+-\d+")
-    table = next((result for result, _ in published if result.main.record.stage == view.METRIC_TABLE), None)
-    absent = [
-        stage for stage, _ in skipped if of_data_set.fullmatch(stage) or stage == f"{view.METRIC_TABLE}@{dataset}"
-    ]
-    if absent:
-        return [f"{name}@{rule.alias} stays as it is while results are missing: {', '.join(absent)}"]
+    name = metric_name(dataset)
+    if absent := row_stages(view.METRIC_STAGE, dataset, skipped, f"{view.METRIC_TABLE}@{dataset}"):
+        return [waits(name, rule, absent)]
+    table = metric_table(published)
     rows = [(result, run) for result, run in published if result.main.record.stage == view.METRIC_STAGE]
-    seeds = [(result, run) for result, run in rows if table is not None and is_chosen(result, table)]
+    seeds = [(result, run) for result, run in rows if table is not None and is_chosen(result, table[0])]
     seeds = [(result, run) for result, run in seeds if run.info.run_id in models]
     if not seeds:
         return []
@@ -108,6 +104,17 @@ def register_metric(
     tags = view.row_tags(best.main.record) | {"auxreid.val_mAP_gain": gained}
     line = register(store.client, name, rule.alias, best, run, models[run.info.run_id], tags)
     return [f"{line}: {view.run_name(best.main.record)}, chosen by validation, its mAP there {gained} to untouched"]
+
+
+def row_stages(stage: str, dataset: str, skipped: Sequence[tuple[str, str]], *others: str) -> list[str]:
+    """Of the stages that were left out, those of this kind of the data set's rows, and the others that are named."""
+    of_data_set = re.compile(rf"{stage}@{re.escape(dataset)}-\w+-\d+")  # another's name may begin with this one's
+    return [name for name, _ in skipped if of_data_set.fullmatch(name) or name in others]
+
+
+def waits(name: str, rule: RegistryConfig, absent: Sequence[str]) -> str:
+    """The line for a model whose best may be among what is missing."""
+    return f"{name}@{rule.alias} stays as it is while results are missing: {', '.join(absent)}"
 
 
 def metric_name(dataset: str) -> str:

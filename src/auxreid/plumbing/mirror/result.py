@@ -1,10 +1,11 @@
 """From records to results: which records together are one MLflow run, and what that run contains."""
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
 
 from auxreid.plumbing.base.errors import DataError
 from auxreid.plumbing.dvc.cache import cache_folder, is_cached
@@ -19,6 +20,9 @@ from auxreid.plumbing.stage.record import (
     read_system_metrics,
     record_folder,
 )
+
+if TYPE_CHECKING:
+    from mlflow.entities import Run as MlflowRun
 
 Place = tuple[str, str]  # stage, key
 AGAIN = "publish again when the stage has ended"
@@ -255,3 +259,8 @@ def names_in(folder: Path) -> list[str]:
         return sorted(os.listdir(folder))
     except OSError:
         return []
+
+
+def metric_table(published: Iterable[tuple[Result, "MlflowRun"]]) -> tuple[Result, "MlflowRun"] | None:
+    """The table of a data set's metric rows, with its run; None where none is among the published results."""
+    return next(((result, run) for result, run in published if result.main.record.stage == view.METRIC_TABLE), None)

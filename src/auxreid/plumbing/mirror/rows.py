@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from auxreid.plumbing.base.comparison_columns import MINUS, difference_columns
 from auxreid.plumbing.base.errors import DataError
 from auxreid.plumbing.mirror import view
-from auxreid.plumbing.mirror.result import Result, naming_changes
+from auxreid.plumbing.mirror.result import Result, metric_table, naming_changes
 from auxreid.plumbing.mirror.store import Store
 from auxreid.plumbing.stage.record import Point
 
@@ -148,7 +148,7 @@ def retire_metric_rows(
 
     A row that returns gets its runs back. Returns labels; none where no table is published.
     """
-    table = next(((result, run) for result, run in published if result.main.record.stage == view.METRIC_TABLE), None)
+    table = metric_table(published)
     if table is None:
         return []
     record, present = table[0].main.record, table[1].info.run_id

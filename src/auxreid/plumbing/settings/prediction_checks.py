@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 
 from auxreid.plumbing.settings.config import Config
+from auxreid.plumbing.settings.datasets import DatasetConfig
+from auxreid.plumbing.settings.recipes import PoseConfig
 
 
 def broken_predictions(config: Config) -> Iterator[str]:
@@ -54,8 +56,13 @@ def _no_hrnet(config: Config, by: str) -> str | None:
     recipe = config.recipes.get(body.recipe or "")
     if recipe is None or recipe.pose is None:
         return f"{_recipe(body.recipe, by)} has no pose section, hence no HRNet that could predict"
-    if recipe.pose.checkpoint == "fit" and body.keypoints is None:
-        return f"recipes.{body.recipe}.pose fits HRNet, and datasets.{by}.keypoints names no file to fit it on"
+    return nothing_to_fit(by, body, recipe.pose)
+
+
+def nothing_to_fit(name: str, body: DatasetConfig, pose: PoseConfig) -> str | None:
+    """Why an HRNet cannot be fitted on a data set; None where it can, or is given."""
+    if pose.checkpoint == "fit" and body.keypoints is None:
+        return f"recipes.{body.recipe}.pose fits HRNet, and datasets.{name}.keypoints names no file to fit it on"
     return None
 
 
