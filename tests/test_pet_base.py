@@ -54,16 +54,16 @@ def km(near: Near, row: Row) -> float:
     one, other = math.radians(near.latitude), math.radians(row.latitude)
     turn = math.radians(row.longitude - near.longitude)
     half = math.sin((other - one) / 2) ** 2 + math.cos(one) * math.cos(other) * math.sin(turn / 2) ** 2
-    return 2 * 6371.0088 * math.asin(min(1, math.sqrt(half)))
+    return 2 * 6371 * math.asin(min(1, math.sqrt(half)))
 
 
 def reference(rows: list[Row], facts: Facts) -> tuple[list[Row], list[Filter]]:
     """Row by row; `left`, and what each filter did."""
     known = {
-        "kind": (facts.kinds, lambda row: False, lambda row: row.kind in facts.kinds),
+        "near": (facts.near, lambda row: row.latitude is None, lambda row: km(facts.near, row) <= facts.near.km),
         "since": (facts.since, lambda row: row.date is None, lambda row: row.date >= facts.since),
         "until": (facts.until, lambda row: row.date is None, lambda row: row.date <= facts.until),
-        "near": (facts.near, lambda row: row.latitude is None, lambda row: km(facts.near, row) <= facts.near.km),
+        "kind": (facts.kinds, lambda row: False, lambda row: row.kind in facts.kinds),
     }
     told = []
     for name, (wanted, lacks, passes) in known.items():
@@ -138,8 +138,17 @@ def test_what_is_removed_leaves_no_embedding_in_the_copy(base):
 def test_a_photograph_is_found_by_its_name(base):
     base.add([pet_row(7, frame="it's", place="Kraków", date=FIRST)])
     assert base.record("it's").place == "Kraków" and base.thumbnail("it's") == b"jpeg 7"
-    assert np.array_equal(base.looks("it's").embedding[0], pet_row(7).embedding)
-    assert base.record("none") is base.thumbnail("none") is base.looks("none") is None
+    assert np.array_equal(base.looks(["frame1", "it's"]).embedding[1], pet_row(7).embedding)
+    for look_up in (base.record, base.thumbnail, lambda name: base.looks(["frame1", name])):
+        with pytest.raises(DataError, match="'none': no such photograph in the base"):
+            look_up("none")
+
+
+def test_without_a_photograph_the_first_that_are_left_are_answered(base):
+    base.add([pet_row(30, kind="lost", report="r1"), pet_row(31, kind="lost", report="r1")])
+    found = base.candidates(None, Facts(kinds=("lost",)), 10)
+    assert found.frames == ["frame30", "frame31"] and not found.similarity.any()
+    assert base.candidates(None, EVERYTHING, 4).frames == [f"frame{number}" for number in range(4)]
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from auxreid.lostpets.base.candidates import Candidates
 from auxreid.lostpets.base.durable import Kept
 from auxreid.lostpets.base.filters import left_by
 from auxreid.lostpets.base.index import EXACT_MOST, Index, IndexFile, is_due, make_index
-from auxreid.lostpets.base.row import Header, Record, Row, arrow_rows, attribute_column, check, matrix
+from auxreid.lostpets.base.row import RECORD, Header, Record, Row, arrow_rows, attribute_column, check, matrix
 from auxreid.lostpets.base.table import (
     conditions,
     create_table,
@@ -138,19 +138,23 @@ class Base:
             self._look()
             return before - self.count()
 
-    def candidates(self, embedding: np.ndarray, facts: Facts, most: int) -> Candidates:
+    def candidates(self, embedding: np.ndarray | None, facts: Facts, most: int) -> Candidates:
         """Of the photographs that the facts leave, the `most` that are most alike.
 
         Args:
-            embedding: float32 [dimensions], of unit length.
+            embedding: float32 [dimensions], of unit length; None: any photographs will do.
         """
         state = self._look()
-        query = np.asarray(embedding, np.float32)
         left, filters = left_by(facts, state.facts)
         searched = filters[-1].after if filters else state.rows
-        exact = searched <= EXACT_MOST or state.index is None
-        rows = np.flatnonzero(left) if exact else state.index.near(query, left)
-        similarity = similarities(state.vectors, rows, query)
+        exact = embedding is None or searched <= EXACT_MOST or state.index is None
+        if embedding is None:
+            rows = np.flatnonzero(left)[:most]
+            similarity = np.zeros(len(rows), np.float32)
+        else:
+            query = np.asarray(embedding, np.float32)
+            rows = np.flatnonzero(left) if exact else state.index.near(query, left)
+            similarity = similarities(state.vectors, rows, query)
         chosen = best(similarity, most)
         dogs = state.dogs if not filters else columns.distinct(state.facts.dog[left], state.codes)
         found, kept = self._fetch(rows[chosen], state.facts)
@@ -201,27 +205,30 @@ class Base:
         found = [read(self._table, ["frame"], one)["frame"].to_pylist() for one in conditions("frame", frames)]
         return {name for part in found for name in part}
 
-    def record(self, frame: str) -> Record | None:
-        """What is known of a photograph; None: there is none of that name."""
-        found = records_of(self._of(frame, record_columns(self.header)))
-        return found[0] if found else None
+    def record(self, frame: str) -> Record:
+        """What is known of a photograph. Raises DataError for one that is not there."""
+        return records_of(self._of([frame], RECORD))[0]
 
-    def looks(self, frame: str) -> Looks | None:
-        """What its pixels say."""
+    def looks(self, frames: Sequence[str]) -> Looks:
+        """What these photographs' pixels say, in this order. Raises DataError for one that is not there."""
         names = list(self.header.vocabulary)
-        found = self._of(frame, ["embedding", *map(attribute_column, names)])
-        if not len(found):
-            return None
+        found = self._of(frames, ["embedding", *map(attribute_column, names)])
         return Looks(matrix(found["embedding"]), {name: matrix(found[attribute_column(name)]) for name in names})
 
-    def thumbnail(self, frame: str) -> bytes | None:
-        """A JPEG file's bytes."""
-        found = self._of(frame, ["thumbnail"])["thumbnail"].to_pylist()
-        return found[0] if found else None
+    def thumbnail(self, frame: str) -> bytes:
+        """A JPEG file's bytes. Raises DataError for a photograph that is not there."""
+        return self._of([frame], ["thumbnail"])["thumbnail"][0].as_py()
 
-    def _of(self, frame: str, wanted: list[str]) -> pa.Table:
+    def _of(self, frames: Sequence[str], wanted: list[str]) -> pa.Table:
+        """These columns of these photographs, in their order."""
         self._look()
-        return read(self._table, wanted, f"frame = {quoted(frame)}")
+        parts = [read(self._table, sorted({"frame", *wanted}), one) for one in conditions("frame", frames)]
+        found = pa.concat_tables(parts)
+        place = {name: number for number, name in enumerate(found["frame"].to_pylist())}
+        missing = [name for name in frames if name not in place]
+        if missing:
+            raise DataError(f"{missing[0][:80]!r}: no such photograph in the base")
+        return found.take([place[name] for name in frames])
 
     def _fetch(self, numbers: np.ndarray, known: columns.Facts) -> tuple[pa.Table, np.ndarray]:
         """The rows with these numbers, and which of them there are: another may have removed some meanwhile."""
