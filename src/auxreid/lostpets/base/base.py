@@ -184,7 +184,7 @@ class Base:
         state = self._look()
         due = is_due(state.index, state.rows)
         if due:
-            index, told = make_index(state.vectors[:, : self.header.dimensions], np.array(state.facts.alive))
+            index, told = make_index(state.vectors, self.header.dimensions, np.array(state.facts.alive))
             with self._writing():
                 self._index.write(index, told)
         return scattered or due
