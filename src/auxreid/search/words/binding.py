@@ -5,17 +5,18 @@ from collections.abc import Sequence
 from auxreid.search.words.clauses import Clause, Cutter, Named, Said
 from auxreid.search.words.items import Item
 from auxreid.search.words.lexicon import Lexicon
+from auxreid.search.words.notes import Notes
 from auxreid.search.words.phrase import Phrase
 from auxreid.search.words.report import Reporter
 
 OF_THE_ANIMAL = ("size", "color")  # attributes that an adjective tells which stands with the animal or alone
 
 
-def phrases_of(items: Sequence[Item], text: str, lexicon: Lexicon) -> list[Phrase]:
+def phrases_of(items: Sequence[Item], text: str, lexicon: Lexicon, notes: Notes) -> list[Phrase]:
     """What was said, in the order of the text."""
     clauses = Cutter(items).cut()
     bind(clauses)
-    return Reporter(items, text, lexicon).report(clauses)
+    return Reporter(items, text, lexicon, notes).report(clauses)
 
 
 def bind(clauses: Sequence[Clause]) -> None:

@@ -36,7 +36,7 @@ class Noun:
     whole: bool = False  # the animal itself
     dimension: bool = False  # what is measured of another noun ("of small size")
     markings: str = ""  # the attribute that it tells the mixture of
-    note: str = ""  # why the noun itself says nothing
+    note: str = ""  # of :mod:`notes`: why the noun itself says nothing
     present: str = ""  # an attribute of yes and no
 
 
@@ -112,7 +112,7 @@ def _lexicon_for(words: tuple, said: tuple) -> Lexicon:
         units=units,
         tall=frozenset(entries["tall"]),
         bounds=bounds if fits else {},
-        not_typos=frozenset(entries["not_typos"]),
+        not_typos=frozenset(key_of(form)[0] for form in forms_of(entries["not_typos"])),
     )
 
 
@@ -133,9 +133,9 @@ def _all_forms(
     for kind, entry in entries["hints"].items():
         yield from ((form, Hint(kind)) for form in forms_of(entry))
     for note, entry in entries["known"].items():
-        yield from ((form, Known(f"{note} is not used")) for form in forms_of(entry))
+        yield from ((form, Known(note)) for form in forms_of(entry))
     for form in forms_of(entries["breeds"]):
-        yield form, Noun("breed", whole=True, note="breeds are not used")
+        yield form, Noun("breed", whole=True, note="breed")
 
 
 def forms_of(entry: Mapping[str, Any]) -> Iterator[str]:
@@ -197,7 +197,7 @@ def _nouns(entries: dict, vocabulary: Mapping[str, Words]) -> Iterator[tuple[str
             entry.get("whole", False),
             entry.get("dimension", False),
             entry.get("markings", "") if entry.get("markings") in vocabulary else "",
-            f"{entry['note']} is not used" if "note" in entry else "",
+            entry.get("note", ""),
         )
         yield from ((form, noun) for form in forms_of(entry))
 
