@@ -132,7 +132,7 @@ class Cutter:
     def _mixes(self, item: Item) -> bool:
         """ "not black and white": one adjective more of what was said."""
         before = self._parts[-2] if len(self._parts) > 1 else None
-        return isinstance(before, Said) and "color" in before.value.means and "color" in item.meaning.means
+        return isinstance(before, Said) and before.value.colour and item.meaning.colour
 
     def _joins_next(self, place: int) -> bool:
         after = self.items[place + 1] if place + 1 < len(self.items) else None

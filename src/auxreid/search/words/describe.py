@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-from auxreid.search.words.lexicon import read_entries
+from auxreid.search.words.building import read_entries
 
 Language = Literal["en", "ru"]
 

@@ -64,7 +64,7 @@ def _longest(tokens: Sequence[Token], place: int, text: str, lexicon: Lexicon) -
         token = tokens[end]
         if "\n" in token.before and end > place:
             break
-        if token.form == "-" and words and not token.before:
+        if token.form in ("-", "_") and words and not token.before:
             continue
         if not (token.is_word or token.is_number or token.form == "&"):
             break
@@ -131,7 +131,8 @@ def _size(kind: str, values: Sequence[float], height: bool, lexicon: Lexicon, no
     places = sorted(sum(value > bound for bound in bounds) for value in values)
     said = tuple(words[places[0] : places[-1] + 1])
     unit = {"kg": "кг", "cm": "см"}[kind] if notes.russian else kind
-    return Value({lexicon.bounds["attribute"]: said}, bound=True), notes("bounds", *bounds, unit, *words)
+    name = lexicon.bounds["attribute"]
+    return Value({name: said}, bound=True, whole=name), notes("bounds", *bounds, unit, *words)
 
 
 def _is_height(tokens: Sequence[Token], place: int, end: int, lexicon: Lexicon) -> bool:

@@ -6,11 +6,9 @@ from dataclasses import replace
 
 from auxreid.search.words.clauses import Clause, Named, Said
 from auxreid.search.words.items import Item
-from auxreid.search.words.lexicon import Hint, Known, Lexicon, Value
+from auxreid.search.words.lexicon import Hint, Known, Lexicon, Noun, Value
 from auxreid.search.words.notes import Notes
 from auxreid.search.words.phrase import Phrase
-
-COLOR = "color"
 
 
 class Reporter:
@@ -18,7 +16,7 @@ class Reporter:
 
     def __init__(self, items: Sequence[Item], text: str, lexicon: Lexicon, notes: Notes) -> None:
         self.items, self.text, self.lexicon, self.notes = items, text, lexicon, notes
-        self.owned = [not isinstance(item.meaning, Hint) and not item.sign for item in items]
+        self.owned = [_is_told(item) for item in items]
 
     def report(self, clauses: Sequence[Clause]) -> list[Phrase]:
         """In the order of the text."""
@@ -52,7 +50,9 @@ class Reporter:
                     animal_between = True
                 elif isinstance(one, Said):
                     parted = noun_between or (animal_between and one.joiner != "with")
-                    if groups and not parted and self._together(groups[-1][-1], one):
+                    before = groups[-1][-1] if groups and not parted else None
+                    beside = before is not None and self._free(before.place + 1, one.place)
+                    if beside and self._together(before, one):
                         groups[-1].append(one)
                     else:
                         groups.append([one])
@@ -101,6 +101,8 @@ class Reporter:
         words = self._words(group) or () if attribute is not None else ()
         negated = first.negated_by is not None
         target = first.target
+        if attribute is None and target is not None and target.noun.present and not negated:
+            return self._make(start, stop, target.noun.present, ("yes",), False, notes)
         if target is not None and target.noun.markings and not first.value.bound:
             attribute, words, why = self._markings(target)
             notes = [why, *notes]
@@ -122,7 +124,7 @@ class Reporter:
             return self.notes("no part")
         if not named.noun.of:
             return self.notes("no attribute")
-        if COLOR in said.value.means:
+        if said.value.colour:
             return self.notes("colour of a part")
         return self.notes("no word")
 
@@ -207,6 +209,12 @@ class Reporter:
     def _make(self, start: int, stop: int, attribute, words, negated: bool, notes: Sequence[str]) -> Phrase:
         note = "; ".join(dict.fromkeys(filter(None, notes)))
         return Phrase(self.text[start:stop], start, stop, attribute, tuple(words), negated, note)
+
+
+def _is_told(item: Item) -> bool:
+    """Whether a phrase may be made of it: of hints, signs and the animal itself there is none."""
+    silent = isinstance(item.meaning, Noun) and (item.meaning.whole or item.meaning.dimension) and not item.meaning.note
+    return not isinstance(item.meaning, Hint) and not item.sign and not silent
 
 
 def with_markings(phrases: list[Phrase], marking: str) -> list[Phrase]:

@@ -7,10 +7,12 @@ was said twice is brought together here. What is not understood is said to be so
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
+from auxreid.search.looks import Vocabulary
 from auxreid.search.stated import Stated
 from auxreid.search.words.binding import phrases_of
+from auxreid.search.words.building import lexicon_for
 from auxreid.search.words.items import items_of
-from auxreid.search.words.lexicon import Lexicon, Vocabulary, lexicon_for
+from auxreid.search.words.lexicon import Lexicon
 from auxreid.search.words.notes import Notes
 from auxreid.search.words.phrase import Phrase
 
