@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from search_dogs import VOCABULARY, drawn_dogs
 from small_frames import small_frames
 
-from auxreid.lostpets.query import Stated
 from auxreid.metric.validation import deal_folds
 from auxreid.plumbing.base.errors import DataError
 from auxreid.search.calibration import Logistic
@@ -20,6 +19,8 @@ from auxreid.search.fit import fit_fusion, fit_on
 from auxreid.search.fusion import Fusion
 from auxreid.search.looks import Looks
 from auxreid.search.pairs import draw_pairs
+from auxreid.search.posterior import Posterior, fit_posterior
+from auxreid.search.stated import Stated
 
 NOTHING = Stated()
 DROP = Stated(("drop",))
@@ -46,6 +47,7 @@ def by_hand() -> Fusion:
         stated_weights={"ears": 1.0},
         softness=0.2,
         thresholds=Thresholds(2.0, 0.0, 1.0, 0.01, 0.1, 100, 50, ""),
+        posterior=Posterior(1.0, 0.0),
     )
 
 
@@ -129,6 +131,8 @@ def test_without_thresholds_nothing_is_decided_or_written(known):
     unfinished = fit_on(known, np.arange(len(known.dog)), "m", 0)
     with pytest.raises(ValueError, match="thresholds are not set"):
         unfinished.decide(3.0, 10)
+    with pytest.raises(ValueError, match="posterior is not fitted"):
+        unfinished.probabilities(np.zeros((1, 2)))
     with pytest.raises(ValueError, match="thresholds are not set"):
         unfinished.to_json()
 
@@ -305,6 +309,38 @@ def test_on_other_dogs_no_more_strangers_are_named_than_was_asked_for(fitted, si
     named, sure = np.mean([one != "no match" for one in decided]), np.mean([one == "match" for one in decided])
     assert named < 0.14 and sure < 0.03
     assert named > 0.04 or size != 60  # it is what was asked for at the size of the calibration
+
+
+# the posterior
+
+
+def test_the_posterior_worked_by_hand():
+    scores = np.array([[np.log(6), np.log(2), -np.inf], [0.0, 0.0, 0.0]])
+    found = Posterior(1.0, 0.0)(scores)
+    assert found == pytest.approx(np.array([[0.6, 0.2, 0.0], [1 / 6, 1 / 6, 1 / 6]]))
+    assert Posterior(1.0, 0.0)(np.array([[900.0, 0.0]])) == pytest.approx(np.array([[1.0, 0.0]]))
+
+
+def test_the_posterior_of_ratios_is_what_happens():
+    rng, queries, dogs, apart = np.random.default_rng(0), 4000, 12, 3.0
+    own = rng.integers(dogs, size=queries)
+    x = rng.normal(size=(queries, dogs))
+    x[np.arange(queries), own] += apart
+    scores = apart * x - apart**2 / 2  # the log-likelihood ratio of normal numbers
+    found = fit_posterior(scores, own)
+    assert found.scale == pytest.approx(1.0, abs=0.1) and found.offset == pytest.approx(0.0, abs=0.3)
+    half = fit_posterior(scores / 2 - 1, own)
+    assert half.scale == pytest.approx(2.0, abs=0.2) and half.offset == pytest.approx(2.0, abs=0.5)
+
+
+def test_probabilities_are_those_of_the_shares_that_are_right(fitted):
+    tested = drawn_dogs(300, 2, seed=5)
+    query, gallery = tested.looks.take(np.arange(0, 600, 2)), tested.looks.take(np.arange(1, 600, 2))
+    scores = fitted.scores(query, gallery)
+    scores[:150, :150][np.eye(150, dtype=bool)] = -np.inf  # the first half are strangers
+    found = fitted.probabilities(scores)
+    right = found.argmax(axis=1) == np.arange(300)
+    assert found.max(axis=1).mean() == pytest.approx(right.mean(), abs=0.08)
 
 
 # who is a calibration dog

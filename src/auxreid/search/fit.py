@@ -20,6 +20,7 @@ from auxreid.search.examples import (
 )
 from auxreid.search.fusion import Fusion
 from auxreid.search.pairs import Pairs, draw_pairs
+from auxreid.search.posterior import fit_posterior
 from auxreid.search.weights import fit_weights, log_loss
 
 FOLDS = 5  # of calibration dogs
@@ -31,7 +32,8 @@ DRAWS = 4  # of the statements, for each pair
 
 
 def fit_fusion(known: Calibrating, model: str, seed: int = 0, extra: Extra | None = None) -> Fusion:
-    """Calibration, weights and softness, and thresholds by dogs that are left out, of the fit and of the base.
+    """Calibration, weights and softness, and thresholds and posterior by dogs that are left out, of the fit and
+    for thresholds of the base too.
 
     Args:
         model: hash of the networks.
@@ -48,12 +50,13 @@ def fit_fusion(known: Calibrating, model: str, seed: int = 0, extra: Extra | Non
         others = fit_on(known, np.flatnonzero(dealt != number), model, seed, extra)
         held = np.flatnonzero(dealt == number)
         scores[held] = _best_of_each(others, known, held, own)
+    posterior = fit_posterior(scores, own)
     scores[np.arange(len(own)), own] = -np.inf  # the base does not hold who asks
-    return replace(fusion, thresholds=set_thresholds(scores, own, seed))
+    return replace(fusion, thresholds=set_thresholds(scores, own, seed), posterior=posterior)
 
 
 def fit_on(known: Calibrating, rows: np.ndarray, model: str, seed: int, extra: Extra | None = None) -> Fusion:
-    """From some of the photographs, without thresholds; as :func:`fit_fusion`."""
+    """From some of the photographs, without thresholds and posterior; as :func:`fit_fusion`."""
     fold = np.zeros(len(known.dog), np.int64) if known.fold is None else known.fold
     pairs = draw_pairs(known.looks.embedding, known.dog, known.sequence, fold, rows, seed)
     dealt = deal_folds(known.dog, FOLDS, seed)
@@ -77,6 +80,7 @@ def fit_on(known: Calibrating, rows: np.ndarray, model: str, seed: int, extra: E
         stated_weights=dict(zip(names, stated_weights.tolist(), strict=True)),
         softness=softness,
         thresholds=None,
+        posterior=None,
         about={
             "dogs": len(np.unique(known.dog[rows])),
             "photographs": len(rows),
@@ -128,12 +132,15 @@ def _softness(known: Calibrating, pairs: Pairs, visual: Calibration, weights: np
 
 
 def _best_of_each(fusion: Fusion, known: Calibrating, held: np.ndarray, own: np.ndarray) -> np.ndarray:
-    """Held-out photographs' best scores with each dog, [h, d]; -inf where embeddings are of two folds.
+    """Held-out photographs' best scores with each dog, [h, d]; -inf where embeddings are of two folds, or a dog has no
+    photograph of another sequence.
 
     Args:
         own: the place of each photograph's dog, int64 [n].
     """
     scores = fusion.scores(known.looks.take(held), known.looks)
+    same = known.dog[held][:, None] == known.dog
+    scores[same & (known.sequence[held][:, None] == known.sequence)] = -np.inf
     if known.fold is not None:
         scores = np.where(known.fold[held][:, None] == known.fold, scores, -np.inf)
     found = np.full((own.max() + 1, len(held)), -np.inf)

@@ -4,29 +4,23 @@ The terms are the visual similarity's, calibrated, and each attribute's. What th
 what the query's photographs say of it. A term of which nothing is known is 0. Predicted attributes never filter.
 """
 
-import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
-from typing import Any, Protocol
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any
 
 import numpy as np
 
 from auxreid.plumbing.base.errors import DataError
-from auxreid.search.calibration import Calibration, calibration_record, read_calibration
+from auxreid.search.calibration import Calibration
 from auxreid.search.decision import Thresholds
 from auxreid.search.evidence import attribute_llr, stated_vector, through
 from auxreid.search.examples import VISUAL
+from auxreid.search.fusion_file import from_text, to_text
 from auxreid.search.looks import Looks, Vocabulary
+from auxreid.search.posterior import Posterior
+from auxreid.search.stated import Stated
 
-FORMAT = 1
-
-
-class Statement(Protocol):
-    """One of these words, or none of those; empty in both: unknown."""
-
-    words: Sequence[str]
-    excluded: Sequence[str]
+UNFINISHED = "the thresholds are not set and the posterior is not fitted: fit_fusion does both"
 
 
 @dataclass(frozen=True)
@@ -45,7 +39,8 @@ class Fusion:
     weights: Mapping[str, float]  # of VISUAL and of each attribute that is predicted, at least 0
     stated_weights: Mapping[str, float]  # of each attribute that is stated
     softness: float
-    thresholds: Thresholds | None  # None: not set yet
+    thresholds: Thresholds | None  # None: not set yet, as is
+    posterior: Posterior | None
     about: Mapping[str, Any] = field(default_factory=dict)  # numbers and notes of the fit, for people
 
     def __post_init__(self) -> None:
@@ -65,7 +60,7 @@ class Fusion:
         """Of the terms."""
         return (VISUAL, *self.vocabulary)
 
-    def raw(self, query: Looks | None, gallery: Looks, stated: Mapping[str, Statement]) -> dict[str, np.ndarray]:
+    def raw(self, query: Looks | None, gallery: Looks, stated: Mapping[str, Stated]) -> dict[str, np.ndarray]:
         """The evidence as it is, float64 [n, m]: the visual similarity (NaN without photographs), and the attributes'
         log-likelihood ratios, which are 0 where nothing is known.
 
@@ -102,7 +97,7 @@ class Fusion:
             found[name] = (self.stated_weights if stated.get(name) else self.weights)[name] * raw[name]
         return found
 
-    def terms(self, query: Looks | None, gallery: Looks, stated: Mapping[str, Statement]) -> dict[str, np.ndarray]:
+    def terms(self, query: Looks | None, gallery: Looks, stated: Mapping[str, Stated]) -> dict[str, np.ndarray]:
         """What each piece of evidence adds for each of m photographs, float64 [m]; the score is their sum.
 
         Args:
@@ -117,7 +112,7 @@ class Fusion:
         weighted = self.weighted(self.raw(query, gallery, stated), stated)
         return {name: values[0] for name, values in weighted.items()}
 
-    def scores(self, query: Looks | None, gallery: Looks, stated: Mapping[str, Statement] | None = None) -> np.ndarray:
+    def scores(self, query: Looks | None, gallery: Looks, stated: Mapping[str, Stated] | None = None) -> np.ndarray:
         """The sums of the terms of n photographs, each asking for itself, float64 [n, m]; as :meth:`raw`."""
         stated = stated or {}
         return sum(self.weighted(self.raw(query, gallery, stated), stated).values())
@@ -128,12 +123,19 @@ class Fusion:
         Raises:
             ValueError: there was no dog, or the thresholds are not set.
         """
-        return self._set().decide(best, dogs)
-
-    def _set(self) -> Thresholds:
         if self.thresholds is None:
-            raise ValueError("this fusion's thresholds are not set: fit_fusion sets them")
-        return self.thresholds
+            raise ValueError(UNFINISHED)
+        return self.thresholds.decide(best, dogs)
+
+    def probabilities(self, scores: np.ndarray) -> np.ndarray:
+        """That each dog is the sought one, from the best score of each of d dogs for q queries, float64 [q, d].
+
+        Raises:
+            ValueError: the posterior is not fitted.
+        """
+        if self.posterior is None:
+            raise ValueError(UNFINISHED)
+        return self.posterior(scores)
 
     def to_json(self) -> str:
         """Equal fusions give equal text.
@@ -141,20 +143,9 @@ class Fusion:
         Raises:
             ValueError: the thresholds are not set.
         """
-        arrays = {
-            name: {key: values.tolist() for key, values in getattr(self, name).items()}
-            for name in ("priors", "confusions")
-        }
-        plain = {name: dict(getattr(self, name)) for name in ("weights", "stated_weights", "about")}
-        record = {
-            "format": FORMAT,
-            "model": self.model,
-            "vocabulary": {name: list(words) for name, words in self.vocabulary.items()},
-            "visual": calibration_record(self.visual),
-            "softness": self.softness,
-            "thresholds": self._set().record(),
-        }
-        return json.dumps(record | plain | arrays, indent=1, allow_nan=False) + "\n"
+        if self.thresholds is None or self.posterior is None:
+            raise ValueError(UNFINISHED)
+        return to_text({one.name: getattr(self, one.name) for one in fields(self)})
 
     @classmethod
     def from_json(cls, text: str) -> "Fusion":
@@ -163,26 +154,13 @@ class Fusion:
         Raises:
             DataError: it is something else, or of another format.
         """
+        found = from_text(text)
         try:
-            record = json.loads(text)
-            if (found := record.pop("format")) != FORMAT:
-                raise DataError(f"a fusion of format {found}, this program reads {FORMAT}")
-            for name in ("priors", "confusions"):
-                record[name] = {key: np.array(values, np.float64) for key, values in record[name].items()}
-            record["vocabulary"] = {name: tuple(words) for name, words in record["vocabulary"].items()}
-            record["visual"] = read_calibration(record["visual"])
-            record["thresholds"] = Thresholds.read(record["thresholds"])
-            return cls(**record)
-        except DataError:
-            raise
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise DataError(f"not a fusion ({type(error).__name__}: {error}); the stage `search` makes one") from error
+            return cls(**found)
+        except (TypeError, ValueError) as error:
+            raise DataError(f"not a fusion ({error}); the stage `search` makes one") from error
 
-    @cached_property
-    def _words(self) -> dict[str, int]:
-        return {name: len(words) for name, words in self.vocabulary.items()}
-
-    def _vector(self, name: str, query: Looks | None, statement: Statement | None) -> np.ndarray | None:
+    def _vector(self, name: str, query: Looks | None, statement: Stated | None) -> np.ndarray | None:
         """[n, k], or [1, k] of what is stated; None: nothing is known."""
         if statement is not None:
             if not statement.words and not statement.excluded:
@@ -192,11 +170,12 @@ class Fusion:
             return stated_vector(*words, prior, self.softness)[None]
         return None if query is None else through(query.probabilities[name], self.confusions[name])
 
-    def _check(self, query: Looks | None, gallery: Looks, stated: Mapping[str, Statement]) -> None:
+    def _check(self, query: Looks | None, gallery: Looks, stated: Mapping[str, Stated]) -> None:
+        own = {name: len(words) for name, words in self.vocabulary.items()}
         for one in (query, gallery):
             words = {} if one is None else {name: values.shape[1] for name, values in one.probabilities.items()}
-            if one is not None and words != self._words:
-                raise DataError(f"attributes with so many words: {words}; the fusion is of {self._words}")
+            if one is not None and words != own:
+                raise DataError(f"attributes with so many words: {words}; the fusion is of {own}")
         for name in stated:
             if name not in self.vocabulary:
                 raise DataError(f"stated attribute {name!r}, allowed: {', '.join(self.vocabulary) or 'none'}")
