@@ -34,7 +34,19 @@ def test_rows_come_back_as_they_were_written_and_equal_ones_are_equal_bytes(tmp_
     assert (tmp_path / "a.parquet").read_bytes() == (tmp_path / "b.parquet").read_bytes()
     found = read_rows(tmp_path / "a.parquet")
     assert found.header == rows.header
-    for name in ("frame", "dog", "known", "split", "sequence", "date", "place", "latitude", "longitude", "fold"):
+    for name in (
+        "frame",
+        "dog",
+        "known",
+        "learnt",
+        "split",
+        "sequence",
+        "date",
+        "place",
+        "latitude",
+        "longitude",
+        "fold",
+    ):
         np.testing.assert_array_equal(getattr(found, name), getattr(rows, name), err_msg=name)
     np.testing.assert_array_equal(found.looks.embedding, rows.looks.embedding)
     np.testing.assert_array_equal(found.held_out, held_out)

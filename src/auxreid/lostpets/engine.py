@@ -124,11 +124,9 @@ class Engine:
         """The evidence [m] by name."""
         if not len(found.frames):
             return {}
-        if asked.looks is None:
-            nothing = Looks(np.zeros((1, found.looks.embedding.shape[1]), np.float32), {})
-            terms = self.fusion.terms(nothing, found.looks, asked.stated)
-            return {name: values for name, values in terms.items() if name in asked.stated}
         terms = dict(self.fusion.terms(asked.looks, found.looks, asked.stated))
+        if asked.looks is None:  # of the rest nothing is known
+            return {name: values for name, values in terms.items() if name in asked.stated}
         if asked.rerank:
             terms[VISUAL] = handed_out(terms[VISUAL], asked.looks.embedding, found.looks.embedding)
         return terms

@@ -26,7 +26,8 @@ ATTRIBUTE = "attr_"  # begins the column of an attribute's probabilities
 EMBEDDING, HELD_OUT, FOLD, THUMBNAIL = "embedding", "held_out", "fold", "thumbnail"
 TEXTS = ("frame", "dog", "split", "sequence", "date", "place")
 NUMBERS = ("latitude", "longitude")
-KNOWN = "known"
+FLAGS = ("known", "learnt")
+LABEL = "label_"  # begins the column of an attribute's word as a person gave it
 NO_FOLD = -1
 
 
@@ -55,6 +56,7 @@ class IndexRows:
     frame: np.ndarray  # str [n], different from each other
     dog: np.ndarray  # str [n]
     known: np.ndarray  # bool [n]
+    learnt: np.ndarray  # bool [n]: a network has learnt from the dog, beside what `held_out` is free of
     split: np.ndarray  # str [n]
     sequence: np.ndarray  # str [n], "" where unknown, as the next two
     date: np.ndarray  # str [n], year-month-day
@@ -62,6 +64,7 @@ class IndexRows:
     latitude: np.ndarray  # float64 [n], degrees, NaN where unknown
     longitude: np.ndarray
     looks: Looks
+    codes: Mapping[str, np.ndarray]  # per attribute int64 [n], the place of the word that a person gave, -1: none
     thumbnail: Sequence[bytes]  # JPEG
     held_out: np.ndarray | None = None  # float32 [n, e]
     fold: np.ndarray | None = None  # int64 [n]
@@ -78,12 +81,13 @@ def rows_file(root: Path, dataset: str, seed: int) -> Path:
 def write_rows(path: Path, rows: IndexRows) -> None:
     """Write the file; it appears under its name when it is complete."""
     columns: dict[str, pa.Array] = {name: pa.array(getattr(rows, name).tolist(), pa.string()) for name in TEXTS}
-    columns[KNOWN] = pa.array(rows.known, pa.bool_())
+    columns |= {name: pa.array(getattr(rows, name), pa.bool_()) for name in FLAGS}
     for name in NUMBERS:
         columns[name] = pa.array(getattr(rows, name), pa.float64(), from_pandas=True)  # NaN: null
     columns[EMBEDDING] = _lists(rows.looks.embedding)
     for name, values in rows.looks.probabilities.items():
         columns[ATTRIBUTE + name] = _lists(values)
+    columns |= {LABEL + name: pa.array(values, pa.int64()) for name, values in rows.codes.items()}
     if rows.held_out is not None:
         columns |= {HELD_OUT: _lists(rows.held_out), FOLD: pa.array(rows.fold, pa.int64())}
     columns[THUMBNAIL] = pa.array(rows.thumbnail, pa.binary())
@@ -120,8 +124,9 @@ def _rows(header: Header, table: pa.Table) -> IndexRows:
         header=header,
         **texts,
         **numbers,
-        known=table[KNOWN].to_numpy().astype(bool),
+        **{name: table[name].to_numpy().astype(bool) for name in FLAGS},
         looks=Looks(_matrix(table, EMBEDDING), probabilities),
+        codes={name: table[LABEL + name].to_numpy() for name in header.vocabulary},
         thumbnail=table[THUMBNAIL].to_pylist(),
         held_out=_matrix(table, HELD_OUT) if held_out else None,
         fold=table[FOLD].to_numpy() if held_out else None,
@@ -137,23 +142,3 @@ def _lists(values: np.ndarray) -> pa.Array:
 def _matrix(table: pa.Table, name: str) -> np.ndarray:
     column = table[name].combine_chunks()
     return column.flatten().to_numpy().reshape(len(column), column.type.list_size)
-
-
-def probabilities_of(vocabulary: Mapping[str, Sequence[str]], table: pa.Table, rows: np.ndarray) -> dict:
-    """Per attribute float32 [n, k] of the frames of these numbers, of a table of predictions of all frames.
-
-    Raises:
-        DataError: the table lacks a frame.
-    """
-    numbers = table["frame_id"].to_numpy()
-    order = np.argsort(numbers)
-    places = order[np.searchsorted(numbers, rows, sorter=order).clip(max=len(order) - 1)]
-    if not np.array_equal(numbers[places], rows):
-        raise DataError("the predicted attributes are not of all frames; make them anew by `dvc repro`")
-    found = {}
-    for name, words in vocabulary.items():
-        values = table[name].combine_chunks().flatten().to_numpy()
-        if len(values) != len(numbers) * len(words):
-            raise DataError(f"the predicted {name} has not {len(words)} probabilities of each frame")
-        found[name] = values.reshape(-1, len(words))[places]
-    return found
