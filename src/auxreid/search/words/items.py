@@ -83,8 +83,6 @@ def _sign(tokens: Sequence[Token], place: int) -> Item | None:
     token = tokens[place]
     after = tokens[place + 1].before if place + 1 < len(tokens) else " "
     sign = "." if token.form in ENDS else SIGNS.get(token.form)
-        token.form
-    )
     if token.form == "-":
         sign = ":" if token.before and after else "-"
     if sign == "&":
@@ -117,8 +115,6 @@ def _measure(tokens: Sequence[Token], place: int, text: str, lexicon: Lexicon) -
     start, stop = tokens[place].start, tokens[end].end
     values = [number * share for number in numbers]
     meaning, note = _size(kind, values, _is_height(tokens, place, end, lexicon), lexicon)
-        kind, [number * share for number in numbers], _is_height(tokens, place, end, lexicon), lexicon
-    )
     return Item(text[start:stop], start, stop, meaning, note), end + 1 - place
 
 

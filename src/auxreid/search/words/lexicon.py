@@ -135,10 +135,7 @@ def _all_forms(
     for note, entry in entries["known"].items():
         yield from ((form, Known(f"{note} is not used")) for form in forms_of(entry))
     for form in forms_of(entries["breeds"]):
-        yield (
-            form,
-            Noun("breed", tuple(n for n in ("size", "color") if n in vocabulary), True, note="breeds are not used"),
-        )
+        yield form, Noun("breed", whole=True, note="breeds are not used")
 
 
 def forms_of(entry: Mapping[str, Any]) -> Iterator[str]:

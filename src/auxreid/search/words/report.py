@@ -95,11 +95,8 @@ class Reporter:
     def _phrase(self, group: Sequence[Said], noun: Named | None) -> Phrase:
         first, last = group[0], group[-1]
         start, stop = self._stretch(first.place, last.place, noun, first.negated_by)
-        attribute, words, notes = (
-            first.attribute,
-            self._words(group) or () if first.attribute else (),
-            self._notes(group),
-        )
+        attribute, notes = first.attribute, self._notes(group)
+        words = self._words(group) or () if attribute is not None else ()
         negated = first.negated_by is not None
         target = first.target
         if target is not None and target.noun.markings and not first.value.bound:

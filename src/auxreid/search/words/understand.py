@@ -1,7 +1,7 @@
 """A description of an animal, in English or Russian, as stated attributes: each word with what was made of it.
 
-The words are looked up (:mod:`lexicon`), then each adjective is given to the noun that it stands with (:mod:`binding`), and
-what was said twice is brought together here. What is not understood is said to be so, and is never guessed.
+The words are looked up (`lexicon`), then each adjective is given to the noun that it stands with (`binding`), and what was
+said twice is brought together here. What is not understood is said to be so, and is never guessed.
 """
 
 from collections.abc import Iterable, Sequence
@@ -76,7 +76,7 @@ def _contradiction(name: str, phrases: Sequence[Phrase], lexicon: Lexicon) -> st
 
 
 def exclude(name: str, words: Sequence[str], lexicon: Lexicon) -> bool:
-    """Whether words of an attribute cannot be true together: two of its scale, or any two where it has none beside it."""
+    """Whether words of an attribute cannot be true together: two of its scale, or of no scale."""
     scale = lexicon.scales.get(name, ())
     beside = set(lexicon.vocabulary[name]) - set(scale)
     on_scale = len({word for word in words if word in scale})
