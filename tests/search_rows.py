@@ -35,8 +35,6 @@ def dog_rows(dogs: int = 6, photos: int = 2, seed: int = 0) -> IndexRows:
         header=Header("dogs", 0, MODEL, "some networks", WIDTH, VOCABULARY, {}),
         frame=np.array([f"photo{row:02d}" for row in range(count)]),
         dog=np.array([f"dog{one}" for one in number]),
-        known=np.ones(count, bool),
-        learnt=np.zeros(count, bool),
         split=np.array(["gallery"] * count),
         sequence=np.array([f"walk{row}" for row in range(count)]),
         date=np.where(known, np.char.add("2024-05-0", (number + 1).astype(str)), ""),
@@ -44,7 +42,6 @@ def dog_rows(dogs: int = 6, photos: int = 2, seed: int = 0) -> IndexRows:
         latitude=where[:, 0],
         longitude=where[:, 1],
         looks=Looks(embedding, {"size": size, "ears": ears}),
-        codes={"size": size.argmax(axis=1), "ears": ears.argmax(axis=1)},
         thumbnail=[thumbnail.tobytes()] * count,
     )
 

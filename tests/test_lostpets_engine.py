@@ -37,8 +37,6 @@ def test_rows_come_back_as_they_were_written_and_equal_ones_are_equal_bytes(tmp_
     for name in (
         "frame",
         "dog",
-        "known",
-        "learnt",
         "split",
         "sequence",
         "date",

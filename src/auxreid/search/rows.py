@@ -8,7 +8,7 @@ not see how well they were learnt.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -26,8 +26,6 @@ ATTRIBUTE = "attr_"  # begins the column of an attribute's probabilities
 EMBEDDING, HELD_OUT, FOLD, THUMBNAIL = "embedding", "held_out", "fold", "thumbnail"
 TEXTS = ("frame", "dog", "split", "sequence", "date", "place")
 NUMBERS = ("latitude", "longitude")
-FLAGS = ("known", "learnt")
-LABEL = "label_"  # begins the column of an attribute's word as a person gave it
 NO_FOLD = -1
 
 
@@ -46,7 +44,7 @@ class Header:
 
 @dataclass(frozen=True)
 class IndexRows:
-    """n frames. A dog that nobody knows has a name of its own for each frame, and is not `known`.
+    """n frames, in the order of the data set. A dog that nobody knows has a name of its own for each frame.
 
     `held_out` are embeddings by networks that have not learnt from the frame's individual, all of those with an equal
     `fold` by one and the same; zero where `fold` is -1. None: no network has learnt from individuals; `looks` serve.
@@ -55,8 +53,6 @@ class IndexRows:
     header: Header
     frame: np.ndarray  # str [n], different from each other
     dog: np.ndarray  # str [n]
-    known: np.ndarray  # bool [n]
-    learnt: np.ndarray  # bool [n]: a network has learnt from the dog, beside what `held_out` is free of
     split: np.ndarray  # str [n]
     sequence: np.ndarray  # str [n], "" where unknown, as the next two
     date: np.ndarray  # str [n], year-month-day
@@ -64,7 +60,6 @@ class IndexRows:
     latitude: np.ndarray  # float64 [n], degrees, NaN where unknown
     longitude: np.ndarray
     looks: Looks
-    codes: Mapping[str, np.ndarray]  # per attribute int64 [n], the place of the word that a person gave, -1: none
     thumbnail: Sequence[bytes]  # JPEG
     held_out: np.ndarray | None = None  # float32 [n, e]
     fold: np.ndarray | None = None  # int64 [n]
@@ -81,13 +76,11 @@ def rows_file(root: Path, dataset: str, seed: int) -> Path:
 def write_rows(path: Path, rows: IndexRows) -> None:
     """Write the file; it appears under its name when it is complete."""
     columns: dict[str, pa.Array] = {name: pa.array(getattr(rows, name).tolist(), pa.string()) for name in TEXTS}
-    columns |= {name: pa.array(getattr(rows, name), pa.bool_()) for name in FLAGS}
     for name in NUMBERS:
         columns[name] = pa.array(getattr(rows, name), pa.float64(), from_pandas=True)  # NaN: null
     columns[EMBEDDING] = _lists(rows.looks.embedding)
     for name, values in rows.looks.probabilities.items():
         columns[ATTRIBUTE + name] = _lists(values)
-    columns |= {LABEL + name: pa.array(values, pa.int64()) for name, values in rows.codes.items()}
     if rows.held_out is not None:
         columns |= {HELD_OUT: _lists(rows.held_out), FOLD: pa.array(rows.fold, pa.int64())}
     columns[THUMBNAIL] = pa.array(rows.thumbnail, pa.binary())
@@ -124,9 +117,7 @@ def _rows(header: Header, table: pa.Table) -> IndexRows:
         header=header,
         **texts,
         **numbers,
-        **{name: table[name].to_numpy().astype(bool) for name in FLAGS},
         looks=Looks(_matrix(table, EMBEDDING), probabilities),
-        codes={name: table[LABEL + name].to_numpy() for name in header.vocabulary},
         thumbnail=table[THUMBNAIL].to_pylist(),
         held_out=_matrix(table, HELD_OUT) if held_out else None,
         fold=table[FOLD].to_numpy() if held_out else None,
