@@ -253,7 +253,13 @@ def _add_search(graph: Graph, config: Config, dataset: str) -> None:
         files = {"metric": _metric_network, "row": _chain_network}[embedding.kind](config, dataset, embedding.row, seed)
         named = {"kind": embedding.kind, "row": embedding.row, "seed": seed, "split": split_of(config, dataset, seed)}
         graph["index"][f"{dataset}-{seed}"] = common | named | files | attributes
-    graph["search"][dataset] = common | {"row": embedding.row, "seeds": list(seeds)}
+    graph["search"][dataset] = common | {
+        "kind": embedding.kind,
+        "row": embedding.row,
+        "attributes_recipe": attributes["attributes_recipe"],
+        "seeds": list(seeds),
+        "splits": [split_of(config, dataset, seed) for seed in seeds],
+    }
 
 
 def _metric_network(config: Config, dataset: str, row: str, seed: int) -> dict[str, Any]:
