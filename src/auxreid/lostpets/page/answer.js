@@ -9,7 +9,8 @@ import { saveForm } from "./save.js";
 const CLASSES = { match: "match", possible: "possible", "no match": "none" };
 const SAYS_NOTHING = 0.05; // nats; less than what is shown with one digit
 const LONGEST_BAR = 4; // nats that fill half of a bar
-const SHOWN_PHOTOS = 6;
+const SHOWN_PHOTOS = 6; // of a dog, beside the best
+const SHOWN_DOGS = 5; // at first
 
 let own = null; // the person's own search, to which "similar to this" leads back
 
@@ -30,11 +31,23 @@ export function showEmpty() {
 }
 
 function found(dogs, search) {
+  const list = h("ol", { className: "dogs" }, ...dogs.slice(0, SHOWN_DOGS));
   return [
-    h("ol", { className: "dogs" }, ...dogs),
+    list,
+    more(list, dogs.slice(SHOWN_DOGS)),
     noneOfThese(search),
-    h("details", { className: "card numbers" }, h("summary", { t: "numbers.title" }), h("p", { t: "numbers.text" })),
-  ];
+    h("details", { className: "numbers" }, h("summary", { t: "numbers.title" }), h("p", { t: "numbers.text" })),
+  ].filter(Boolean);
+}
+
+function more(list, dogs) {
+  if (!dogs.length) return null;
+  const button = h("button", { type: "button", className: "quiet boxed", t: "results.more", v: { dogs: dogs.length }, onclick: () => {
+    list.append(...dogs);
+    button.remove();
+    dogs[0].querySelector("button").focus();
+  } });
+  return button;
 }
 
 const nothing = () => h("p", { className: "card", t: "results.nothing" });

@@ -8,13 +8,11 @@ export class Refused extends Error {
   }
 }
 
-const TOKENS = { reports: "X-Report-Token", searches: "X-Search-Token" };
-
 async function ask(method, path, { body, token, signal } = {}) {
   const form = body instanceof FormData;
   const headers = { Accept: "application/json" };
   if (body && !form) headers["Content-Type"] = "application/json";
-  if (token) headers[TOKENS[path.split("/")[0]]] = token;
+  if (token) headers["X-Report-Token"] = token;
   let answer;
   try {
     answer = await fetch(`api/${path}`, { method, headers, signal, body: body && !form ? JSON.stringify(body) : body });
