@@ -165,9 +165,27 @@ def is_alive_in_group(process: psutil.Process, group: int) -> bool:
 def test_a_process_that_the_interrupt_did_not_reach_is_ended_too(monkeypatch):
     monkeypatch.setattr(interrupted, "GRACE_S", 0.1)
     with subprocess.Popen(["sleep", "1000"]) as process:
-        with pytest.raises(KeyboardInterrupt), interrupted.ending_them([process]):
+        with pytest.raises(KeyboardInterrupt), interrupted.ending_them([process], interrupted.new_mark()):
             raise KeyboardInterrupt
         assert process.returncode == -signal.SIGTERM
+
+
+def test_what_a_process_left_behind_is_ended_with_it_and_nothing_else():
+    """As DVC leaves a stage's command that it was just starting; the pipe to it would never close."""
+    mark = interrupted.new_mark()
+    leaves = ["sh", "-c", "sleep 1000 & echo $!"]
+    with (
+        subprocess.Popen(["sleep", "1000"], env=os.environ | interrupted.new_mark()) as other,
+        subprocess.Popen(leaves, env=os.environ | mark, stdout=subprocess.PIPE, text=True) as process,
+    ):
+        left = psutil.Process(int(process.stdout.readline()))
+        process.wait()
+        assert left.is_running()
+        with pytest.raises(KeyboardInterrupt), interrupted.ending_them([process], mark):
+            raise KeyboardInterrupt
+        assert process.stdout.read() == ""  # until the last one that holds it has ended
+        assert other.poll() is None
+        other.kill()
 
 
 def test_ctrl_c_while_a_command_computes_itself(repository, monkeypatch):

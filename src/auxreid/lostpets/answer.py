@@ -1,6 +1,6 @@
 """What a search answers, as the page, the API and the command show it."""
 
-from datetime import date
+import datetime
 from typing import Literal
 
 from pydantic import BaseModel, Field
@@ -35,7 +35,7 @@ class Found(BaseModel):
     photos: list[str] = Field(description="ids of all its photographs that were searched, best first")
     kind: Literal["base", "lost", "found"]
     report: str | None = Field(None, description="id of the report that it is of")
-    date: date | None = None
+    date: datetime.date | None = None
     place: Place | None = None
     km: float | None = Field(None, description="distance to the place that was asked for")
     lacks: list[Literal["date", "place"]] = Field(description="facts that were asked for and that its record has not")

@@ -5,6 +5,10 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Literal
 
+from auxreid.search.stated import Stated
+
+__all__ = ["Crop", "Facts", "Kind", "Near", "Query", "Stated"]
+
 Crop = tuple[float, float, float, float]  # left, top, width, height as shares of the upright photograph
 Kind = Literal["base", "lost", "found"]  # of a record: of the data set, or of a report
 
@@ -26,14 +30,6 @@ class Facts:
     since: date | None = None
     until: date | None = None
     kinds: tuple[Kind, ...] = ()  # empty: all
-
-
-@dataclass(frozen=True)
-class Stated:
-    """What the user says of one attribute: one of these words, or none of those. Empty in both: unknown."""
-
-    words: tuple[str, ...] = ()
-    excluded: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

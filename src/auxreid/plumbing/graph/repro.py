@@ -12,7 +12,7 @@ from threading import Event, Lock
 from typing import TYPE_CHECKING
 
 from auxreid.plumbing.base.errors import ConfigError
-from auxreid.plumbing.base.interrupted import ending_them
+from auxreid.plumbing.base.interrupted import ending_them, new_mark
 from auxreid.plumbing.dvc.repo import locked, opened_repo
 
 if TYPE_CHECKING:
@@ -43,16 +43,17 @@ def run_repro(targets: list[str], jobs: int = 1) -> int:
     """
     if jobs > 1:
         return _SideBySide(*stages_to_do(targets), jobs).run()
-    total = _count_stages(targets)
+    total, mark = _count_stages(targets), new_mark()
     process = subprocess.Popen(
         [sys.executable, "-u", "-m", "dvc", "--wait-for-lock", "repro", *targets],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
         bufsize=1,
+        env=os.environ | mark,
     )
     assert process.stdout is not None
-    with ending_them([process]):
+    with ending_them([process], mark):
         _pass_on(process.stdout, total)
         return process.wait()
 
@@ -169,7 +170,8 @@ class _SideBySide:
         self.interrupted = Event()
         self.printing, self.started = Lock(), time.monotonic()
         threads = max(1, (os.cpu_count() or 1) // jobs)
-        self.environment = {"OMP_NUM_THREADS": str(threads)} | os.environ
+        self.mark = new_mark()
+        self.environment = {"OMP_NUM_THREADS": str(threads)} | os.environ | self.mark
         print(f"{len(stages)} stages to run, {up_to_date} up to date; {jobs} at a time", flush=True)
 
     def run(self) -> int:
@@ -191,7 +193,7 @@ class _SideBySide:
     @contextmanager
     def _ending_all(self) -> Iterator[None]:
         """After Ctrl-C, what DVC says of stages that failed by it is no news."""
-        with ending_them(self.processes):
+        with ending_them(self.processes, self.mark):
             try:
                 yield
             except KeyboardInterrupt:

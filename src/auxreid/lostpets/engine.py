@@ -1,0 +1,229 @@
+"""A search: photographs, what is stated and a description in, ranked dogs with the evidence for each out."""
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from auxreid.evaluation.reranking import reranked_distances
+from auxreid.lostpets.answer import Answer, Found, Place, Term, Understood
+from auxreid.lostpets.candidates import Base, Candidates, Record
+from auxreid.lostpets.distance import coarse, kilometres
+from auxreid.lostpets.query import Crop, Facts, Near, Query, Stated
+from auxreid.plumbing.base.errors import ConfigError, DataError
+from auxreid.search.looks import Looks
+
+MOST = 2000  # candidates, which the evidence puts in order
+VISUAL = "visual"
+SHOWN = 4  # digits of a probability
+Understand = Callable[[str], tuple[Mapping[str, Stated], list[Understood]]]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A query as it is ranked."""
+
+    looks: Looks | None  # one row; None: there is no photograph
+    stated: Mapping[str, Stated]
+    understood: list[Understood]
+    facts: Facts
+    dogs: int
+    rerank: bool = False
+    without: str | None = None  # a dog that is not to be found
+
+
+class Engine:
+    """What answers queries.
+
+    Args:
+        looker: looks at photographs; None: only what is in the base is searched by.
+        base: what is searched.
+        fusion: how evidence is weighed, and what is decided of it.
+        understand: takes a description apart: what it states, and how each word was taken.
+
+    Raises:
+        ConfigError: base, looker and fusion are of different networks.
+    """
+
+    def __init__(self, looker: Any, base: Base, fusion: Any, understand: Understand | None = None):
+        for name, found in (("base", base.header.model), ("looker", looker and looker.model)):
+            if found is not None and found != fusion.model:
+                raise ConfigError(
+                    f"the {name} is of the networks {found[:12]}, the fusion was fitted for {fusion.model[:12]}: "
+                    "embeddings of different networks cannot be compared; make both anew from one study"
+                )
+        self.looker, self.base, self.fusion, self.understand = looker, base, fusion, understand
+        self.model = hashlib.sha256(f"{fusion.model} {fusion.to_json()}".encode()).hexdigest()
+
+    @property
+    def vocabulary(self) -> Mapping[str, Sequence[str]]:
+        """The words of each attribute."""
+        return self.base.header.vocabulary
+
+    def look(self, photos: Sequence[bytes], crops: Sequence[Crop | None] = ()) -> Looks:
+        """What is seen in each photograph; see :meth:`auxreid.lostpets.looker.Looker.look`."""
+        return self.looker.look(photos, crops)
+
+    def search(self, query: Query) -> Answer:
+        """The dogs of the base that a query may be of, the likeliest first.
+
+        Raises:
+            DataError: the query has nothing to search by, a photograph cannot be used, or it states what no
+                vocabulary has.
+        """
+        stated, understood = self._stated(query)
+        if not query.photos and not stated:
+            raise DataError("nothing to search by: a photograph, an attribute or a description that is understood")
+        looks = self.look(query.photos, query.crops).pooled() if query.photos else None
+        return self.answer(Asked(looks, stated, understood, query.facts, query.dogs, query.rerank))
+
+    def similar(self, frame: str, facts: Facts | None = None, dogs: int = 20) -> Answer:
+        """Other dogs that look like one of the base.
+
+        Raises:
+            DataError: there is no such photograph.
+        """
+        record, looks = self.base.record(frame), self.base.looks([frame])
+        return self.answer(Asked(looks, {}, [], facts or Facts(), dogs, without=record.dog))
+
+    def answer(self, asked: Asked) -> Answer:
+        """The answer to a query that was looked at and understood."""
+        embedding = None if asked.looks is None else asked.looks.embedding[0]
+        found = self.base.candidates(embedding, asked.facts, MOST)
+        terms = self._terms(asked, found)
+        dogs = self._dogs(asked, found, terms)[: asked.dogs]
+        return Answer(
+            decision=dogs[0].decision if dogs else "no match",
+            dogs=dogs,
+            predicted={} if asked.looks is None else _told(asked.looks, self.vocabulary),
+            stated={name: allowed(one, self.vocabulary[name]) for name, one in asked.stated.items()},
+            understood=asked.understood,
+            filters=found.filters,
+            searched=found.searched,
+            searched_dogs=found.searched_dogs,
+            exact=found.exact,
+            model=self.model,
+        )
+
+    def _stated(self, query: Query) -> tuple[dict[str, Stated], list[Understood]]:
+        """What the user states, and the description where that says nothing of the attribute."""
+        stated, understood = {}, []
+        if query.text.strip():
+            if self.understand is None:
+                raise DataError("text: this search takes no descriptions; state attributes by their words")
+            stated, understood = self.understand(query.text)
+        merged = {name: one for name, one in {**stated, **query.stated}.items() if one.words or one.excluded}
+        for name, one in merged.items():
+            _check_words(name, one, self.vocabulary)
+        return merged, understood
+
+    def _terms(self, asked: Asked, found: Candidates) -> dict[str, np.ndarray]:
+        """The evidence [m] by name."""
+        if not len(found.frames):
+            return {}
+        if asked.looks is None:
+            nothing = Looks(np.zeros((1, found.looks.embedding.shape[1]), np.float32), {})
+            terms = self.fusion.terms(nothing, found.looks, asked.stated)
+            return {name: values for name, values in terms.items() if name in asked.stated}
+        terms = dict(self.fusion.terms(asked.looks, found.looks, asked.stated))
+        if asked.rerank:
+            terms[VISUAL] = handed_out(terms[VISUAL], asked.looks.embedding, found.looks.embedding)
+        return terms
+
+    def _dogs(self, asked: Asked, found: Candidates, terms: Mapping[str, np.ndarray]) -> list[Found]:
+        """Each dog by its photograph of the highest score, the highest first."""
+        if not terms:
+            return []
+        score = np.sum([np.asarray(values, np.float64) for values in terms.values()], axis=0)
+        photos: dict[str, list[int]] = defaultdict(list)
+        for place in np.argsort(-score, kind="stable"):
+            if found.dogs[place] != asked.without:
+                photos[found.dogs[place]].append(int(place))
+        dogs = list(photos.items())[: asked.dogs]
+        return [self._found(asked, found, terms, float(score[places[0]]), dog, places) for dog, places in dogs]
+
+    def _found(
+        self,
+        asked: Asked,
+        found: Candidates,
+        terms: Mapping[str, np.ndarray],
+        score: float,
+        dog: str,
+        places: list[int],
+    ) -> Found:
+        best, record = places[0], found.records[places[0]]
+        near = asked.facts.near
+        return Found(
+            dog=dog,
+            score=score,
+            decision=self.fusion.decide(score, found.searched_dogs),
+            terms=[Term(name=name, value=float(one[best]), said=name in asked.stated) for name, one in terms.items()],
+            photo=found.frames[best],
+            photos=[found.frames[place] for place in places],
+            kind=record.kind,
+            report=record.report,
+            date=record.date,
+            place=shown_place(record),
+            km=None if near is None else away(near, record),
+            lacks=lacking(asked.facts, record),
+        )
+
+
+def handed_out(visual: np.ndarray, query: np.ndarray, gallery: np.ndarray) -> np.ndarray:
+    """The candidates' visual evidence [m], the same values in the order of k-reciprocal re-ranking: it says which is
+    nearer, and calibration how much being the nearest is worth."""
+    order = np.argsort(reranked_distances(query, gallery)[0], kind="stable")
+    values = np.empty_like(visual)
+    values[order] = np.sort(visual)[::-1]
+    return values
+
+
+def allowed(stated: Stated, words: Sequence[str]) -> list[str]:
+    """The words that a statement leaves."""
+    return [word for word in words if (not stated.words or word in stated.words) and word not in stated.excluded]
+
+
+def shown_place(record: Record) -> Place | None:
+    """Where it was, coarsely; None where nothing is known."""
+    if not record.place and record.latitude is None:
+        return None
+    return Place(name=record.place, latitude=coarse(record.latitude), longitude=coarse(record.longitude))
+
+
+def away(near: Near, record: Record) -> float | None:
+    """Kilometres, from the coarse place: from exact ones a few queries would find the door."""
+    if record.latitude is None or record.longitude is None:
+        return None
+    there = np.array([coarse(record.latitude)]), np.array([coarse(record.longitude)])
+    return round(float(kilometres(near.latitude, near.longitude, *there)[0]), 1)
+
+
+def lacking(facts: Facts, record: Record) -> list[str]:
+    """The facts that were asked for and that a record has not."""
+    dated = facts.since is not None or facts.until is not None
+    found = ["date"] if dated and record.date is None else []
+    return found + (["place"] if facts.near is not None and record.latitude is None else [])
+
+
+def _told(looks: Looks, vocabulary: Mapping[str, Sequence[str]]) -> dict[str, dict[str, float]]:
+    """The probabilities of one row by their words."""
+    return {
+        name: {
+            word: round(float(value), SHOWN) for word, value in zip(words, looks.probabilities[name][0], strict=True)
+        }
+        for name, words in vocabulary.items()
+    }
+
+
+def _check_words(name: str, stated: Stated, vocabulary: Mapping[str, Sequence[str]]) -> None:
+    if name not in vocabulary:
+        raise DataError(f"stated: no attribute {name!r}; there are {', '.join(vocabulary)}")
+    words = vocabulary[name]
+    for word in (*stated.words, *stated.excluded):
+        if word not in words:
+            raise DataError(f"stated.{name}: no word {word!r}; allowed are {', '.join(words)}")
+    if not allowed(stated, words):
+        raise DataError(f"stated.{name}: no word is left of {', '.join(words)}")

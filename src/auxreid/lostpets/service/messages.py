@@ -1,0 +1,46 @@
+"""Messages to who posted a report, whose contact nobody sees: files in the folder outbox, for the operator."""
+
+import json
+from pathlib import Path
+
+from auxreid.lostpets.service.errors import Refused
+from auxreid.lostpets.service.schemas import MessageIn
+from auxreid.lostpets.service.state import Service, now
+from auxreid.lostpets.service.tokens import new_id
+from auxreid.plumbing.base.files import finished_file
+
+FOLDER = "outbox"
+
+
+def forward(service: Service, reports: list[str], said: MessageIn) -> None:
+    """One message to the contact of each of these reports, which are of one dog. On the disk when it returns.
+
+    Raises:
+        Refused: none of them has a contact.
+    """
+    contacts = {}
+    for report in reports:
+        row = service.store.row("select contact from contacts where report = ?", (report,))
+        if row is not None:
+            contacts.setdefault(row["contact"], report)
+    if not contacts:
+        raise Refused(409, "this report has no contact", "report")
+    for contact, report in contacts.items():
+        message = {"to": contact, "report": report, "text": said.text, "reply_to": said.reply_to, "sent": now()}
+        path = folder_of(service.home) / f"{report}-{new_id()}.json"
+        with finished_file(path) as unfinished:
+            unfinished.write_text(json.dumps(message, ensure_ascii=False), "utf-8")
+            unfinished.chmod(0o600)
+
+
+def forget_messages(home: Path, report: str) -> None:
+    """Those to the contact of a report that have not left yet."""
+    for path in folder_of(home).glob(f"{report}-*.json"):
+        path.unlink(missing_ok=True)
+
+
+def folder_of(home: Path) -> Path:
+    """Readable for the operator alone."""
+    folder = home / FOLDER
+    folder.mkdir(mode=0o700, exist_ok=True)
+    return folder

@@ -1,0 +1,68 @@
+"""What all routes share: the engine, the home folder with its tables and photographs, and who may write."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+from auxreid.lostpets.engine import Engine
+from auxreid.lostpets.service.limits import Turns
+from auxreid.lostpets.service.photo_files import PhotoFiles
+from auxreid.lostpets.service.settings import Settings
+from auxreid.lostpets.service.store import FILE, Store
+from auxreid.lostpets.service.uploads import Photo
+from auxreid.lostpets.service.writer import Writer
+from auxreid.plumbing.base.errors import DataError
+
+
+@dataclass
+class Service:
+    """The opened home folder and the engine that searches it."""
+
+    engine: Engine  # its looker a SharedLooker
+    home: Path
+    settings: Settings
+    larger: Callable[[str], bytes | None]  # a photograph of a data set as a larger JPEG than the base has
+    store: Store = field(init=False)
+    photos: PhotoFiles = field(init=False)
+    writer: Writer = field(init=False)
+    turns: Turns = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.home.mkdir(parents=True, exist_ok=True)
+        self.home.chmod(0o700)
+        self.store = Store(self.home / FILE)
+        self.photos = PhotoFiles(self.home / "photos")
+        self.writer, self.turns = Writer(self.home), Turns(self.settings.searches_at_once)
+
+    @property
+    def model(self) -> str:
+        """Hash of the networks that the base was made by."""
+        return self.engine.base.header.model
+
+    def record(self, frame: str):
+        """What the base knows of a photograph; None: it has none of that name."""
+        try:
+            return self.engine.base.record(frame)
+        except DataError:
+            return None
+
+    def keep(self, photos: Sequence[Photo]) -> None:
+        """On the disk when it returns; those that nothing refers to are deleted an hour after their last use."""
+        with self.writer.turn(), self.store.change():
+            for photo in photos:
+                self.photos.put(photo.name, photo.content)
+                seen = {"fingerprint": photo.fingerprint.tobytes(), "thumbnail": photo.thumbnail}
+                self.store.put("photos", name=photo.name, created=time.time(), **seen)
+
+    def content(self, name: str) -> bytes | None:
+        """A photograph that was uploaded; it is kept for another hour."""
+        if not self.store.run("update photos set created = ? where name = ?", (time.time(), name)):
+            return None
+        return self.photos.get(name)
+
+
+def now() -> str:
+    """The time as it is kept and shown."""
+    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -1,0 +1,163 @@
+"""A search from its query to its answer, over rows in memory: evidence, grouping, facts, what is refused."""
+
+from dataclasses import replace
+from datetime import date
+
+import numpy as np
+import pytest
+from search_rows import MODEL, PlainFusion, SeenBefore, dog_rows
+
+from auxreid.lostpets.answer import Term, Understood
+from auxreid.lostpets.candidates import Base
+from auxreid.lostpets.engine import Engine
+from auxreid.lostpets.explain import in_words
+from auxreid.lostpets.memory import MemoryBase, day
+from auxreid.lostpets.query import Facts, Near, Query, Stated
+from auxreid.plumbing.base.errors import ConfigError, DataError
+from auxreid.search.rows import read_rows, write_rows
+
+PARK = Near(55.75, 37.62, 5)
+
+
+@pytest.fixture
+def engine() -> Engine:
+    rows = dog_rows()
+    return Engine(SeenBefore(rows), MemoryBase(rows), PlainFusion())
+
+
+def test_rows_come_back_as_they_were_written_and_equal_ones_are_equal_bytes(tmp_path):
+    rows = dog_rows()
+    held_out = rows.looks.embedding * np.float32(0.5)
+    rows = replace(rows, held_out=held_out, fold=np.arange(len(rows)) % 3 - 1)
+    write_rows(tmp_path / "a.parquet", rows)
+    write_rows(tmp_path / "b.parquet", rows)
+    assert (tmp_path / "a.parquet").read_bytes() == (tmp_path / "b.parquet").read_bytes()
+    found = read_rows(tmp_path / "a.parquet")
+    assert found.header == rows.header
+    for name in ("frame", "dog", "known", "split", "sequence", "date", "place", "latitude", "longitude", "fold"):
+        np.testing.assert_array_equal(getattr(found, name), getattr(rows, name), err_msg=name)
+    np.testing.assert_array_equal(found.looks.embedding, rows.looks.embedding)
+    np.testing.assert_array_equal(found.held_out, held_out)
+    np.testing.assert_array_equal(found.looks.probabilities["ears"], rows.looks.probabilities["ears"])
+    assert list(found.thumbnail) == list(rows.thumbnail)
+
+
+def test_rows_that_are_not_there_name_the_command_and_a_broken_file_the_remedy(tmp_path):
+    path = tmp_path / "dogs/0.parquet"
+    with pytest.raises(DataError, match="dvc repro index@dogs-0"):
+        read_rows(path)
+    path.parent.mkdir()
+    path.write_bytes(b"PAR1 no more")
+    with pytest.raises(DataError, match="no rows of an index"):
+        read_rows(path)
+
+
+def test_dogs_are_ranked_by_the_sum_of_their_evidence_each_by_its_best_photograph(engine):
+    answer = engine.search(Query((b"4",)))
+    assert answer.dogs[0].dog == "dog2" and answer.dogs[0].photo == "photo04"
+    assert sorted(answer.dogs[0].photos) == ["photo04", "photo05"]
+    assert [dog.score for dog in answer.dogs] == sorted((dog.score for dog in answer.dogs), reverse=True)
+    assert len({dog.dog for dog in answer.dogs}) == 6
+    for dog in answer.dogs:
+        assert dog.score == pytest.approx(sum(term.value for term in dog.terms))
+    assert answer.decision == answer.dogs[0].decision == "match"
+    assert (answer.searched, answer.searched_dogs, answer.exact) == (12, 6, True)
+    assert answer.predicted["size"]["small"] == pytest.approx(0.8)
+
+
+def test_several_photographs_are_pooled(engine):
+    one, both = engine.search(Query((b"2",))), engine.search(Query((b"2", b"5")))
+    assert one.dogs[0].dog == "dog1"
+    terms = {dog.dog: dog.terms[0].value for dog in both.dogs}
+    assert min(terms["dog1"], terms["dog2"]) > max(terms[name] for name in ("dog0", "dog3", "dog4", "dog5"))
+
+
+def test_what_is_stated_replaces_what_is_predicted_and_is_told_so(engine):
+    answer = engine.search(Query((b"4",), stated={"size": Stated(("large",))}))
+    term = next(one for one in answer.dogs[0].terms if one.name == "size")
+    assert term.said and answer.stated == {"size": ["large"]}
+    small = next(dog for dog in answer.dogs if dog.dog == "dog2")
+    assert next(one.value for one in small.terms if one.name == "size") < 0
+
+
+def test_a_word_that_is_excluded_leaves_the_others(engine):
+    answer = engine.search(Query((b"4",), stated={"size": Stated(excluded=("small",))}))
+    assert answer.stated == {"size": ["medium", "large"]}
+
+
+def test_stated_attributes_alone_are_a_query_without_visual_evidence(engine):
+    answer = engine.search(Query(stated={"size": Stated(("large",)), "ears": Stated(("erect",))}))
+    assert answer.dogs[0].dog == "dog3" and answer.predicted == {}
+    assert {term.name for term in answer.dogs[0].terms} == {"size", "ears"}
+
+
+def test_a_description_is_stated_where_the_user_does_not_say_otherwise(engine):
+    engine.understand = lambda text: (
+        {"size": Stated(("small",)), "ears": Stated(("drop",))},
+        [Understood(text="small", attribute="size", words=["small"])],
+    )
+    answer = engine.search(Query(text="a small dog", stated={"size": Stated(("large",))}))
+    assert answer.stated == {"size": ["large"], "ears": ["drop"]}
+    assert answer.understood[0].text == "small"
+
+
+def test_facts_narrow_and_records_without_them_stay_and_say_so(engine):
+    answer = engine.search(Query((b"0",), facts=Facts(PARK, date(2024, 5, 2), date(2024, 5, 4))))
+    assert {dog.dog for dog in answer.dogs} == {"dog2", "dog5"}
+    assert {dog.dog: dog.lacks for dog in answer.dogs}["dog5"] == ["date", "place"]
+    assert {dog.dog: dog.km for dog in answer.dogs} == {"dog2": 0.0, "dog5": None}
+    told = [(one.name, one.before, one.after, one.lacking) for one in answer.filters]
+    assert told == [("near", 12, 8, 2), ("since", 8, 6, 2), ("until", 6, 4, 2)]
+    assert (answer.searched, answer.searched_dogs) == (4, 2)
+
+
+def test_nothing_left_is_an_answer_too(engine):
+    answer = engine.search(Query((b"0",), facts=Facts(kinds=("lost",))))
+    assert answer.dogs == [] and answer.decision == "no match" and answer.searched == 0
+
+
+def test_similar_finds_other_dogs(engine):
+    answer = engine.similar("photo04")
+    assert len(answer.dogs) == 5 and "dog2" not in {dog.dog for dog in answer.dogs}
+    with pytest.raises(DataError, match="no such photograph"):
+        engine.similar("photo99")
+
+
+def test_reranking_keeps_the_values_of_the_visual_evidence_and_orders_them_anew(engine):
+    plain, reranked = engine.search(Query((b"4",))), engine.search(Query((b"4",), rerank=True))
+    assert reranked.dogs[0].dog == "dog2"
+    assert plain.dogs[0].terms[0].value == pytest.approx(reranked.dogs[0].terms[0].value)
+
+
+@pytest.mark.parametrize(
+    ("query", "reason"),
+    [
+        (Query(), "nothing to search by"),
+        (Query((b"0",), stated={"tail": Stated(("long",))}), "no attribute 'tail'; there are size, ears"),
+        (Query((b"0",), stated={"ears": Stated(("floppy",))}), "no word 'floppy'; allowed are erect, drop"),
+        (Query((b"0",), stated={"ears": Stated(excluded=("erect", "drop"))}), "no word is left"),
+    ],
+)
+def test_what_cannot_be_searched_by_is_refused(engine, query, reason):
+    with pytest.raises(DataError, match=reason):
+        engine.search(query)
+
+
+def test_another_models_base_is_refused_by_name():
+    rows = dog_rows()
+    other = replace(rows, header=replace(rows.header, model="f" * 64))
+    with pytest.raises(ConfigError, match="the base is of the networks ffffffffffff, the fusion"):
+        Engine(SeenBefore(rows), MemoryBase(other), PlainFusion())
+    assert Engine(None, MemoryBase(rows), PlainFusion()).model != MODEL
+
+
+def test_terms_in_words():
+    terms = [Term(name="ears", value=-0.74), Term(name="size", value=1.9, said=True), Term(name="visual", value=0.01)]
+    assert in_words(terms) == "size (as stated) agrees +1.9, ears disagree −0.7, the photographs say nothing"
+    assert in_words(terms[:2], "ru") == "размер (со слов) совпадает +1,9, уши не совпадают −0,7"
+
+
+def test_a_memory_base_is_a_base():
+    base: Base = MemoryBase(dog_rows())
+    assert base.count() == 12 and base.thumbnail("photo00")[:2] == b"\xff\xd8"
+    assert day("2024-05") == date(2024, 5, 1) and day("") is None and day("long ago") is None

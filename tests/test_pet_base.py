@@ -1,0 +1,264 @@
+"""The base of photographs: filters, counts and nearest against a slow reference; writers, readers, kills."""
+
+import math
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+from dataclasses import replace
+from datetime import date, timedelta
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pet_rows import DIMENSIONS, HEADER, pet_row, unit
+
+from auxreid.lostpets.answer import Filter
+from auxreid.lostpets.base.base import Base
+from auxreid.lostpets.base.row import Row
+from auxreid.lostpets.base.write_lock import write_lock
+from auxreid.lostpets.query import Facts, Near
+from auxreid.plumbing.base.errors import ConfigError, DataError
+
+FIRST = date(2024, 1, 1)
+EVERYTHING = Facts()
+KILLS = 5
+HERE = Path(__file__).parent
+
+days = st.none() | st.integers(0, 20).map(lambda number: FIRST + timedelta(number))
+places = st.none() | st.tuples(st.floats(-90, 90), st.floats(-180, 180))
+kinds = st.sampled_from(["base", "lost", "found"])
+near = st.builds(Near, st.floats(-90, 90), st.floats(-180, 180), st.floats(0, 21000))
+asked = st.builds(Facts, st.none() | near, days, days, st.lists(kinds, max_size=2, unique=True).map(tuple))
+
+
+@st.composite
+def bases(draw) -> list[Row]:
+    rows = []
+    for number in range(draw(st.integers(1, 12))):
+        place, kind = draw(places), draw(kinds)
+        latitude, longitude = place or (None, None)
+        report = None if kind == "base" else f"report{number}"
+        facts = {"date": draw(days), "latitude": latitude, "longitude": longitude, "kind": kind, "report": report}
+        rows.append(pet_row(number, **facts))
+    return rows
+
+
+def km(near: Near, row: Row) -> float:
+    """By the haversine."""
+    one, other = math.radians(near.latitude), math.radians(row.latitude)
+    turn = math.radians(row.longitude - near.longitude)
+    half = math.sin((other - one) / 2) ** 2 + math.cos(one) * math.cos(other) * math.sin(turn / 2) ** 2
+    return 2 * 6371.0088 * math.asin(min(1, math.sqrt(half)))
+
+
+def reference(rows: list[Row], facts: Facts) -> tuple[list[Row], list[Filter]]:
+    """Row by row; `left`, and what each filter did."""
+    known = {
+        "kind": (facts.kinds, lambda row: False, lambda row: row.kind in facts.kinds),
+        "since": (facts.since, lambda row: row.date is None, lambda row: row.date >= facts.since),
+        "until": (facts.until, lambda row: row.date is None, lambda row: row.date <= facts.until),
+        "near": (facts.near, lambda row: row.latitude is None, lambda row: km(facts.near, row) <= facts.near.km),
+    }
+    told = []
+    for name, (wanted, lacks, passes) in known.items():
+        if wanted:
+            left = [row for row in rows if lacks(row) or passes(row)]
+            lacking = sum(map(lacks, left))
+            told.append(Filter(name=name, before=len(rows), after=len(left), lacking=lacking))
+            rows = left
+    return rows, told
+
+
+def clear_cut(rows: list[Row], near: Near | None) -> bool:
+    """No photograph lies on the circle itself, where the last digit decides."""
+    return near is None or all(row.latitude is None or abs(km(near, row) - near.km) > 1e-3 for row in rows)
+
+
+@settings(max_examples=60, deadline=None)
+@given(bases(), asked, st.integers(1, 15), st.sets(st.integers(0, 11), max_size=3))
+def test_a_search_is_what_a_slow_one_is(tmp_path_factory, rows, facts, most, removed):
+    """Photographs, order, filters, counts of photographs and of dogs; after a removal as well."""
+    base = Base.create(tmp_path_factory.mktemp("pets") / "base", HEADER)
+    base.add(rows[: len(rows) // 2])
+    base.add(rows[len(rows) // 2 :])
+    gone = {f"frame{number}" for number in removed}
+    assert base.remove(frames=gone) == len(gone & {row.frame for row in rows})
+    rows = [row for row in rows if row.frame not in gone]
+    if not clear_cut(rows, facts.near):
+        return
+    query = unit(np.random.default_rng(1000))
+    left, told = reference(rows, facts)
+    best = sorted(left, key=lambda row: -float(row.embedding @ query))[:most]
+    for one in (base, Base.open(base.path, model=HEADER.model)):
+        found = one.candidates(query, facts, most)
+        assert found.frames == [row.frame for row in best] and found.exact
+        assert list(found.filters) == told
+        assert (found.searched, found.searched_dogs) == (len(left), len({row.dog for row in left}))
+        assert np.allclose(found.similarity, [row.embedding @ query for row in best], atol=1e-5)
+        assert [record.date for record in found.records] == [row.date for row in best]
+        for place, row in enumerate(best):
+            assert np.array_equal(found.looks.embedding[place], row.embedding)
+            for name, values in row.probabilities.items():
+                assert np.allclose(found.looks.probabilities[name][place], values)
+
+
+@pytest.fixture
+def base(tmp_path) -> Base:
+    made = Base.create(tmp_path / "base", HEADER)
+    made.add([pet_row(number, source="set") for number in range(6)])
+    return made
+
+
+def test_a_reader_sees_what_a_writer_adds_and_removes(base):
+    reader = Base.open(base.path)
+    assert reader.count() == 6 and reader.dogs() == 2
+    report = [pet_row(number, kind="found", report="r1", source="r1", dog="stray") for number in (10, 11)]
+    base.add(report)
+    assert reader.sources() == {"set": 6, "r1": 2} and reader.dogs() == 3
+    assert reader.candidates(report[0].embedding, EVERYTHING, 1).frames == ["frame10"]
+    assert base.remove(report="r1") == 2
+    assert reader.sources() == {"set": 6} and reader.dogs() == 2
+    base.add([pet_row(12), pet_row(13)])  # as many as were removed
+    assert reader.known(["frame10", "frame12", "frame13"]) == {"frame12", "frame13"}
+    assert reader.candidates(pet_row(13).embedding, EVERYTHING, 1).frames == ["frame13"]
+
+
+def test_what_is_removed_leaves_no_embedding_in_the_copy(base):
+    base.remove(frames=["frame2"])
+    copied = np.fromfile(next((base.path / "copy").glob("*.f32")), np.float32).reshape(-1, DIMENSIONS)
+    assert not copied[2].any() and copied[[0, 1, 3, 4, 5]].any(axis=1).all()
+
+
+def test_a_photograph_is_found_by_its_name(base):
+    base.add([pet_row(7, frame="it's", place="Kraków", date=FIRST)])
+    assert base.record("it's").place == "Kraków" and base.thumbnail("it's") == b"jpeg 7"
+    assert np.array_equal(base.looks("it's").embedding[0], pet_row(7).embedding)
+    assert base.record("none") is base.thumbnail("none") is base.looks("none") is None
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"embedding": np.ones(DIMENSIONS, np.float32)}, "length 2.8"),
+        ({"embedding": np.full(DIMENSIONS, np.nan, np.float32)}, "length nan"),
+        ({"embedding": np.ones(3, np.float32)}, r"shape \(3,\)"),
+        ({"probabilities": {}}, "its attributes are"),
+        ({"latitude": 91.0, "longitude": 0.0}, "no place on the earth"),
+        ({"latitude": 1.0}, "both or none"),
+        ({"kind": "found"}, "its report None"),
+        ({"frame": "frame1"}, "there already"),
+    ],
+)
+def test_what_would_falsify_a_search_is_refused_whole(base, changed, message):
+    with pytest.raises(DataError, match=message):
+        base.add([pet_row(20), replace(pet_row(21), **changed)])
+    assert base.count() == 6
+
+
+def test_another_models_base_is_refused_by_name(base):
+    with pytest.raises(ConfigError, match=r"0123abcd \(a small model\).*of ffff: .*auxreid index --rebuild"):
+        Base.open(base.path, model="ffff")
+    with pytest.raises(ConfigError, match="a base already"):
+        Base.create(base.path, HEADER)
+    with pytest.raises(DataError, match="no base of photographs here"):
+        Base.open(base.path.parent / "elsewhere")
+    assert Base.open(base.path, model=HEADER.model).header == HEADER
+
+
+def test_a_copy_that_is_not_the_tables_is_made_anew(base):
+    copy = next((base.path / "copy").glob("*.f32"))
+    right = copy.read_bytes()
+    for wrong in (b"", right[:100], right[::-1]):
+        copy.write_bytes(wrong)
+        reader = Base.open(base.path)  # may not write: goes on in memory
+        assert reader.candidates(pet_row(4).embedding, EVERYTHING, 1).frames == ["frame4"]
+        assert copy.read_bytes() == wrong
+        writer = Base.open(base.path, writable=True)
+        assert copy.read_bytes() == right
+        assert writer.candidates(pet_row(4).embedding, EVERYTHING, 1).frames == ["frame4"]
+    shutil.rmtree(copy.parent)
+    Base.open(base.path, writable=True)
+    assert copy.read_bytes() == right
+
+
+def test_the_second_writer_is_told_who_the_first_is(base, monkeypatch):
+    hold = f"""
+import sys; from pathlib import Path
+from auxreid.lostpets.base.write_lock import write_lock
+with write_lock(Path({str(base.path / ".lock")!r})):
+    print("held", flush=True); sys.stdin.read()
+"""
+    monkeypatch.setattr("auxreid.lostpets.base.base.WAIT", 0.1)
+    with subprocess.Popen([sys.executable, "-c", hold], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
+        assert holder.stdout.readline() == b"held\n"
+        with pytest.raises(DataError, match=f"written by process {holder.pid} on "):
+            base.add([pet_row(30)])
+        holder.stdin.close()
+    base.add([pet_row(30)])
+    with write_lock(base.path / ".lock"), pytest.raises(DataError, match="another thread of this process"):
+        threads_error(lambda: base.add([pet_row(31)]))
+    with pytest.raises(DataError, match="reading alone"):
+        Base.open(base.path).add([pet_row(32)])
+
+
+def threads_error(work) -> None:
+    """What another thread raises is raised here."""
+    raised = []
+
+    def guarded() -> None:
+        try:
+            work()
+        except DataError as error:
+            raised.append(error)
+
+    thread = threading.Thread(target=guarded)
+    thread.start()
+    thread.join()
+    raise raised[0]
+
+
+def test_searches_during_writes_see_whole_batches_and_never_fewer(base):
+    """A writer in another thread adds three dogs at once; another reader stands for another process."""
+    done = threading.Event()
+
+    def write() -> None:
+        for start in range(100, 190, 9):
+            base.add([pet_row(number) for number in range(start, start + 9)])
+        done.set()
+
+    seen, readers = {0: 6, 1: 6}, (base, Base.open(base.path))
+    thread = threading.Thread(target=write)
+    thread.start()
+    while not done.is_set():
+        for who, reader in enumerate(readers):
+            searched = reader.candidates(unit(np.random.default_rng(5)), EVERYTHING, 10).searched
+            assert searched >= seen[who] and (searched - 6) % 9 == 0
+            seen[who] = searched
+    thread.join()
+    assert [reader.count() for reader in readers] == [96, 96]
+
+
+def test_nothing_acknowledged_is_lost_when_the_writer_is_killed(tmp_path):
+    """Killed while it adds; what it told of is there, whole, and the next writer goes on."""
+    path = tmp_path / "base"
+    Base.create(path, HEADER)
+    acknowledged: list[str] = []
+    for kill in range(KILLS):
+        writer = subprocess.Popen(
+            [sys.executable, HERE / "pet_writer.py", path, str(1000 * kill)], stdout=subprocess.PIPE, text=True
+        )
+        for _ in range(3 + 2 * kill):
+            acknowledged += writer.stdout.readline().split()
+        os.kill(writer.pid, signal.SIGKILL)
+        acknowledged += writer.stdout.read().rpartition("\n")[0].split()
+        writer.wait()
+        base = Base.open(path, writable=True)
+        assert base.known(acknowledged) == set(acknowledged)
+        last = pet_row(int(acknowledged[-1].removeprefix("frame")))
+        assert base.candidates(last.embedding, EVERYTHING, 1).frames == [last.frame]
+        assert base.count() % 5 == 0
