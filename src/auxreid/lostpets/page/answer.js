@@ -65,7 +65,7 @@ function summary(answer, source) {
   if (!answer.exact) parts.push(h("li", { t: "results.approximate" }));
   const stated = Object.entries(answer.stated).map(([name, words]) => h("li", {}, ...statement(name, words)));
   return h("div", { className: "summary" },
-    source ? h("div", { className: "line" }, h("strong", { t: "results.similarTo", v: { dog: source } }), back()) : null,
+    source ? h("div", { className: "line" }, h("strong", { t: "results.similarTo", v: source }), back()) : null,
     h("ul", {}, ...parts),
     stated.length ? h("div", { className: "stated" }, h("span", { t: "results.stated" }), h("ul", { className: "tags" }, ...stated)) : null);
 }
@@ -86,12 +86,14 @@ function statement(name, words) {
   return [h("span", { t: `attribute.${name}` }), ": ", ...spoken.flatMap((one, place) => (place ? [", ", one] : [one]))];
 }
 
+let cards = 0; // that were made, each with an id of its own
+
 /** One dog. */
 function card({ dog, place, search, asked }) {
   const pictures = dog.photos.includes(dog.photo) ? [...new Set([dog.photo, ...dog.photos])] : [dog.photo, ...dog.photos];
-  const title = { number: place + 1, dog: dog.dog };
+  const title = { number: place + 1, dog: dog.report ? { t: `dog.named.${dog.kind}` } : dog.dog };
   const open = () => compare(asked, pictures.map(api.large));
-  const name = `dog-${place}`;
+  const name = `dog-${(cards += 1)}`;
   return h("li", { className: "dog card", "aria-labelledby": name },
     h("button", { type: "button", className: "photo", onclick: open, tLabel: "dog.compareWith", v: title },
       h("img", { src: api.thumbnail(dog.photo), alt: "", loading: "lazy" })),
@@ -101,6 +103,7 @@ function card({ dog, place, search, asked }) {
       h("p", { className: "soft facts" }, ...facts(dog)),
       terms(dog),
       strip(pictures.slice(1), title),
+      dog.report ? says(dog.report) : null,
       actions({ dog, search, open, title })));
 }
 
@@ -108,8 +111,11 @@ function facts(dog) {
   const said = [h("span", { t: `dog.kind.${dog.kind}` })];
   if (dog.date) said.push(h("span", { t: "dog.date", v: { date: { day: dog.date } } }));
   if (dog.place?.name) said.push(h("span", { textContent: dog.place.name }));
-  if (dog.km !== null && dog.km !== undefined) said.push(h("span", { t: "dog.km", v: { km: dog.km } }));
-  for (const one of dog.lacks) said.push(h("span", { className: "lacks", t: `dog.lacks.${one}` }));
+  if (dog.km !== null && dog.km !== undefined) said.push(h("span", { t: dog.km < 1 ? "dog.near" : "dog.km", v: { km: dog.km } }));
+  for (const one of dog.lacks) {
+    const lacking = one === "place" && dog.place?.name ? "position" : one;
+    said.push(h("span", { className: "lacks", t: `dog.lacks.${lacking}` }));
+  }
   return said.flatMap((one, place) => (place ? [" · ", one] : [one]));
 }
 
@@ -131,6 +137,21 @@ function term({ name, value, said }) {
     h("span", { t: `terms.${special ? `${name}.` : ""}${sense}`, v: { value: { signed: value } } }));
 }
 
+/** What the reporter says, asked for when it is opened. */
+function says(report) {
+  const text = h("p", { className: "said" });
+  const open = async () => {
+    try {
+      const known = await api.report(report);
+      if (known.text || known.name) text.textContent = [known.name, known.text].filter(Boolean).join(": ");
+      else text.replaceChildren(h("span", { t: "dog.saysNothing" }));
+    } catch (error) {
+      problem(text, error);
+    }
+  };
+  return h("details", { className: "says", ontoggle: (event) => event.target.open && open() }, h("summary", { t: "dog.says" }), text);
+}
+
 function strip(photos, v) {
   if (!photos.length) return null;
   const shown = photos.slice(0, SHOWN_PHOTOS).map((one) => h("img", { src: api.thumbnail(one), tAlt: "dog.another", v, loading: "lazy" }));
@@ -147,8 +168,8 @@ function actions({ dog, search, open, title }) {
     h("div", { className: "actions" },
       ...(search ? [verdict("same", "same"), verdict("different", "different")] : []),
       button("dog.compare", "dog.compareWith", open, { className: "quiet" }),
-      button("dog.similar", "dog.similarTo", () => similar(dog, wrong), { className: "quiet" }),
-      dog.report ? button("dog.write", "dog.writeTo", () => writeTo(dog.report), { className: "quiet" }) : null),
+      button("dog.similar", "dog.similarTo", () => similar(dog, wrong, title), { className: "quiet" }),
+      dog.report ? button("dog.write", "dog.writeTo", () => writeTo(dog.report)) : null),
     said, wrong);
 }
 
@@ -172,11 +193,11 @@ function noneOfThese(search) {
   return h("div", { className: "card none-of-these" }, h("div", { className: "actions" }, button), said, wrong);
 }
 
-async function similar(dog, wrong) {
+async function similar(dog, wrong, title) {
   problem(wrong, null);
   $("#results").setAttribute("aria-busy", "true");
   try {
-    showAnswer(await api.similar(dog.photo), [api.large(dog.photo)], dog.dog);
+    showAnswer(await api.similar(dog.photo), [api.large(dog.photo)], title);
     $("#results-title").focus();
   } catch (error) {
     problem(wrong, error);

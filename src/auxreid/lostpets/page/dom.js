@@ -101,5 +101,5 @@ export function copyable(text, label) {
       say(said, "copyByHand");
     }
   };
-  return h("div", { className: "copy" }, field, h("button", { type: "button", t: "copy", onclick: copy }), said);
+  return h("div", { className: "copy" }, h("span", { "aria-hidden": "true", t: label }), field, h("button", { type: "button", t: "copy", onclick: copy }), said);
 }

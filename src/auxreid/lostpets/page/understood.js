@@ -2,6 +2,8 @@
 
 import { $, h } from "./dom.js";
 
+const CYRILLIC = /[а-яё]/i; // a note is in the description's language
+
 /** Show each word with what it was taken for, and those that were not used. */
 export function showUnderstood(words) {
   const used = words.filter((one) => one.attribute);
@@ -23,5 +25,5 @@ function taken(one) {
 }
 
 function left(one) {
-  return h("li", { className: "unused" }, quoted(one), one.note ? h("small", {}, " – ", h("span", { lang: "en", textContent: one.note })) : null);
+  return h("li", { className: "unused" }, quoted(one), one.note ? h("small", {}, " – ", h("span", { lang: CYRILLIC.test(one.note) ? "ru" : "en", textContent: one.note })) : null);
 }
