@@ -1,4 +1,4 @@
-"""Lost and found reports: in the tables first, then in the base, then acknowledged; see `repair` for what a kill left."""
+"""Lost and found reports: in the tables first, then in the base, then acknowledged; `repair` mends what a kill left."""
 
 import sqlite3
 from collections.abc import Sequence
@@ -50,7 +50,11 @@ def post(service: Service, asked: ReportIn, photos: Sequence[Photo], crops: Sequ
                     model=service.model,
                     looks=to_bytes(looks.take([place])),
                 )
-        service.engine.base.add(rows_of(service, report))
+        try:
+            service.engine.base.add(rows_of(service, report))
+        except Exception:
+            finish_deletion(service, report)
+            raise
         with service.store.change():
             service.store.run("update reports set state = ? where id = ?", (OPEN, report))
             service.store.put("to_run", report=report)
@@ -234,6 +238,7 @@ def finish_deletion(service: Service, report: str) -> None:
             service.store.run("delete from photos where name = ?", (photo,))
         pattern = f"%{report}%"
         service.store.run("delete from searches where answer like ? or query like ?", (pattern, pattern))
+    service.engine.looker.forget(photos)
     service.store.forget_deleted()
     for row in freed:
         if service.store.row("select state from reports where id = ?", (row["id"],))["state"] == OPEN:

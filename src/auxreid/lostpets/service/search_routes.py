@@ -5,6 +5,8 @@ from typing import Annotated
 from fastapi import APIRouter, File, Form, Request, Response, UploadFile
 from pydantic import Json
 
+from auxreid.lostpets.answer import Answer
+from auxreid.lostpets.query import Query
 from auxreid.lostpets.service.asking import checked_crops, named, query_of, uploaded
 from auxreid.lostpets.service.errors import Refused
 from auxreid.lostpets.service.feedback import note
@@ -23,6 +25,7 @@ from auxreid.lostpets.service.schemas import (
 )
 from auxreid.lostpets.service.state import Service
 from auxreid.lostpets.service.uploads import Photo
+from auxreid.plumbing.base.errors import DataError
 from auxreid.search.looks import Looks, Vocabulary
 
 LANGUAGES = ["en", "ru"]
@@ -93,7 +96,7 @@ def search(request: Request, query: Annotated[Json[SearchIn] | None, Form()] = N
     service.keep(new)
     kept = asked.model_copy(update={"photos": [*asked.photos, *names(new)]})
     with service.turns.one():
-        answer = service.engine.search(wanted)
+        answer = searched(service, wanted)
     return SearchOut(search=keep_search(service, kept, answer), photos=kept.photos, answer=answer)
 
 
@@ -134,6 +137,14 @@ def large(request: Request, frame: FrameId) -> Response:
 def feedback(request: Request, said: FeedbackIn) -> None:
     """Whether a dog of an answer is the one that was searched for; kept with the evidence for the next calibration."""
     note(service_of(request), said)
+
+
+def searched(service: Service, query: Query) -> Answer:
+    """The engine's answer. Raises Refused where the description says nothing that is understood."""
+    try:
+        return service.engine.search(query)
+    except DataError as error:
+        raise Refused(422, str(error), "query") from None
 
 
 def names(photos: list[Photo]) -> list[str]:

@@ -87,6 +87,7 @@ def _send(service: Service, delivery: sqlite3.Row) -> None:
 def forget_old(service: Service) -> None:
     """Searches, and photographs of no report and no saved search, an hour after their last use."""
     before = time.time() - service.settings.kept_seconds
+    service.engine.looker.forget_old(service.settings.kept_seconds)
     with service.writer.turn(), service.store.change():
         service.store.run("delete from searches where created < ?", (before,))
         for row in service.store.rows(EXPIRED_PHOTOS, (before,)):

@@ -2,7 +2,6 @@
 
 from collections import defaultdict
 from collections.abc import Iterable
-from os.path import commonprefix
 
 SHORTEST, LONGEST = 6, 30  # letters; shorter words are too often a letter from another one
 
@@ -29,7 +28,8 @@ def one_slip(word: str, other: str) -> bool:
     """Whether one letter is more, less or other, or two neighbours are swapped."""
     if word == other or abs(len(word) - len(other)) > 1:
         return False
-    same = len(commonprefix([word, other]))
+    pairs = enumerate(zip(word, other, strict=False))
+    same = next((place for place, (one, two) in pairs if one != two), min(len(word), len(other)))
     a, b = word[same:], other[same:]
     swapped = len(a) == len(b) > 1 and a[0] == b[1] and a[1] == b[0] and a[2:] == b[2:]
     return swapped or a[1:] == b[1:] or a[1:] == b or a == b[1:]

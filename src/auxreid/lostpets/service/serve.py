@@ -1,0 +1,76 @@
+"""Serving the application until it is told to end."""
+
+import fcntl
+import ipaddress
+import socket
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import uvicorn
+from fastapi import FastAPI
+
+from auxreid.lostpets.service.log import log_to_stderr
+from auxreid.lostpets.service.settings import Settings
+from auxreid.plumbing.base.errors import ConfigError
+
+LOCK = ".serving"
+EVERYWHERE = ("0.0.0.0", "::", "")
+LAST_ANSWERS = 10  # seconds for what is being answered when the service is told to end
+
+
+def names_of(host: str, more: Sequence[str]) -> tuple[str, ...]:
+    """The names that the service answers under.
+
+    Raises:
+        ConfigError: it is bound to every address, and no name is given.
+    """
+    if host in EVERYWHERE and not more:
+        raise ConfigError(f"--host {host}: name what it is to answer under, as --allow-host pets.example.org")
+    own = [] if host in EVERYWHERE else [f"[{host}]" if ":" in host else host]
+    return tuple(dict.fromkeys([*Settings.hosts, *own, *more]))
+
+
+@contextmanager
+def alone_in(home: Path) -> Iterator[None]:
+    """Raises ConfigError where another service has the home folder."""
+    home.mkdir(parents=True, exist_ok=True)
+    with (home / LOCK).open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise ConfigError(f"{home}: is served by another process; end that one, or name another --home") from None
+        yield
+
+
+def bound(host: str, port: int) -> socket.socket:
+    """A socket. Raises ConfigError if the port is taken, or the address is not of this machine."""
+    taken = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    try:
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        taken.bind((host, port))
+    except OSError as error:
+        taken.close()
+        reason = error.strerror or error
+        raise ConfigError(f"--port {port}: cannot be opened on {host} ({reason}); name another one") from None
+    return taken
+
+
+def serve(app: FastAPI, taken: socket.socket) -> None:
+    """Until SIGTERM or Ctrl-C; prints the address first."""
+    host, port = taken.getsockname()[:2]
+    name = f"[{host}]" if ":" in host else host
+    log_to_stderr()
+    config = uvicorn.Config(
+        app,
+        log_config=None,
+        access_log=False,  # it would tell addresses and queries
+        server_header=False,
+        proxy_headers=False,
+        timeout_graceful_shutdown=LAST_ANSWERS,
+    )
+    print(f"find my dog: http://{name}:{port}/ (the API is described in /openapi.json); Ctrl-C ends it", flush=True)
+    if not ipaddress.ip_address(host).is_loopback:
+        print("it can be reached from other machines: have a proxy with TLS before it", flush=True)
+    with suppress(KeyboardInterrupt):
+        uvicorn.Server(config).run(sockets=[taken])
