@@ -22,10 +22,10 @@ sys.path.insert(0, str(Path(__file__).parent))
 from dog_photos import COLOURS, dog_pixels
 
 from auxreid.lostpets.answer import Understood
+from auxreid.lostpets.base.row import Row
 from auxreid.lostpets.engine import Engine, allowed
 from auxreid.lostpets.service.among import FewRows, looks_of
 from auxreid.lostpets.service.looking import SharedLooker
-from auxreid.lostpets.service.rows import Row
 from auxreid.plumbing.base.errors import DataError
 from auxreid.search.looks import Looks
 from auxreid.search.stated import Stated

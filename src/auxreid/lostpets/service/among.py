@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 
 from auxreid.lostpets.answer import Answer, Filter
+from auxreid.lostpets.base.row import Row
 from auxreid.lostpets.candidates import Found
 from auxreid.lostpets.distance import kilometres
 from auxreid.lostpets.engine import Asked, Engine
 from auxreid.lostpets.query import Facts
-from auxreid.lostpets.service.rows import Row
 from auxreid.search.looks import Looks
 
 
