@@ -11,7 +11,7 @@ import sqlite3
 import sys
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -23,8 +23,9 @@ from dog_photos import COLOURS, dog_pixels
 
 from auxreid.lostpets.answer import Understood
 from auxreid.lostpets.base.row import Row
+from auxreid.lostpets.candidates import Found
 from auxreid.lostpets.engine import Engine, allowed
-from auxreid.lostpets.service.among import FewRows, looks_of
+from auxreid.lostpets.narrowing import Known
 from auxreid.lostpets.service.looking import SharedLooker
 from auxreid.plumbing.base.errors import DataError
 from auxreid.search.looks import Looks
@@ -122,10 +123,16 @@ class ToyBase:
         names = [row.source for row in self.rows.values()]
         return {name: names.count(name) for name in sorted(set(names))}
 
-    def candidates(self, embedding, facts, most):
+    def candidates(self, embedding, facts, most) -> Found:
         rows = list(self.rows.values())
-        found = FewRows(self.header, rows, 0).candidates(embedding, facts, len(rows))
-        return replace(found, searched_dogs=len(set(found.dogs)))
+        left, filters = Known(rows).narrowed(facts)
+        rows = [rows[place] for place in left]
+        similarity = np.zeros(len(rows))
+        if embedding is not None and rows:
+            similarity = looks_of(rows).embedding @ embedding
+        dogs = [row.dog for row in rows]
+        frames = [row.frame for row in rows]
+        return Found(frames, dogs, looks_of(rows), similarity, rows, filters, len(rows), len(set(dogs)))
 
     def record(self, frame: str) -> Row:
         if frame not in self.rows:
@@ -136,10 +143,19 @@ class ToyBase:
         return self.record(frame).thumbnail
 
     def looks(self, frames) -> Looks:
-        return looks_of([self.record(frame) for frame in frames], self.header)
+        return looks_of([self.record(frame) for frame in frames])
 
 
-def understand(text: str) -> tuple[dict[str, Stated], list[Understood]]:
+def looks_of(rows: Sequence[Row]) -> Looks:
+    """What is seen on them."""
+    seen = {
+        name: np.array([row.probabilities[name] for row in rows], np.float32).reshape(len(rows), -1)
+        for name in VOCABULARY
+    }
+    return Looks(np.array([row.embedding for row in rows], np.float32).reshape(len(rows), -1), seen)
+
+
+def understand(text: str, vocabulary) -> tuple[dict[str, Stated], list[Understood]]:
     """Words of the vocabulary, and three Russian ones."""
     known = {word: (name, word) for name, words in VOCABULARY.items() for word in words} | RUSSIAN
     stated, understood = {}, []
