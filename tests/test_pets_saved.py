@@ -1,4 +1,4 @@
-"""Saved searches of the lost-pet service: what waits for them, their feeds and webhooks, and where these may not lead."""
+"""Saved searches of the service: what waits for them, their feeds and webhooks, and where they may not lead."""
 
 import json
 import threading
@@ -179,17 +179,19 @@ def test_no_webhook_leads_to_this_machine_or_a_private_network(host):
         check_address(f"http://{host}:8000/hook", Settings())
 
 
-@pytest.mark.parametrize(
-    "address",
-    ["ftp://example.org", "file:///etc/passwd", "http://", "//example.org", "example.org", "javascript:alert(1)"]
-    + [
-        "http://user:word@example.org",
-        "http://example.org:99999",
-        "http://exa mple.org",
-        "http://e\r\nHost: x",
-        "http://é.org",
-    ],
-)
+NO_ADDRESS = [
+    "ftp://example.org",
+    "file:///etc/passwd",
+    "http://",
+    "//example.org",
+    "example.org",
+    "javascript:alert(1)",
+]
+NO_ADDRESS += ["http://user:word@example.org", "http://example.org:99999", "http://exa mple.org", "http://é.org"]
+NO_ADDRESS += ["http://", "http://example.org/\r\nHost: x"]
+
+
+@pytest.mark.parametrize("address", NO_ADDRESS)
 def test_no_webhook_is_anything_but_an_address(address):
     with pytest.raises(Refused, match="address"):
         check_address(address, OPEN)

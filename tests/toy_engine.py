@@ -148,11 +148,10 @@ class ToyBase:
 
 def looks_of(rows: Sequence[Row]) -> Looks:
     """What is seen on them."""
-    seen = {
-        name: np.array([row.probabilities[name] for row in rows], np.float32).reshape(len(rows), -1)
-        for name in VOCABULARY
-    }
-    return Looks(np.array([row.embedding for row in rows], np.float32).reshape(len(rows), -1), seen)
+    sizes = {name: len(words) for name, words in VOCABULARY.items()}
+    columns = {name: [row.probabilities[name] for row in rows] for name in VOCABULARY}
+    seen = {name: np.array(columns[name], np.float32).reshape(-1, size) for name, size in sizes.items()}
+    return Looks(np.array([row.embedding for row in rows], np.float32).reshape(-1, BINS**3), seen)
 
 
 def understand(text: str, vocabulary) -> tuple[dict[str, Stated], list[Understood]]:
@@ -246,10 +245,9 @@ def _dog(number: int, dog: str, views: int) -> list[Row]:
 
 
 def main() -> None:
-    """Serve the toy."""
-    import uvicorn
-
+    """Serve the toy, as a study's search is served."""
     from auxreid.lostpets.service.app import create_app
+    from auxreid.lostpets.service.serve import bound, serve
     from auxreid.lostpets.service.settings import Settings
 
     parser = argparse.ArgumentParser()
@@ -257,8 +255,8 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=8000)
     asked = parser.parse_args()
     settings = Settings(requests_a_minute=100_000, changes_a_minute=100_000)
-    app = create_app(toy_engine(asked.home), asked.home, settings)
-    uvicorn.run(app, host="127.0.0.1", port=asked.port, log_level="warning")
+    with bound("127.0.0.1", asked.port) as taken:
+        serve(create_app(toy_engine(asked.home), asked.home, settings), taken)
 
 
 if __name__ == "__main__":

@@ -147,6 +147,8 @@ def _taken_out(file: Path, folder: Path) -> int:
                 else:
                     found[member.name] = _written(content, folder / member.name)
         listed = manifest["files"] if manifest["format"] == FORMAT else None
+    except DataError:
+        raise
     except OSError as error:
         raise DataError(f"{file}: cannot be read: {error.strerror or error}") from None
     except (tarfile.TarError, ValueError, TypeError, KeyError):

@@ -20,6 +20,7 @@ from auxreid.plumbing.base.errors import ConfigError
 
 LOCK = ".serving"
 EVERYWHERE = ("0.0.0.0", "::", "")
+WAITING = 128  # connections
 LAST_ANSWERS = 10  # seconds for what is being answered when the service is told to end
 
 
@@ -86,6 +87,7 @@ def serve(app: FastAPI, taken: socket.socket) -> None:
     host, port = taken.getsockname()[:2]
     name = f"[{host}]" if ":" in host else host
     log_to_stderr()
+    taken.listen(WAITING)  # from now on, so that whoever reads the address can ask
     config = uvicorn.Config(
         app,
         log_config=None,
