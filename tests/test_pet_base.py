@@ -1,5 +1,6 @@
 """The base of photographs: filters, counts and nearest against a slow reference; writers, readers, kills."""
 
+import json
 import math
 import os
 import shutil
@@ -53,16 +54,16 @@ def km(near: Near, row: Row) -> float:
     one, other = math.radians(near.latitude), math.radians(row.latitude)
     turn = math.radians(row.longitude - near.longitude)
     half = math.sin((other - one) / 2) ** 2 + math.cos(one) * math.cos(other) * math.sin(turn / 2) ** 2
-    return 2 * 6371.0088 * math.asin(min(1, math.sqrt(half)))
+    return 2 * 6371 * math.asin(min(1, math.sqrt(half)))
 
 
 def reference(rows: list[Row], facts: Facts) -> tuple[list[Row], list[Filter]]:
     """Row by row; `left`, and what each filter did."""
     known = {
-        "kind": (facts.kinds, lambda row: False, lambda row: row.kind in facts.kinds),
+        "near": (facts.near, lambda row: row.latitude is None, lambda row: km(facts.near, row) <= facts.near.km),
         "since": (facts.since, lambda row: row.date is None, lambda row: row.date >= facts.since),
         "until": (facts.until, lambda row: row.date is None, lambda row: row.date <= facts.until),
-        "near": (facts.near, lambda row: row.latitude is None, lambda row: km(facts.near, row) <= facts.near.km),
+        "kind": (facts.kinds, lambda row: False, lambda row: row.kind in facts.kinds),
     }
     told = []
     for name, (wanted, lacks, passes) in known.items():
@@ -137,8 +138,17 @@ def test_what_is_removed_leaves_no_embedding_in_the_copy(base):
 def test_a_photograph_is_found_by_its_name(base):
     base.add([pet_row(7, frame="it's", place="Kraków", date=FIRST)])
     assert base.record("it's").place == "Kraków" and base.thumbnail("it's") == b"jpeg 7"
-    assert np.array_equal(base.looks("it's").embedding[0], pet_row(7).embedding)
-    assert base.record("none") is base.thumbnail("none") is base.looks("none") is None
+    assert np.array_equal(base.looks(["frame1", "it's"]).embedding[1], pet_row(7).embedding)
+    for look_up in (base.record, base.thumbnail, lambda name: base.looks(["frame1", name])):
+        with pytest.raises(DataError, match="'none': no such photograph in the base"):
+            look_up("none")
+
+
+def test_without_a_photograph_the_first_that_are_left_are_answered(base):
+    base.add([pet_row(30, kind="lost", report="r1"), pet_row(31, kind="lost", report="r1")])
+    found = base.candidates(None, Facts(kinds=("lost",)), 10)
+    assert found.frames == ["frame30", "frame31"] and not found.similarity.any()
+    assert base.candidates(None, EVERYTHING, 4).frames == [f"frame{number}" for number in range(4)]
 
 
 @pytest.mark.parametrize(
@@ -262,3 +272,65 @@ def test_nothing_acknowledged_is_lost_when_the_writer_is_killed(tmp_path):
         last = pet_row(int(acknowledged[-1].removeprefix("frame")))
         assert base.candidates(last.embedding, EVERYTHING, 1).frames == [last.frame]
         assert base.count() % 5 == 0
+
+
+def crowd(dogs: int, rng: np.random.Generator) -> list[Row]:
+    """Three photographs of each dog, close to each other."""
+    centres = [unit(rng) for _ in range(dogs)]
+    near = [centres[number // 3] + 0.1 * unit(rng) for number in range(3 * dogs)]
+    return [replace(pet_row(number), embedding=one / np.linalg.norm(one)) for number, one in enumerate(near)]
+
+
+@pytest.fixture
+def indexed(tmp_path, monkeypatch) -> Base:
+    """A base that compares 20 rows at most, and 300 of 900 by its index."""
+    monkeypatch.setattr("auxreid.lostpets.base.base.EXACT_MOST", 20)
+    monkeypatch.setattr("auxreid.lostpets.base.index.EXACT_MOST", 20)
+    monkeypatch.setattr("auxreid.lostpets.base.index.COMPARED", (300,))
+    made = Base.create(tmp_path / "base", HEADER)
+    made.add([replace(row, date=FIRST) for row in crowd(300, np.random.default_rng(3))])
+    assert made.tidy() and not made.tidy()
+    return made
+
+
+def test_of_many_rows_an_index_chooses_and_of_few_all_are_compared(indexed):
+    """The recall was measured when the index was made, and holds; what is added later is found as well."""
+    told = json.loads((indexed.path / "index.json").read_text())
+    assert told["rows"] == 900 and told["compared"] == 300
+    assert min(one for by in told["recall_by_share_left"].values() for one in by.values()) > 0.6
+    rows = crowd(300, np.random.default_rng(3))
+    for reader in (indexed, Base.open(indexed.path)):
+        found = [reader.candidates(row.embedding, EVERYTHING, 3) for row in rows[:60]]
+        assert not any(one.exact for one in found) and {one.searched for one in found} == {900}
+        right = [
+            len({row.frame for row in rows[3 * (k // 3) : 3 * (k // 3) + 3]} & set(found[k].frames)) for k in range(60)
+        ]
+        assert np.mean(right) > 2.9
+    few = replace(pet_row(1000), date=FIRST + timedelta(5))
+    indexed.add([few])
+    assert indexed.candidates(few.embedding, EVERYTHING, 1).frames == ["frame1000"]
+    alone = Base.open(indexed.path).candidates(rows[0].embedding, Facts(since=FIRST + timedelta(1)), 3)
+    assert alone.exact and alone.frames == ["frame1000"]
+
+
+def test_a_rare_filter_makes_the_index_go_through_more_cells(indexed, monkeypatch):
+    """With as many rows to be compared as are left, the index finds what an exact search finds."""
+    rows = [replace(pet_row(2000 + number), kind="found", report=f"r{number}") for number in range(100)]
+    indexed.add(rows)
+    query = unit(np.random.default_rng(9))
+    found = indexed.candidates(query, Facts(kinds=("found",)), 10)
+    assert not found.exact
+    assert found.frames == [row.frame for row in sorted(rows, key=lambda row: -float(row.embedding @ query))[:10]]
+
+
+def test_tidying_joins_what_was_added_bit_by_bit_and_loses_nothing(base, monkeypatch):
+    monkeypatch.setattr("auxreid.lostpets.base.base.MOST_FRAGMENTS", 3)
+    for number in range(20, 26):
+        base.add([pet_row(number)])
+    base.remove(frames=["frame0", "frame22"])
+    reader = Base.open(base.path)
+    before = reader.candidates(unit(np.random.default_rng(4)), EVERYTHING, 20).frames
+    assert base.tidy()
+    for one in (base, reader, Base.open(base.path)):
+        assert one.candidates(unit(np.random.default_rng(4)), EVERYTHING, 20).frames == before
+    assert not base.tidy()

@@ -553,6 +553,41 @@ def serve_review(assembly: Any, out: Path, port: int) -> None:
     server.serve_forever()
 
 
+@app.command()
+def search(
+    photos: Annotated[list[Path] | None, typer.Argument(metavar="[PHOTO]...", help="of one dog; folders too")] = None,
+    text: Annotated[str, typer.Option(help="a description in English or Russian")] = "",
+    stated: Annotated[
+        list[str] | None, typer.Option(metavar="ATTRIBUTE=WORDS", help="size=small,medium or ears!=drop; repeatable")
+    ] = None,
+    near: Annotated[str | None, typer.Option(metavar="LAT,LON,KM", help="where: 55.75,37.62,5")] = None,
+    since: Annotated[str | None, typer.Option(metavar="DATE", help="not before 2024-05-17")] = None,
+    until: Annotated[str | None, typer.Option(metavar="DATE", help="not after 2024-05-17")] = None,
+    dogs: Annotated[int, typer.Option(min=1, max=100, help="how many are shown")] = 10,
+    rerank: Annotated[bool, typer.Option("--rerank", help="k-reciprocal re-ranking of the candidates")] = False,
+    dataset: Annotated[str | None, typer.Option("--dataset", help="whose search, if several have one")] = None,
+    out: Annotated[Path | None, typer.Option("--output", "-o", help="picture to write: .png or .jpg")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="print the whole answer as JSON")] = False,
+    language: Annotated[Literal["en", "ru"], typer.Option(help="of the reasons")] = "en",
+) -> None:
+    """Search a data set's dogs by photographs of one, a description, what is stated, place and date."""
+    from auxreid.lostpets.asked import day_of, near_of, stated_of
+    from auxreid.lostpets.query import Facts, Query
+    from auxreid.lostpets.shown import check_format
+
+    facts = Facts(
+        None if near is None else near_of(near),
+        None if since is None else day_of("--since", since),
+        None if until is None else day_of("--until", until),
+    )
+    query = Query((), (), stated_of(stated or []), text, facts, dogs, rerank)
+    if out is not None:
+        check_format(out)
+    from auxreid.lostpets.command import answer_of
+
+    answer_of(query, photos or [], dataset, out, as_json, language)
+
+
 def main() -> None:
     """Entry point: the errors that a user can act on are shown without a traceback."""
     run_sources_of_this_checkout()

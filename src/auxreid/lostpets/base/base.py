@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from threading import Lock
 
@@ -14,7 +15,8 @@ from auxreid.lostpets.base import facts as columns
 from auxreid.lostpets.base.candidates import Candidates
 from auxreid.lostpets.base.durable import Kept
 from auxreid.lostpets.base.filters import left_by
-from auxreid.lostpets.base.row import Header, Record, Row, arrow_rows, attribute_column, check, matrix
+from auxreid.lostpets.base.index import EXACT_MOST, Index, IndexFile, is_due, make_index
+from auxreid.lostpets.base.row import RECORD, Header, Record, Row, arrow_rows, attribute_column, check, matrix
 from auxreid.lostpets.base.table import (
     conditions,
     create_table,
@@ -32,6 +34,8 @@ from auxreid.plumbing.base.errors import DataError
 from auxreid.search.looks import Looks
 
 LOCK_FILE = ".lock"
+MOST_FRAGMENTS = 32  # of one addition each, before they are joined
+OLD = timedelta(hours=1)  # versions of the table, which another process may still read
 
 
 @dataclass(frozen=True)
@@ -40,6 +44,7 @@ class State:
 
     facts: columns.Facts
     vectors: np.ndarray
+    index: Index | None
     rows: int  # alive
     dogs: int
     codes: int  # of dogs, ever given
@@ -59,6 +64,7 @@ class Base:
         self._looking = Lock()  # held while this object takes notice of what is new
         self._facts, self._version = columns.FactTable(), -1
         self._vectors = Vectors(path / "copy" / f"{identity}.f32", self.header.dimensions)
+        self._index = IndexFile(path / "copy" / f"{identity}.cells.safetensors", path / "index.json")
         self._kept = Kept(path) if writable else None
         self._check_copy()
 
@@ -93,8 +99,7 @@ class Base:
             DataError: a row would falsify a search, or its frame is there already; names it.
             BusyError: another writer is at work, and does not end.
         """
-        for row in rows:
-            check(row, self.header)
+        check(rows, self.header)
         frames = [row.frame for row in rows]
         if not frames:
             return
@@ -133,22 +138,53 @@ class Base:
             self._look()
             return before - self.count()
 
-    def candidates(self, embedding: np.ndarray, facts: Facts, most: int) -> Candidates:
+    def candidates(self, embedding: np.ndarray | None, facts: Facts, most: int) -> Candidates:
         """Of the photographs that the facts leave, the `most` that are most alike.
 
         Args:
-            embedding: float32 [dimensions], of unit length.
+            embedding: float32 [dimensions], of unit length; None: any photographs will do.
         """
         state = self._look()
         left, filters = left_by(facts, state.facts)
-        rows = np.flatnonzero(left)
-        similarity = similarities(state.vectors, rows, np.asarray(embedding, np.float32))
+        searched = filters[-1].after if filters else state.rows
+        exact = embedding is None or searched <= EXACT_MOST or state.index is None
+        if embedding is None:
+            rows = np.flatnonzero(left)[:most]
+            similarity = np.zeros(len(rows), np.float32)
+        else:
+            query = np.asarray(embedding, np.float32)
+            rows = np.flatnonzero(left) if exact else state.index.near(query, left)
+            similarity = similarities(state.vectors, rows, query)
         chosen = best(similarity, most)
-        dogs = state.dogs if not filters else columns.distinct(state.facts.dog[rows], state.codes)
+        dogs = state.dogs if not filters else columns.distinct(state.facts.dog[left], state.codes)
         found, kept = self._fetch(rows[chosen], state.facts)
         probabilities = {name: matrix(found[attribute_column(name)]) for name in self.header.vocabulary}
         looks = Looks(np.array(state.vectors[rows[chosen][kept]]), probabilities)
-        return Candidates(records_of(found), looks, similarity[chosen][kept], filters, len(rows), dogs, True)
+        return Candidates(records_of(found), looks, similarity[chosen][kept], filters, searched, dogs, exact)
+
+    def tidy(self) -> bool:
+        """Join small files, and make the index where it is due. Searches go on meanwhile, and while the index is made
+        writers do too.
+
+        Returns:
+            Whether there was anything to do.
+
+        Raises:
+            BusyError: another writer is at work, and does not end.
+        """
+        with self._writing():
+            table = open_table(self.path)
+            scattered = table.stats()["fragment_stats"]["num_small_fragments"] > MOST_FRAGMENTS
+            if scattered:
+                table.optimize(cleanup_older_than=OLD)
+                self._kept.keep()
+        state = self._look()
+        due = is_due(state.index, state.rows)
+        if due:
+            index, told = make_index(state.vectors, np.array(state.facts.alive))
+            with self._writing():
+                self._index.write(index, told)
+        return scattered or due
 
     def count(self) -> int:
         """Photographs."""
@@ -169,27 +205,30 @@ class Base:
         found = [read(self._table, ["frame"], one)["frame"].to_pylist() for one in conditions("frame", frames)]
         return {name for part in found for name in part}
 
-    def record(self, frame: str) -> Record | None:
-        """What is known of a photograph; None: there is none of that name."""
-        found = records_of(self._of(frame, record_columns(self.header)))
-        return found[0] if found else None
+    def record(self, frame: str) -> Record:
+        """What is known of a photograph. Raises DataError for one that is not there."""
+        return records_of(self._of([frame], RECORD))[0]
 
-    def looks(self, frame: str) -> Looks | None:
-        """What its pixels say."""
+    def looks(self, frames: Sequence[str]) -> Looks:
+        """What these photographs' pixels say, in this order. Raises DataError for one that is not there."""
         names = list(self.header.vocabulary)
-        found = self._of(frame, ["embedding", *map(attribute_column, names)])
-        if not len(found):
-            return None
+        found = self._of(frames, ["embedding", *map(attribute_column, names)])
         return Looks(matrix(found["embedding"]), {name: matrix(found[attribute_column(name)]) for name in names})
 
-    def thumbnail(self, frame: str) -> bytes | None:
-        """A JPEG file's bytes."""
-        found = self._of(frame, ["thumbnail"])["thumbnail"].to_pylist()
-        return found[0] if found else None
+    def thumbnail(self, frame: str) -> bytes:
+        """A JPEG file's bytes. Raises DataError for a photograph that is not there."""
+        return self._of([frame], ["thumbnail"])["thumbnail"][0].as_py()
 
-    def _of(self, frame: str, wanted: list[str]) -> pa.Table:
+    def _of(self, frames: Sequence[str], wanted: list[str]) -> pa.Table:
+        """These columns of these photographs, in their order."""
         self._look()
-        return read(self._table, wanted, f"frame = {quoted(frame)}")
+        parts = [read(self._table, sorted({"frame", *wanted}), one) for one in conditions("frame", frames)]
+        found = pa.concat_tables(parts)
+        place = {name: number for number, name in enumerate(found["frame"].to_pylist())}
+        missing = [name for name in frames if name not in place]
+        if missing:
+            raise DataError(f"{missing[0][:80]!r}: no such photograph in the base")
+        return found.take([place[name] for name in frames])
 
     def _fetch(self, numbers: np.ndarray, known: columns.Facts) -> tuple[pa.Table, np.ndarray]:
         """The rows with these numbers, and which of them there are: another may have removed some meanwhile."""
@@ -216,13 +255,11 @@ class Base:
                     self._append(self._facts)
                 self._version = self._table.version
             view = self._facts.view()
-            return State(
-                view,
-                self._vectors.cover(self._table, len(view)),
-                self._facts.alive,
-                self._facts.dogs(),
-                len(self._facts.codes),
-            )
+            vectors = self._vectors.cover(self._table, len(view))
+            index = self._index.latest()
+            if index is not None:
+                index = self._index.index = index.covering(vectors)
+            return State(view, vectors, index, self._facts.alive, self._facts.dogs(), len(self._facts.codes))
 
     def _check_copy(self) -> None:
         """So that the copy of the embeddings is of this table, whatever was restored or cleared meanwhile."""

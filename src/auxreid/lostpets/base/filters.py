@@ -9,9 +9,9 @@ import numpy as np
 from auxreid.lostpets.answer import Filter
 from auxreid.lostpets.base import facts as columns
 from auxreid.lostpets.base.row import KINDS
+from auxreid.lostpets.distance import EARTH_KM
 from auxreid.lostpets.query import Facts, Near
 
-EARTH_KM = 6371.0088  # mean radius
 EPOCH = date(1970, 1, 1)
 
 
@@ -30,16 +30,16 @@ def left_by(asked: Facts, known: columns.Facts) -> tuple[np.ndarray, list[Filter
 
 def _filters(asked: Facts, known: columns.Facts) -> Iterator[tuple[str, np.ndarray, np.ndarray | None]]:
     """Of each filter the name, the rows that pass, and those that lack the fact; None: none can."""
-    if asked.kinds:
-        chosen = [KINDS.index(kind) for kind in asked.kinds]
-        yield "kind", np.isin(known.kind, chosen), None
+    if asked.near is not None:
+        yield "near", within(asked.near, known.sphere), np.isnan(known.sphere[0])
     for name, day in (("since", asked.since), ("until", asked.until)):
         if day is not None:
             number = (day - EPOCH).days
             passes = known.date >= number if name == "since" else known.date <= number
             yield name, passes, known.date == columns.NO_DATE
-    if asked.near is not None:
-        yield "near", within(asked.near, known.sphere), np.isnan(known.sphere[0])
+    if asked.kinds:
+        chosen = [KINDS.index(kind) for kind in asked.kinds]
+        yield "kind", np.isin(known.kind, chosen), None
 
 
 def within(near: Near, sphere: np.ndarray) -> np.ndarray:
@@ -53,11 +53,3 @@ def within(near: Near, sphere: np.ndarray) -> np.ndarray:
         away = sphere[axis] - centre[axis]
         squared += away * away
     return squared <= (2 * math.sin(arc / 2)) ** 2
-
-
-def distance_km(near: Near, latitude: float, longitude: float) -> float:
-    """Along the earth's surface (haversine)."""
-    one, other = math.radians(near.latitude), math.radians(latitude)
-    half = math.sin((other - one) / 2) ** 2
-    half += math.cos(one) * math.cos(other) * math.sin(math.radians(longitude - near.longitude) / 2) ** 2
-    return 2 * EARTH_KM * math.asin(min(1.0, math.sqrt(half)))

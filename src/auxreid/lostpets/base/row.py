@@ -122,15 +122,16 @@ def read_header(schema: pa.Schema, where: object) -> tuple[Header, str]:
     return Header(**values), identity
 
 
-def check(row: Row, header: Header) -> None:
+def check(rows: Sequence[Row], header: Header) -> None:
     """Refuse what would falsify a search.
 
     Raises:
-        DataError: names the frame, and what is wrong with it.
+        DataError: names the first frame that is wrong, and what is.
     """
-    wrong = _wrong_with_facts(row) or _wrong_with_vectors(row, header)
-    if wrong:
-        raise DataError(f"photograph {row.frame!r}: {wrong}")
+    for row in rows:
+        wrong = _wrong_with_facts(row) or _wrong_with_vectors(row, header)
+        if wrong:
+            raise DataError(f"photograph {row.frame!r}: {wrong}")
 
 
 def _wrong_with_facts(row: Row) -> str | None:
