@@ -392,6 +392,7 @@ def test_pasted_and_dropped_photographs_and_a_language_chosen_by_hand(browser, a
             with page.expect_response("**/api/look"):
                 page.evaluate(GIVE, [name, selector, b64encode(photos[photo].read_bytes()).decode()])
             page.wait_for_selector(f"#query-photos li:nth-child({number})")
+            page.wait_for_selector("#attributes[aria-busy=false]")
         page.click("#attribute-size .chip:has([value=large])")
         search(one)
         one.check("dark")
