@@ -290,12 +290,15 @@ def report(one, photos) -> tuple[str, str]:
     """Post the white dog as found, twice: the second is merged. Returns the first one's number and token."""
     page = one.page
     ids = []
-    for photo in ("white2", "white3"):
+    for photo in (None, "white2"):  # None: those of the search
         page.click("nav a[href='#report']")
         page.click("input[name=report-kind][value=found]")
         page.click("#report .main")
         page.wait_for_selector("#problem-report-photos:has-text('Добавьте фотографию')")
-        put(one, photos[photo], form="report")
+        if photo is None:
+            page.click("#report-take")
+        else:
+            put(one, photos[photo], form="report")
         page.click("#report .main")
         page.wait_for_selector("#problem-report-contact:has-text('связаться')")
         if not ids:
