@@ -247,7 +247,7 @@ def test_a_file_that_is_not_python_is_named_with_its_line(small):
 def test_a_stage_depends_on_the_hash_of_its_own_code_and_on_no_source_file(stage):
     body = STAGES[stage]["do"]
     sources = [dep for dep in body["deps"] if dep.startswith(("src", "pipeline", "results/sources"))]
-    table = ["pipeline/graph.yaml"] if stage in ("compare", "metric_table") else []  # names the rows
+    table = ["pipeline/graph.yaml"] if stage in ("compare", "metric_table", "search") else []  # names the rows
     assert sources == [*table, f"results/sources/{stage}.json"]
     assert all(isinstance(block, str) for block in body.get("params", ()))  # of params.yaml alone
 

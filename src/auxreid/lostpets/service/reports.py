@@ -1,10 +1,11 @@
-"""Lost and found reports: in the tables first, then in the base, then acknowledged; see `repair` for what a kill left."""
+"""Lost and found reports: in the tables first, then in the base, then acknowledged; `repair` mends what a kill left."""
 
 import sqlite3
 from collections.abc import Sequence
 from datetime import date, timedelta
 
 from auxreid.lostpets.answer import Place
+from auxreid.lostpets.base.row import Row
 from auxreid.lostpets.query import Crop
 from auxreid.lostpets.service.coarse import coarse
 from auxreid.lostpets.service.errors import Refused
@@ -12,7 +13,6 @@ from auxreid.lostpets.service.feedback import FILE as FEEDBACK
 from auxreid.lostpets.service.feedback import forget
 from auxreid.lostpets.service.kept_looks import from_bytes, to_bytes
 from auxreid.lostpets.service.messages import forget_messages
-from auxreid.lostpets.service.rows import Row
 from auxreid.lostpets.service.schemas import ReportIn, ReportView
 from auxreid.lostpets.service.state import Service, now
 from auxreid.lostpets.service.tokens import fits, hashed, new_id, new_token
@@ -50,7 +50,11 @@ def post(service: Service, asked: ReportIn, photos: Sequence[Photo], crops: Sequ
                     model=service.model,
                     looks=to_bytes(looks.take([place])),
                 )
-        service.engine.base.add(rows_of(service, report))
+        try:
+            service.engine.base.add(rows_of(service, report))
+        except Exception:
+            finish_deletion(service, report)
+            raise
         with service.store.change():
             service.store.run("update reports set state = ? where id = ?", (OPEN, report))
             service.store.put("to_run", report=report)
@@ -234,6 +238,7 @@ def finish_deletion(service: Service, report: str) -> None:
             service.store.run("delete from photos where name = ?", (photo,))
         pattern = f"%{report}%"
         service.store.run("delete from searches where answer like ? or query like ?", (pattern, pattern))
+    service.engine.looker.forget(photos)
     service.store.forget_deleted()
     for row in freed:
         if service.store.row("select state from reports where id = ?", (row["id"],))["state"] == OPEN:

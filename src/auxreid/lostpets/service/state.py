@@ -5,10 +5,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Protocol
 
-from auxreid.lostpets.answer import Answer
-from auxreid.lostpets.query import Crop, Query
+from auxreid.lostpets.engine import Engine
 from auxreid.lostpets.service.limits import Turns
 from auxreid.lostpets.service.photo_files import PhotoFiles
 from auxreid.lostpets.service.settings import Settings
@@ -16,29 +14,13 @@ from auxreid.lostpets.service.store import FILE, Store
 from auxreid.lostpets.service.uploads import Photo
 from auxreid.lostpets.service.writer import Writer
 from auxreid.plumbing.base.errors import DataError
-from auxreid.search.looks import Looks, Vocabulary
-
-
-class Searching(Protocol):
-    """What the service needs of an engine."""
-
-    base: object
-    vocabulary: Vocabulary
-
-    def search(self, query: Query) -> Answer: ...
-
-    def look(self, photos: Sequence[bytes], crops: Sequence[Crop | None] = ()) -> Looks: ...
-
-    def similar(self, frame: str) -> Answer: ...
-
-    def among(self, query: Query, looks: Looks | None, frames: Sequence[str]) -> Answer: ...
 
 
 @dataclass
 class Service:
     """The opened home folder and the engine that searches it."""
 
-    engine: Searching
+    engine: Engine  # its looker a SharedLooker
     home: Path
     settings: Settings
     larger: Callable[[str], bytes | None]  # a photograph of a data set as a larger JPEG than the base has
@@ -71,10 +53,8 @@ class Service:
         with self.writer.turn(), self.store.change():
             for photo in photos:
                 self.photos.put(photo.name, photo.content)
-                values = (photo.name, time.time(), photo.fingerprint.tobytes(), photo.thumbnail)
-                self.store.put(
-                    "photos", **dict(zip(("name", "created", "fingerprint", "thumbnail"), values, strict=True))
-                )
+                seen = {"fingerprint": photo.fingerprint.tobytes(), "thumbnail": photo.thumbnail}
+                self.store.put("photos", name=photo.name, created=time.time(), **seen)
 
     def content(self, name: str) -> bytes | None:
         """A photograph that was uploaded; it is kept for another hour."""

@@ -5,17 +5,16 @@ from collections.abc import Sequence
 from auxreid.search.words.clauses import Clause, Cutter, Named, Said
 from auxreid.search.words.items import Item
 from auxreid.search.words.lexicon import Lexicon
+from auxreid.search.words.notes import Notes
 from auxreid.search.words.phrase import Phrase
 from auxreid.search.words.report import Reporter
 
-OF_THE_ANIMAL = ("size", "color")  # attributes that an adjective tells which stands with the animal or alone
 
-
-def phrases_of(items: Sequence[Item], text: str, lexicon: Lexicon) -> list[Phrase]:
+def phrases_of(items: Sequence[Item], text: str, lexicon: Lexicon, notes: Notes) -> list[Phrase]:
     """What was said, in the order of the text."""
     clauses = Cutter(items).cut()
     bind(clauses)
-    return Reporter(items, text, lexicon).report(clauses)
+    return Reporter(items, text, lexicon, notes).report(clauses)
 
 
 def bind(clauses: Sequence[Clause]) -> None:
@@ -44,15 +43,9 @@ def bind(clauses: Sequence[Clause]) -> None:
 
 def tell(said: Said, named: Named | None) -> str | None:
     """The attribute that an adjective tells of a noun, or of the animal; None: none that is known."""
-    means = said.value.means
-    if said.value.bound:
-        return next(iter(means))
-    if named is not None and not named.noun.whole:
-        return next((name for name in named.noun.of if name in means), None)
-    if not said.value.alone:
-        return None
-    whole = [name for name in OF_THE_ANIMAL if name in means]
-    return whole[0] if whole else next(iter(means)) if len(means) == 1 else None
+    if said.value.bound or named is None or named.noun.whole:
+        return said.value.whole
+    return next((name for name in named.noun.of if name in said.value.means), None)
 
 
 def _bind_within(clause: Clause) -> None:
@@ -91,7 +84,7 @@ def _divide(run: Sequence[Said], left: Named | None, right: Named | None) -> Non
 
 def _fit(said: Said, named: Named) -> int:
     """2: it tells an attribute of the noun; 1: a colour, which any part may have."""
-    return 2 if tell(said, named) is not None else int("color" in said.value.means)
+    return 2 if tell(said, named) is not None else int(said.value.colour)
 
 
 def _give(said: Said, named: Named | None) -> None:

@@ -28,7 +28,7 @@ class Said:
     place: int
     value: Value
     note: str = ""
-    joiner: str = ""  # to the adjective before it: "and", "or", "," or a sign
+    joiner: str = ""  # to the adjective before it: "and", "or", "with", "," or a sign
     negated_by: int | None = None
     doubt: bool = False
     target: Named | None = None
@@ -59,6 +59,7 @@ class Cutter:
         self.items = items
         self.clauses = [Clause(opens=True)]
         self._not: int | None = None  # negates the next adjective
+        self._negated = False  # it has negated one already
         self._without: int | None = None  # negates all up to the next noun
         self._doubt = self._single = False
         self._doubted = 0  # adjectives of the clause that a doubt was followed by
@@ -87,9 +88,15 @@ class Cutter:
     def _sign(self, item: Item) -> None:
         if item.sign in "/-":
             self._join(item.sign)
-        elif item.sign != ":" or self.clauses[-1].adjectives or not self.clauses[-1].nouns:
+        elif item.sign != ":" or not self._is_heading:
             self._close(opens=item.sign == ".")
             self._joiner = ","
+
+    @property
+    def _is_heading(self) -> bool:
+        """ "ears: drop", "шерсть - длинная"."""
+        nouns = self.clauses[-1].nouns
+        return bool(nouns) and not self.clauses[-1].adjectives and not any(one.noun.whole for one in nouns)
 
     def _close(self, opens: bool = False, keep_negation: bool = False) -> None:
         """The clause ends, and with it what was open."""
@@ -111,20 +118,21 @@ class Cutter:
             self._parts.append(joiner)
 
     def _adjective(self, place: int, item: Item) -> None:
-        if self._not is not None and self._joiner in ("and", ",") and not self._mixes(item):
-            self._not = None
+        if self._negated and self._joiner == "and" and not self._mixes(item):
+            self._not = None  # "not small and white"
         said = Said(place, item.meaning, item.note, self._joiner, doubt=self._doubt)
         said.negated_by = self._without if self._without is not None else self._not
         self._doubted += self._doubt
         self._parts.append(said)
         self._joiner = ""
-        if self._not is not None and not self._joins_next(place):
+        self._negated = self._not is not None
+        if not self._joins_next(place):
             self._not = None
 
     def _mixes(self, item: Item) -> bool:
         """ "not black and white": one adjective more of what was said."""
         before = self._parts[-2] if len(self._parts) > 1 else None
-        return isinstance(before, Said) and "color" in before.value.means and "color" in item.meaning.means
+        return isinstance(before, Said) and before.value.colour and item.meaning.colour
 
     def _joins_next(self, place: int) -> bool:
         after = self.items[place + 1] if place + 1 < len(self.items) else None
@@ -149,13 +157,14 @@ class Cutter:
         if kind == "with" or kind == "but":
             keep = kind == "with" and place > 0 and self.items[place - 1].is_hint("not", "nor")
             self._close(keep_negation=keep)
+            self._joiner = kind
         elif kind == "without":
             self._close()
             self._without = place
         elif kind == "gone":
             self._gone(place)
         elif kind == "not":
-            self._not = place
+            self._not, self._negated = place, False
         elif kind == "doubt":
             self._doubt, self._doubted = True, 0
         elif kind == "one":
@@ -163,7 +172,7 @@ class Cutter:
         if kind in JOINERS:
             self._join(JOINERS[kind])
         if kind == "nor":
-            self._not = place
+            self._not, self._negated = place, False
 
     def _gone(self, place: int) -> None:
         """ "ошейника нет" negates what it follows, "нет ошейника" what follows it."""

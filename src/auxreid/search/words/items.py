@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from auxreid.search.words.lexicon import Hint, Known, Lexicon, Meaning, Value
+from auxreid.search.words.notes import Notes
 from auxreid.search.words.tokens import Token, tokens_of
 
 ENDS = frozenset('.;!?()[]"«»…\n')  # a new statement begins
@@ -29,22 +30,22 @@ class Item:
         return isinstance(self.meaning, Hint) and self.meaning.kind in kinds
 
 
-def items_of(text: str, lexicon: Lexicon) -> list[Item]:
+def items_of(text: str, lexicon: Lexicon, notes: Notes) -> list[Item]:
     """In the order of the text; takes as long as the text, whatever it says."""
     tokens = tokens_of(text)
     items, place = [], 0
     while place < len(tokens):
         if "\n" in tokens[place].before:
             items.append(Item("\n", tokens[place].start, tokens[place].start, None, sign="."))
-        item, used = _item_at(tokens, place, text, lexicon)
+        item, used = _item_at(tokens, place, text, lexicon, notes)
         items += [item] if item is not None else []
         place += used
     return items
 
 
-def _item_at(tokens: Sequence[Token], place: int, text: str, lexicon: Lexicon) -> tuple[Item | None, int]:
+def _item_at(tokens: Sequence[Token], place: int, text: str, lexicon: Lexicon, notes: Notes) -> tuple[Item | None, int]:
     token = tokens[place]
-    if token.is_number and (found := _measure(tokens, place, text, lexicon)):
+    if token.is_number and (found := _measure(tokens, place, text, lexicon, notes)):
         return found
     if (found := _longest(tokens, place, text, lexicon)) is not None:
         return found
@@ -52,7 +53,7 @@ def _item_at(tokens: Sequence[Token], place: int, text: str, lexicon: Lexicon) -
         return Item(token.form, token.start, token.end, None), 1
     if not token.is_word:
         return _sign(tokens, place), 1
-    return _misspelt(token, text, lexicon), 1
+    return _misspelt(token, text, lexicon, notes), 1
 
 
 def _longest(tokens: Sequence[Token], place: int, text: str, lexicon: Lexicon) -> tuple[Item, int] | None:
@@ -63,7 +64,7 @@ def _longest(tokens: Sequence[Token], place: int, text: str, lexicon: Lexicon) -
         token = tokens[end]
         if "\n" in token.before and end > place:
             break
-        if token.form == "-" and words and not token.before:
+        if token.form in ("-", "_") and words and not token.before:
             continue
         if not (token.is_word or token.is_number or token.form == "&"):
             break
@@ -83,8 +84,6 @@ def _sign(tokens: Sequence[Token], place: int) -> Item | None:
     token = tokens[place]
     after = tokens[place + 1].before if place + 1 < len(tokens) else " "
     sign = "." if token.form in ENDS else SIGNS.get(token.form)
-        token.form
-    )
     if token.form == "-":
         sign = ":" if token.before and after else "-"
     if sign == "&":
@@ -92,20 +91,20 @@ def _sign(tokens: Sequence[Token], place: int) -> Item | None:
     return Item(token.form, token.start, token.end, None, sign=sign) if sign else None
 
 
-def _misspelt(token: Token, text: str, lexicon: Lexicon) -> Item:
+def _misspelt(token: Token, text: str, lexicon: Lexicon, notes: Notes) -> Item:
     """A long word that is one slip from known ones of a single meaning is taken as it; else it is not understood."""
     written = text[token.start : token.end]
     near = sorted(lexicon.slips.near(token.form)) if token.form not in lexicon.not_typos else []
     meanings = [lexicon.meanings[(one,)] for one in near]
     if not near or any(one != meanings[0] for one in meanings):
         return Item(written, token.start, token.end, None)
-    return Item(written, token.start, token.end, meanings[0], note=f"taken as {near[0]!r}")
+    return Item(written, token.start, token.end, meanings[0], note=notes("slip", notes.quote(near[0])))
 
 
 # sizes in numbers
 
 
-def _measure(tokens: Sequence[Token], place: int, text: str, lexicon: Lexicon) -> tuple[Item, int] | None:
+def _measure(tokens: Sequence[Token], place: int, text: str, lexicon: Lexicon, notes: Notes) -> tuple[Item, int] | None:
     """ "30 kg", "20-25 kg", "45 cm at the withers": the size by the lexicon's bounds."""
     numbers, end = [_number(tokens[place].form)], place + 1
     if end + 1 < len(tokens) and tokens[end].form in UNTIL and tokens[end + 1].is_number:
@@ -113,25 +112,27 @@ def _measure(tokens: Sequence[Token], place: int, text: str, lexicon: Lexicon) -
         end += 2
     if end >= len(tokens) or tokens[end].form not in lexicon.units:
         return None
+    height = _is_height(tokens, place, end, lexicon)
     kind, share = lexicon.units[tokens[end].form]
+    if end + 1 < len(tokens) and tokens[end + 1].form in lexicon.tall:
+        end += 1
     start, stop = tokens[place].start, tokens[end].end
     values = [number * share for number in numbers]
-    meaning, note = _size(kind, values, _is_height(tokens, place, end, lexicon), lexicon)
-        kind, [number * share for number in numbers], _is_height(tokens, place, end, lexicon), lexicon
-    )
+    meaning, note = _size(kind, values, height, lexicon, notes)
     return Item(text[start:stop], start, stop, meaning, note), end + 1 - place
 
 
-def _size(kind: str, values: Sequence[float], height: bool, lexicon: Lexicon) -> tuple[Meaning, str]:
+def _size(kind: str, values: Sequence[float], height: bool, lexicon: Lexicon, notes: Notes) -> tuple[Meaning, str]:
     if not lexicon.bounds:
-        return Known("weight and height are not used"), ""
+        return Known("measure"), ""
     if kind == "cm" and not height:
-        return Known("a length, not said to be the height: not used"), ""
+        return Known("length"), ""
     words, bounds = lexicon.bounds["words"], lexicon.bounds[kind]
     places = sorted(sum(value > bound for bound in bounds) for value in values)
     said = tuple(words[places[0] : places[-1] + 1])
-    limits = f"up to {bounds[0]} {kind} {words[0]}, up to {bounds[1]} {kind} {words[1]}, else {words[2]}"
-    return Value({lexicon.bounds["attribute"]: said}, bound=True), limits
+    unit = {"kg": "кг", "cm": "см"}[kind] if notes.russian else kind
+    name = lexicon.bounds["attribute"]
+    return Value({name: said}, bound=True, whole=name), notes("bounds", *bounds, unit, *words)
 
 
 def _is_height(tokens: Sequence[Token], place: int, end: int, lexicon: Lexicon) -> bool:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 class Phrase:
     """A part of a description: `text` is the description from `start` to `end`.
 
-    Where `attribute` is None, it tells no attribute that is known; where `words` is empty, nothing is made of it. `note`
-    says why, or what is to be known of what was made of it.
+    Where `attribute` is None, it tells no attribute that is known; where `words` is empty, nothing is made of it.
+    `note` says why, or what is to be known of what was made of it.
     """
 
     text: str

@@ -6,19 +6,17 @@ from dataclasses import replace
 
 from auxreid.search.words.clauses import Clause, Named, Said
 from auxreid.search.words.items import Item
-from auxreid.search.words.lexicon import Hint, Known, Lexicon, Value
+from auxreid.search.words.lexicon import Hint, Known, Lexicon, Noun, Value
+from auxreid.search.words.notes import Notes
 from auxreid.search.words.phrase import Phrase
-
-UNKNOWN = "not understood"
-COLOR = "color"
 
 
 class Reporter:
     """Makes phrases of the items of one text; no two of them share an item."""
 
-    def __init__(self, items: Sequence[Item], text: str, lexicon: Lexicon) -> None:
-        self.items, self.text, self.lexicon = items, text, lexicon
-        self.owned = [not isinstance(item.meaning, Hint) and not item.sign for item in items]
+    def __init__(self, items: Sequence[Item], text: str, lexicon: Lexicon, notes: Notes) -> None:
+        self.items, self.text, self.lexicon, self.notes = items, text, lexicon, notes
+        self.owned = [_is_told(item) for item in items]
 
     def report(self, clauses: Sequence[Clause]) -> list[Phrase]:
         """In the order of the text."""
@@ -37,31 +35,35 @@ class Reporter:
         for clause in clauses:
             phrases += [one for noun in clause.nouns if (one := self._noun(noun, noun in told)) is not None]
         phrases += self._rest()
-        return with_markings(sorted(phrases, key=lambda one: one.start), self.lexicon)
+        return with_markings(sorted(phrases, key=lambda one: one.start), self.notes("markings"))
 
     # what is said of one attribute
 
     def _groups(self, clauses: Sequence[Clause]) -> list[list[Said]]:
         """Adjectives that stand side by side and tell the same of the same."""
         groups: list[list[Said]] = []
-        noun_between = True
+        noun_between = animal_between = False
         for clause in clauses:
             for one in clause.parts:
                 if isinstance(one, Named):
-                    noun_between = True
+                    noun_between = noun_between or not one.noun.whole
+                    animal_between = True
                 elif isinstance(one, Said):
-                    if groups and not noun_between and self._together(groups[-1][-1], one):
+                    parted = noun_between or (animal_between and one.joiner != "with")
+                    before = groups[-1][-1] if groups and not parted else None
+                    beside = before is not None and self._free(before.place + 1, one.place)
+                    if beside and self._together(before, one):
                         groups[-1].append(one)
                     else:
                         groups.append([one])
-                    noun_between = False
+                    noun_between = animal_between = False
         return [part for group in groups for part in self._combinable(group)]
 
     @staticmethod
     def _together(before: Said, one: Said) -> bool:
         def key(said: Said):
             whole = said.target is None or said.target.noun.whole
-            return said.attribute, None if whole else said.target, said.negated_by is None, said.value.bound
+            return said.attribute, None if whole else said.target, said.negated_by, said.value.bound
 
         return one.attribute is not None and key(before) == key(one)
 
@@ -95,44 +97,43 @@ class Reporter:
     def _phrase(self, group: Sequence[Said], noun: Named | None) -> Phrase:
         first, last = group[0], group[-1]
         start, stop = self._stretch(first.place, last.place, noun, first.negated_by)
-        attribute, words, notes = (
-            first.attribute,
-            self._words(group) or () if first.attribute else (),
-            self._notes(group),
-        )
+        attribute, notes = first.attribute, self._notes(group)
+        words = self._words(group) or () if attribute is not None else ()
         negated = first.negated_by is not None
         target = first.target
+        if attribute is None and target is not None and target.noun.present and not negated:
+            return self._make(start, stop, target.noun.present, ("yes",), False, notes)
         if target is not None and target.noun.markings and not first.value.bound:
             attribute, words, why = self._markings(target)
             notes = [why, *notes]
         elif attribute is None:
             notes = [self._why_not(first), *notes]
         elif target is not None and target.single and not first.value.bound:
-            attribute, words, notes = None, (), [f"of one of the {target.noun.name} alone: not used", *notes]
+            attribute, words, notes = None, (), [self.notes("one of two"), *notes]
         elif negated and len(words) > 1 and any(len(one.words) > 1 for one in group):
-            words, notes = (), [f"the word is not exact enough to exclude {' or '.join(words)}", *notes]
+            words, notes = (), [self.notes("inexact", ", ".join(words)), *notes]
         return self._make(start, stop, attribute, words, negated, [*notes])
 
     def _notes(self, group: Sequence[Said]) -> list[str]:
         notes = [one.note for one in group if one.note]
-        return [*notes, "said with doubt"] if any(one.doubt for one in group) else notes
+        return [*notes, self.notes("doubt")] if any(one.doubt for one in group) else notes
 
     def _why_not(self, said: Said) -> str:
         named = said.target
         if named is None or named.noun.whole:
-            return "not said of which part" if named is None else "not known of the animal as a whole"
+            return self.notes("no part")
         if not named.noun.of:
-            return f"{named.noun.name}: no attribute of the vocabulary"
-        if COLOR in said.value.means:
-            return f"the colour of {named.noun.name} is not the animal's: not used"
-        return f"no word of {' or '.join(named.noun.of)}"
+            return self.notes("no attribute")
+        if said.value.colour:
+            return self.notes("colour of a part")
+        return self.notes("no word")
 
     def _markings(self, named: Named) -> tuple[str | None, tuple[str, ...], str]:
         name = named.noun.markings
         mixture = self.lexicon.mixtures.get(name)
         if mixture is None or self._of_part(named):
-            return None, (), "markings of a part: not used"
-        return name, (mixture,), "markings"
+            return None, (), self.notes("markings of a part")
+        return name, (mixture,), self.notes("markings")
 
     def _of_part(self, named: Named) -> bool:
         """Whether a part follows: "a white spot on the chest"."""
@@ -151,7 +152,7 @@ class Reporter:
             return None
         start, stop = self._stretch(named.place, named.place, None, named.negated_by)
         if noun.note:
-            return self._make(start, stop, None, (), False, [noun.note])
+            return self._make(start, stop, None, (), False, [self.notes(noun.note)])
         if told or noun.whole or noun.dimension:
             return None
         if noun.present:
@@ -159,8 +160,8 @@ class Reporter:
         if noun.markings:
             attribute, words, why = self._markings(named)
             return self._make(start, stop, attribute, words, negated, [why])
-        why = "nothing is said of it that is known" if noun.of else "no attribute of the vocabulary"
-        return self._make(start, stop, None, (), negated, [f"{noun.name}: {why}"])
+        why = self.notes("nothing said" if noun.of else "no attribute")
+        return self._make(start, stop, None, (), negated, [why])
 
     def _rest(self) -> Iterator[Phrase]:
         """Words that are not understood, neighbours together, and known ones that tell no attribute."""
@@ -170,14 +171,19 @@ class Reporter:
             if unknown and begin is None:
                 begin = place
             if begin is not None and not unknown:
-                yield self._make(self.items[begin].start, self.items[place - 1].end, None, (), False, [UNKNOWN])
+                yield self._make(
+                    self.items[begin].start, self.items[place - 1].end, None, (), False, [self.notes("unknown")]
+                )
                 begin = None
             if isinstance(item.meaning, Known):
-                yield self._make(item.start, item.end, None, (), False, [item.meaning.note, item.note])
+                yield self._make(item.start, item.end, None, (), False, [self.notes(item.meaning.note), item.note])
             if item.is_hint("shade") and not self._shades(place):
-                yield self._make(item.start, item.end, None, (), False, ["no word of the vocabulary"])
+                yield self._make(item.start, item.end, None, (), False, [self.notes("no attribute")])
         if begin is not None:
-            yield self._make(self.items[begin].start, self.items[-1].end, None, (), False, [UNKNOWN])
+            yield self._unknown(begin, len(self.items) - 1)
+
+    def _unknown(self, first: int, last: int) -> Phrase:
+        return self._make(self.items[first].start, self.items[last].end, None, (), False, [self.notes("unknown")])
 
     def _shades(self, place: int) -> bool:
         following = self.items[place + 1 : place + 4]
@@ -205,9 +211,15 @@ class Reporter:
         return Phrase(self.text[start:stop], start, stop, attribute, tuple(words), negated, note)
 
 
-def with_markings(phrases: list[Phrase], lexicon: Lexicon) -> list[Phrase]:
+def _is_told(item: Item) -> bool:
+    """Whether a phrase may be made of it: of hints, signs and the animal itself there is none."""
+    silent = isinstance(item.meaning, Noun) and (item.meaning.whole or item.meaning.dimension) and not item.meaning.note
+    return not isinstance(item.meaning, Hint) and not item.sign and not silent
+
+
+def with_markings(phrases: list[Phrase], marking: str) -> list[Phrase]:
     """ "black, with white spots": black, or the mixture; nobody says which."""
-    marked = {one.attribute for one in phrases if one.note.startswith("markings") and one.words and not one.negated}
+    marked = {one.attribute for one in phrases if one.note.startswith(marking) and one.words and not one.negated}
     if not marked:
         return phrases
     said = {name: [] for name in marked}

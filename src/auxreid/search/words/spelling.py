@@ -7,7 +7,7 @@ SHORTEST, LONGEST = 6, 30  # letters; shorter words are too often a letter from 
 
 
 class Slips:
-    """Finds long words by what is left of them when one letter is struck out, so that a look-up takes as long as the word."""
+    """Finds long words by what is left of them when a letter is struck out: a look-up takes as long as its word."""
 
     def __init__(self, words: Iterable[str]) -> None:
         self._by_rest: dict[str, set[str]] = defaultdict(set)
@@ -28,10 +28,9 @@ def one_slip(word: str, other: str) -> bool:
     """Whether one letter is more, less or other, or two neighbours are swapped."""
     if word == other or abs(len(word) - len(other)) > 1:
         return False
-    first = next(
-        (n for n, pair in enumerate(zip(word, other, strict=False)) if pair[0] != pair[1]), min(len(word), len(other))
-    )
-    a, b = word[first:], other[first:]
+    pairs = enumerate(zip(word, other, strict=False))
+    same = next((place for place, (one, two) in pairs if one != two), min(len(word), len(other)))
+    a, b = word[same:], other[same:]
     swapped = len(a) == len(b) > 1 and a[0] == b[1] and a[1] == b[0] and a[2:] == b[2:]
     return swapped or a[1:] == b[1:] or a[1:] == b or a == b[1:]
 

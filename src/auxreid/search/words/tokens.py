@@ -21,7 +21,7 @@ class Token:
 
     @property
     def is_number(self) -> bool:
-        return self.form[0].isdigit()
+        return self.form[0].isdecimal()
 
 
 def tokens_of(text: str) -> list[Token]:

@@ -1,16 +1,19 @@
 """A description of an animal, in English or Russian, as stated attributes: each word with what was made of it.
 
-The words are looked up (:mod:`lexicon`), then each adjective is given to the noun that it stands with (:mod:`binding`), and
-what was said twice is brought together here. What is not understood is said to be so, and is never guessed.
+The words are looked up (`lexicon`), then each adjective is given to the noun that it stands with (`binding`), and what
+was said twice is brought together here. What is not understood is said to be so, and is never guessed.
 """
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
+from auxreid.search.looks import Vocabulary
 from auxreid.search.stated import Stated
 from auxreid.search.words.binding import phrases_of
+from auxreid.search.words.building import lexicon_for
 from auxreid.search.words.items import items_of
-from auxreid.search.words.lexicon import Lexicon, Vocabulary, lexicon_for
+from auxreid.search.words.lexicon import Lexicon
+from auxreid.search.words.notes import Notes
 from auxreid.search.words.phrase import Phrase
 
 __all__ = ["Phrase", "stated", "understand"]
@@ -24,7 +27,8 @@ def understand(text: str, vocabulary: Vocabulary, lexicon: Lexicon | None = None
         lexicon: of another animal, as :func:`lexicon_for` makes it; None: the package's, for the vocabulary.
     """
     lexicon = lexicon or lexicon_for(vocabulary)
-    return _agreed(phrases_of(items_of(text, lexicon), text, lexicon), lexicon)
+    notes = Notes(text)
+    return _agreed(phrases_of(items_of(text, lexicon, notes), text, lexicon, notes), lexicon, notes)
 
 
 def stated(phrases: Iterable[Phrase]) -> dict[str, Stated]:
@@ -47,36 +51,36 @@ def _together(phrases: Sequence[Phrase]) -> Stated:
     return Stated(tuple(word for word in words if word not in excluded), ())
 
 
-def _agreed(phrases: list[Phrase], lexicon: Lexicon) -> list[Phrase]:
+def _agreed(phrases: list[Phrase], lexicon: Lexicon, notes: Notes) -> list[Phrase]:
     """Phrases that contradict each other are told so and not used."""
     said: dict[str, list[Phrase]] = {}
     for phrase in phrases:
         if phrase.attribute is not None and phrase.words:
             said.setdefault(phrase.attribute, []).append(phrase)
-    notes = {name: note for name, some in said.items() if (note := _contradiction(name, some, lexicon))}
+    found = {name: note for name, some in said.items() if (note := _contradiction(name, some, lexicon, notes))}
     return [
-        replace(one, words=(), note=notes[one.attribute]) if one.words and one.attribute in notes else one
+        replace(one, words=(), note=found[one.attribute]) if one.words and one.attribute in found else one
         for one in phrases
     ]
 
 
-def _contradiction(name: str, phrases: Sequence[Phrase], lexicon: Lexicon) -> str:
+def _contradiction(name: str, phrases: Sequence[Phrase], lexicon: Lexicon, notes: Notes) -> str:
     positive = [phrase for phrase in phrases if not phrase.negated]
     excluded = {word for phrase in phrases if phrase.negated for word in phrase.words}
     if excluded >= set(lexicon.vocabulary[name]):
-        return f"every word of {name} is denied: not used"
+        return notes("all denied")
     for phrase in positive:
         if excluded & set(phrase.words) and excluded >= set(phrase.words):
-            return f"{' or '.join(phrase.words)} is said of {name}, and denied: not used"
+            return notes("denied", notes.quote(phrase.text))
     for number, one in enumerate(positive):
         for other in positive[:number]:
             if not set(one.words) & set(other.words) and exclude(name, one.words + other.words, lexicon):
-                return f"both {other.text!r} and {one.text!r} are said of {name}: not used"
+                return notes("contradiction", notes.quote(other.text), notes.quote(one.text))
     return ""
 
 
 def exclude(name: str, words: Sequence[str], lexicon: Lexicon) -> bool:
-    """Whether words of an attribute cannot be true together: two of its scale, or any two where it has none beside it."""
+    """Whether words of an attribute cannot be true together: two of its scale, or of no scale."""
     scale = lexicon.scales.get(name, ())
     beside = set(lexicon.vocabulary[name]) - set(scale)
     on_scale = len({word for word in words if word in scale})
