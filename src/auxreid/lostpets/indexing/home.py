@@ -39,8 +39,9 @@ def rebuild(home: Path, rows: IndexRows) -> list[str]:
     home.mkdir(parents=True, exist_ok=True, mode=0o700)
     base = Base.create(new, header_for(rows))
     bring_in(base, rows)
+    missing = sorted(before.keys() - base.sources().keys())
     if path.exists():
         path.rename(old)
     new.rename(path)
     shutil.rmtree(old, ignore_errors=True)
-    return sorted(before.keys() - base.sources().keys())
+    return missing
