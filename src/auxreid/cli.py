@@ -639,10 +639,11 @@ def index(
                     f"{home}: no longer has the photographs of {source}: index them again; reports come back by serve"
                 )
     if photos is not None and address is not None:
-        from auxreid.lostpets.indexing.on_cluster import cluster
+        from auxreid.lostpets.indexing.on_cluster import looked_on_cluster
+        from auxreid.plumbing.fanout.cluster import connected
 
-        with cluster(address) as looked:
-            print(summary(index_photographs(home, made, photos, looked)))
+        with connected(address):
+            print(summary(index_photographs(home, made, photos, looked_on_cluster)))
     elif photos is not None:
         print(summary(index_photographs(home, made, photos)))
     base = open_home_base(home, made.rows)
