@@ -157,7 +157,7 @@ def small_asked(scores) -> Asked:
     query = entities([1, 2, 3, 4], [0, 1, 2, 3])
     gallery = entities([1, 1, 2, 3, 0, -1], [9, 0, 9, 9, 9, 9])
     fusion = SimpleNamespace(
-        thresholds=Thresholds((Level(1, 0, 3.0, 1.0),), 0.0, 0.01, 0.1, 9, 9, ""), probabilities=Posterior(1.0, 0.0)
+        thresholds=Thresholds((Level(1, 0, 3.0, 1.0),), 0.0, 0.01, 0.1, 9, 9, 5, ""), probabilities=Posterior(1.0, 0.0)
     )
     return Asked(np.arange(4), query, gallery, np.array(scores, float), fusion, 1, np.zeros(4, int))
 

@@ -47,7 +47,7 @@ def by_hand() -> Fusion:
         weights={"visual": 0.5, "ears": 2.0},
         stated_weights={"ears": 1.0},
         softness=0.2,
-        thresholds=Thresholds((Level(1, 0, 2.0, 0.0),), 1.0, 0.01, 0.1, 100, 50, ""),
+        thresholds=Thresholds((Level(1, 0, 2.0, 0.0),), 1.0, 0.01, 0.1, 100, 50, 99, ""),
         posterior=Posterior(1.0, 0.0),
     )
 
@@ -267,7 +267,7 @@ def test_thresholds_are_the_lowest_that_so_few_strangers_reach():
     values = np.arange(200.0)
     found = set_thresholds([strangers(values, np.arange(200))])
     assert (values >= found.level().match).sum() == 2 and (values >= found.level().possible).sum() == 20
-    assert found.note == "" and (found.strangers, found.dogs) == (200, 200)
+    assert found.note == "" and (found.strangers, found.dogs, found.searched) == (200, 200, 1)
 
 
 def test_few_strangers_say_what_they_cannot_show():
