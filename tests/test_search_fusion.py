@@ -14,7 +14,7 @@ from auxreid.plumbing.base.errors import DataError
 from auxreid.search.calibration import Logistic
 from auxreid.search.calibration_dogs import calibration_rows, calibration_set, classifier_learnt, dog_codes
 from auxreid.search.decision import Level, Strangers, Thresholds, measured_growth, set_thresholds
-from auxreid.search.examples import Extra, predicted_examples, stated_examples
+from auxreid.search.examples import Extra, limited, predicted_examples, stated_examples
 from auxreid.search.fit import fit_fusion, fit_on
 from auxreid.search.fusion import Fusion
 from auxreid.search.left_out import LeftOut
@@ -209,6 +209,16 @@ def test_attributes_that_are_noise_get_no_weight_and_a_statement_without_labels_
 
 def test_the_fit_is_a_function_of_its_seed(known, fitted):
     assert fit_fusion(known, "a-model").to_json() == fitted.to_json()
+
+
+def test_of_many_photographs_whole_dogs_are_drawn():
+    many = replace(drawn_dogs(50, 3, seed=0), fold=np.repeat(np.arange(50), 3))
+    few = limited(many, 100, seed=0)
+    assert len(few.dog) == 99 and (np.unique(few.dog, return_counts=True)[1] == 3).all()
+    kept = np.isin(many.dog, few.dog)
+    assert (few.looks.embedding == many.looks.embedding[kept]).all() and (few.fold == few.dog - 1).all()
+    assert (few.codes["ears"] == many.codes["ears"][kept]).all()
+    assert limited(many, 150, seed=0) is many
 
 
 def test_without_attributes_there_is_likeness_alone(known):
