@@ -608,6 +608,59 @@ def pets(jobs: Jobs = JOBS) -> None:
             raise typer.Exit(code)
 
 
+Home = Annotated[Path, typer.Option(help="folder of the base, reports and photographs")]
+HOME = Path("pets")
+
+
+@app.command()
+def serve(
+    host: Annotated[
+        str, typer.Option(help="address to answer at; others than 127.0.0.1 need a proxy with TLS")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0: any")] = 8000,
+    home: Home = HOME,
+    dataset: Annotated[str | None, typer.Option(help="whose search is served, where several have one")] = None,
+    allow_host: Annotated[list[str] | None, typer.Option(metavar="NAME", help="name to answer under as well")] = None,
+    messages_to: Annotated[
+        str | None, typer.Option(metavar="URL", help="messages to contacts are posted here, not kept in HOME/outbox")
+    ] = None,
+    private_webhooks: Annotated[
+        bool, typer.Option("--private-webhooks", help="webhooks may lead to this machine and to private networks")
+    ] = False,
+) -> None:
+    """Serve the lost-pet search: a page and an API, until Ctrl-C."""
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # threads that spin between two searches starve all others
+    from auxreid.lostpets.service.serve import serve_study
+    from auxreid.lostpets.service.settings import Settings
+
+    settings = Settings(messages_to=messages_to, private_webhooks=private_webhooks)
+    serve_study(home, dataset, host, port, allow_host or [], settings)
+
+
+@app.command()
+def backup(
+    file: Annotated[Path, typer.Argument(help="archive to write")],
+    home: Home = HOME,
+) -> None:
+    """Write the lost-pet service's folder to one file, also while it is served."""
+    from auxreid.lostpets.service.backup import HOLDS
+    from auxreid.lostpets.service.backup import backup as write
+
+    count = write(home, file)
+    print(f"{file}: {count} files; it {HOLDS}")
+
+
+@app.command()
+def restore(
+    file: Annotated[Path, typer.Argument(help="that `auxreid backup` wrote")],
+    home: Home = HOME,
+) -> None:
+    """Make the lost-pet service's folder from a backup, once all of it is checked."""
+    from auxreid.lostpets.service.backup import restore as read
+
+    print(f"{home}: {read(file, home)} files, as they were in {file}")
+
+
 def main() -> None:
     """Entry point: the errors that a user can act on are shown without a traceback."""
     run_sources_of_this_checkout()
