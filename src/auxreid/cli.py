@@ -40,13 +40,14 @@ def at_the_top(function: Callable) -> Callable:
     @wraps(function)
     def run(*args: Any, **options: Any) -> None:
         from auxreid.plumbing.dvc.unfinished_queueing import undo_unfinished
+        from auxreid.plumbing.dvc.unfinished_study import undo_study
         from auxreid.plumbing.dvc.without_git import tell_dvc
         from auxreid.plumbing.team.own_folders import look_after
 
         start = go_to_root()
         if Path.cwd() != start:  # at the top, paths stay as they are written
             options = {name: as_meant(value, start) for name, value in options.items()}
-        for line in undo_unfinished(ROOT) + tell_dvc(ROOT) + look_after(ROOT):
+        for line in undo_unfinished(ROOT) + undo_study(ROOT) + tell_dvc(ROOT) + look_after(ROOT):
             print(line, file=sys.stderr)
         try:
             function(*args, **options)
@@ -586,6 +587,25 @@ def search(
     from auxreid.lostpets.command import answer_of
 
     answer_of(query, photos or [], dataset, out, as_json, language)
+
+
+@app.command()
+def pets(jobs: Jobs = JOBS) -> None:
+    """Make the lost-pet search of the sample's dogs; params.yaml stays as it is."""
+    from contextlib import nullcontext
+
+    from auxreid.plumbing.graph.for_a_while import study_for_a_while
+    from auxreid.plumbing.graph.pets import is_asked_for, pets_study, target
+    from auxreid.plumbing.graph.repro import run_repro
+    from auxreid.plumbing.settings.load import load_config
+
+    if not any(SAMPLE.glob("*")):
+        sample()
+    config = load_config()
+    study = nullcontext() if is_asked_for(config) else study_for_a_while(ROOT, pets_study(config))
+    with study:
+        if code := run_repro([target()], jobs):
+            raise typer.Exit(code)
 
 
 Home = Annotated[Path, typer.Option(help="folder of the base, reports and photographs")]

@@ -196,6 +196,7 @@ function listen() {
     route();
   });
   addEventListener("hashchange", route);
+  for (const link of $$("nav a")) link.addEventListener("click", (event) => link.hash === location.hash && route(event));
   for (const name of ["dragover", "drop"]) addEventListener(name, (event) => event.preventDefault());
 }
 

@@ -80,6 +80,13 @@ export class PhotoBox {
     this.tell();
   }
 
+  /** Take another form's photographs, with their crops. */
+  take(other) {
+    this.refuse(null);
+    this.photos = other.photos.map(({ file, crop: part }) => ({ file, url: URL.createObjectURL(file), crop: part, sha: null }));
+    this.tell();
+  }
+
   remove(photo) {
     const place = this.photos.indexOf(photo);
     URL.revokeObjectURL(photo.url);

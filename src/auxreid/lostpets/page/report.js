@@ -21,7 +21,7 @@ export function reportForm(query) {
   function offer() {
     $("#report-take").hidden = !query.photos.length || photos.photos.length > 0;
   }
-  $("#report-take").addEventListener("click", () => photos.add(query.files));
+  $("#report-take").addEventListener("click", () => photos.take(query));
   $("#report-date").max = new Date().toISOString().slice(0, 10);
   $("#report").addEventListener("submit", (event) => {
     event.preventDefault();

@@ -6,8 +6,8 @@ const CYRILLIC = /[а-яё]/i; // a note is in the description's language
 
 /** Show each word with what it was taken for, and those that were not used. */
 export function showUnderstood(words) {
-  const used = words.filter((one) => one.attribute);
-  const others = words.filter((one) => !one.attribute);
+  const used = words.filter((one) => one.words.length);
+  const others = words.filter((one) => !one.words.length);
   $("#understood").replaceChildren(...[
     used.length ? part("understood.used", used.map(taken)) : null,
     others.length ? part("understood.unused", others.map(left)) : null,

@@ -39,8 +39,10 @@ export function t(key, values = {}) {
 
 /** An attribute or a word of a vocabulary that the page has no name for is shown as it is called. */
 function unnamed(key) {
-  const named = /^(?:attribute|word)\./.test(key);
-  return named ? key.split(".").at(-1).replaceAll("_", " ") : key;
+  const [kind, ...names] = key.split(".");
+  const name = names.at(-1)?.replaceAll("_", " ");
+  if (kind === "attribute") return name.charAt(0).toUpperCase() + name.slice(1);
+  return kind === "word" ? name : key;
 }
 
 function counted(noun, number) {
