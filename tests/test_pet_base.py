@@ -131,7 +131,7 @@ def test_a_reader_sees_what_a_writer_adds_and_removes(base):
 
 def test_what_is_removed_leaves_no_embedding_in_the_copy(base):
     base.remove(frames=["frame2"])
-    copied = np.fromfile(next((base.path / "copy").glob("*.f32")), np.float32).reshape(-1, DIMENSIONS)
+    copied = np.fromfile(next((base.path / "copy").glob("*.f32")), np.float32).reshape(-1, DIMENSIONS + 5)
     assert not copied[2].any() and copied[[0, 1, 3, 4, 5]].any(axis=1).all()
 
 
