@@ -13,8 +13,10 @@ from pets_client import WHITE, Pets, pets
 from toy_engine import ToyBase, photo_of, toy_engine
 from waiting import wait_until
 
+from auxreid.lostpets.base.write_lock import BusyError
 from auxreid.lostpets.service.photo_files import PhotoFiles
 from auxreid.lostpets.service.store import Store
+from auxreid.lostpets.service.worker import mend
 
 RIGA = {"name": "Riga, by the river", "latitude": 56.9512345, "longitude": 24.1098765}
 
@@ -239,18 +241,41 @@ def check_whole(service: Pets, stays: dict, goes: dict, what: str) -> None:
     assert contacts == set(states)
 
 
+def test_a_base_that_another_process_writes_is_a_matter_of_waiting(service, monkeypatch):
+    def busy(*parts):
+        raise BusyError("pets/base: is being written by process 1")
+
+    monkeypatch.setattr(ToyBase, "add", busy)
+    answer = service.post_raw(WHITE[0])
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "60") and "pets" not in answer.text
+    monkeypatch.undo()
+    mend(service.service)
+    assert service.service.store.rows("select * from reports") == []
+
+
+@pytest.mark.parametrize("what", ["close", "merge", "delete"])
+def test_what_fails_half_way_is_finished_later(service, monkeypatch, what):
+    stays, goes = service.post(WHITE[0]), service.post(WHITE[1])
+
+    def busy(*parts, **more):
+        raise BusyError("is being written by process 1")
+
+    monkeypatch.setattr(ToyBase, "remove", busy)
+    assert do(service, what, goes | {"into": stays["report"]}).status_code == 503
+    monkeypatch.undo()
+    mend(service.service)
+    check_whole(service, stays, goes, what)
+    assert service.ask("GET", f"/api/reports/{goes['report']}").json().get("state") in ("closed", "merged", None)
+
+
 def test_a_base_that_takes_no_rows_leaves_no_report(service, monkeypatch):
     def full(*parts):
         raise sqlite3.OperationalError("disk full: finder@example.org")
 
     monkeypatch.setattr(ToyBase, "add", full)
     answer = service.post_raw(WHITE[0])
-    assert answer.status_code == 500 and answer.json() == {
-        "error": "a fault of the service; it is in its log",
-        "field": None,
-    }
-    assert (
-        service.service.store.rows("select * from reports")
-        == service.service.store.rows("select * from contacts")
-        == []
-    )
+    assert (answer.status_code, answer.json()["error"]) == (500, "a fault of the service; it is in its log")
+    monkeypatch.undo()
+    mend(service.service)
+    for table in ("reports", "contacts", "report_photos", "photos"):
+        assert service.service.store.rows(f"select * from {table}") == []

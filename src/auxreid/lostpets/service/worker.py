@@ -8,10 +8,12 @@ from threading import Event, Thread
 
 from auxreid.lostpets.service.log import LOG, told_place
 from auxreid.lostpets.service.messages import folder_of
+from auxreid.lostpets.service.repair import repair
 from auxreid.lostpets.service.saved import candidate, run_on
 from auxreid.lostpets.service.state import Service
 from auxreid.lostpets.service.webhooks import NotDelivered, deliver
 
+TIDYING = 600.0  # seconds between two times that the base is tidied
 PAUSE = 30.0  # seconds between two looks, unless it is woken
 EXPIRED_PHOTOS = """
 select name from photos where created < ? and name not in (select photo from report_photos)
@@ -22,7 +24,7 @@ class Worker:
     """Starts with the service and ends with it; what it has not done is in the tables and done after the next start."""
 
     def __init__(self, service: Service):
-        self._service, self._asked, self._ended = service, Event(), False
+        self._service, self._asked, self._ended, self._tidied = service, Event(), False, time.monotonic()
         self._thread = Thread(target=self._work, name="lostpets-worker", daemon=True)
 
     def start(self) -> None:
@@ -43,12 +45,25 @@ class Worker:
         while not self._ended:
             self._asked.wait(PAUSE)
             self._asked.clear()
-            for job in (run_saved, send_webhooks, send_messages, forget_old):
+            for job in (mend, run_saved, send_webhooks, send_messages, forget_old, self._tidy):
                 try:
                     if not self._ended:
                         job(self._service)
                 except Exception as error:  # the next round tries again; the service goes on
                     LOG.error("background: %s", told_place(error))
+
+    def _tidy(self, service: Service) -> None:
+        """The base joins its small files, leaves old ones, and makes its index where it is due."""
+        if time.monotonic() - self._tidied > TIDYING:
+            self._tidied = time.monotonic()
+            service.engine.base.tidy()
+
+
+def mend(service: Service) -> None:
+    """What a change left that failed half way."""
+    if service.to_mend:
+        repair(service)
+        service.to_mend = False
 
 
 def run_saved(service: Service) -> None:
