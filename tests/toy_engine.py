@@ -83,7 +83,7 @@ class ToyFusion:
             found[name] = np.log(len(words) * gallery.probabilities[name] @ asked + 0.05)
         return found
 
-    def decide(self, score: float, dogs: int) -> str:
+    def decide(self, score: float, searched: int, photos: int = 1, stated: int = 0) -> str:
         return "match" if score > 6 else "possible" if score > 2 else "no match"
 
     def to_json(self) -> str:

@@ -258,7 +258,7 @@ def _add_search(graph: Graph, config: Config, dataset: str) -> None:
         "row": embedding.row,
         "attributes_recipe": attributes["attributes_recipe"],
         "seeds": list(seeds),
-        "splits": [split_of(config, dataset, seed) for seed in seeds],
+        "split": split_of(config, dataset, seeds[0]),
     }
 
 
