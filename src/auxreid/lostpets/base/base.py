@@ -1,7 +1,7 @@
 """A base of photographs that is searched while it is written to."""
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -26,7 +26,7 @@ from auxreid.lostpets.base.table import (
     quoted,
     read,
 )
-from auxreid.lostpets.base.vectors import Vectors, best, similarities
+from auxreid.lostpets.base.vectors import BATCH, Vectors, best, similarities
 from auxreid.lostpets.base.write_lock import WAIT, write_lock
 from auxreid.lostpets.query import Facts
 from auxreid.plumbing.base.errors import DataError
@@ -201,6 +201,15 @@ class Base:
         self._look()
         counted = pc.value_counts(read(self._table, ["source"])["source"])
         return {one["values"]: one["counts"] for one in counted.to_pylist()}
+
+    def of_source(self, source: str) -> Iterator[tuple[Record, np.ndarray]]:
+        """Every photograph of a source, and what its pixels say: the embedding, and behind it the probabilities."""
+        state = self._look()
+        codes = [code for code, name in enumerate(state.texts["source"].names) if name == source]
+        numbers = np.flatnonzero(state.facts.alive & np.isin(state.facts.source, codes))
+        for start in range(0, len(numbers), BATCH):
+            part = numbers[start : start + BATCH]
+            yield from zip(columns.records(state.facts, state.texts, part), np.array(state.vectors[part]), strict=True)
 
     def known(self, frames: Iterable[str]) -> set[str]:
         """Those of the names that are there."""
