@@ -1,22 +1,24 @@
 """The lost-pet service over the base on disk, as it is served: rows of a data set, reports among them, and restarts."""
 
+import io
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import pytest
 from pets_client import WHITE, pets
-from search_rows import dog_rows
+from PIL import Image
+from search_study import dogs
 from toy_engine import VOCABULARY, ToyBase, ToyFusion, ToyLooker, toy_engine, understand
 from waiting import wait_until
 
+from auxreid.data.frames import open_frames
 from auxreid.lostpets.base.base import Base
 from auxreid.lostpets.base.row import Header
 from auxreid.lostpets.engine import Engine
 from auxreid.lostpets.service.backup import backup, restore
 from auxreid.lostpets.service.looking import SharedLooker
-from auxreid.lostpets.service.opening import Large, open_base
-from auxreid.plumbing.base.errors import ConfigError
+from auxreid.lostpets.service.opening import Large
+from auxreid.search.index import frame_names, read_facts
 
 
 def engine_on_disk(home: Path) -> Engine:
@@ -75,22 +77,6 @@ def test_rows_that_the_base_lost_are_made_anew_from_the_tables(tmp_path):
         assert f"report-{posted['report']}" in service.found(WHITE[2])
 
 
-def test_a_data_sets_rows_are_taken_once_and_those_that_are_missing_later(tmp_path):
-    rows = dog_rows()
-    first = open_base(tmp_path / "base", rows)
-    assert first.count() == len(rows) and first.sources() == {"dogs": len(rows)}
-    record = first.record(str(rows.frame[0]))
-    assert (record.dog, str(record.date), record.kind, record.report) == ("dog0", "2024-05-01", "base", None)
-    assert first.record(str(rows.frame[-1])).date is None and first.record(str(rows.frame[-1])).latitude is None
-    first.remove(frames=rows.frame[:3].tolist())
-    again = open_base(tmp_path / "base", rows)
-    assert again.count() == len(rows)
-    np.testing.assert_allclose(again.looks([str(rows.frame[1])]).embedding[0], rows.looks.embedding[1], atol=1e-6)
-    other = replace(rows, header=replace(rows.header, model="f" * 64))
-    with pytest.raises(ConfigError):
-        open_base(tmp_path / "base", other)
-
-
 def test_another_model_looks_at_the_reports_photographs_again(tmp_path, monkeypatch):
     with pets(tmp_path) as service:
         posted = service.post(WHITE[0], crops=[[0, 0, 0.5, 1]])
@@ -110,5 +96,13 @@ def test_another_model_looks_at_the_reports_photographs_again(tmp_path, monkeypa
         assert service.service.store.row("select model from saved")["model"] == "e" * 64
 
 
-def test_a_data_set_without_frames_has_no_larger_pictures(tmp_path):
+def test_larger_pictures_are_those_of_the_data_set_and_none_where_it_is_not_here(tmp_path):
     assert Large(tmp_path / "frames.arrow")("any") is None
+    dogs(tmp_path / "frames.arrow")
+    frames = open_frames(tmp_path / "frames.arrow")
+    names = frame_names(read_facts(tmp_path / "frames.arrow", frames.frame_id)["sha256"])
+    large = Large(tmp_path / "frames.arrow")
+    for place in (0, len(frames) - 1):
+        with Image.open(io.BytesIO(large(names[place]))) as image:
+            assert image.format == "JPEG" and np.abs(np.asarray(image).mean() - frames.image(place).mean()) < 2
+    assert large("other") is None
