@@ -75,6 +75,13 @@ def test_near_duplicates_are_told_and_merged_by_whoever_posted(service):
     assert f"report-{same['report']}" in service.found(WHITE[1])
 
 
+def test_the_same_photograph_twice_is_one_unless_another_part_of_it_is_meant(service):
+    same = service.post(WHITE[0], WHITE[0])
+    parts = service.post(WHITE[1], WHITE[1], crops=[[0, 0, 0.5, 1], [0.5, 0, 0.5, 1]])
+    shown = [service.ask("GET", f"/api/reports/{one['report']}").json()["photos"] for one in (same, parts)]
+    assert list(map(len, shown)) == [1, 2]
+
+
 def test_a_closed_report_is_found_no_more(service):
     posted = service.post(WHITE[0])
     address = f"/api/reports/{posted['report']}/close"

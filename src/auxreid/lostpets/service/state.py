@@ -30,6 +30,7 @@ class Service:
     photos: PhotoFiles = field(init=False)
     writer: Writer = field(init=False)
     turns: Turns = field(init=False)
+    wake: Callable[[], None] = field(init=False, default_factory=lambda: _nobody)  # works in the background
     to_mend: bool = field(init=False, default=False)  # a change came to a halt between tables and base
 
     def __post_init__(self) -> None:
@@ -76,6 +77,10 @@ class Service:
         if not self.store.run("update photos set created = ? where name = ?", (time.time(), name)):
             return None
         return self.photos.get(name)
+
+
+def _nobody() -> None:
+    """Is woken where nothing works in the background."""
 
 
 def now() -> str:
