@@ -15,7 +15,7 @@ from pathlib import Path
 
 from PIL import Image
 
-WINDOW = {"width": 1280, "height": 940}
+WINDOW = {"width": 1360, "height": 900}
 SWITCHES = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 QUALITIES = (90, 80, 70, 60)

@@ -443,3 +443,15 @@ def test_what_is_refused_is_said_where_it_belongs(browser, address, photos, tmp_
         assert page.locator("#query-photos li").count() == 6
         assert len(one.said) == 2 and all("Failed to load resource" in line for line in one.said)
         one.said.clear()  # the browser's own lines about the requests that failed
+
+
+def test_a_browser_that_keeps_nothing_is_served_too(browser, address):
+    with shown(browser, address, "phone") as one:
+        one.page.add_init_script(
+            "Object.defineProperty(window, 'localStorage', {get() { throw new Error('blocked') }})"
+        )
+        one.open()
+        one.page.click("[data-language=ru]")
+        one.page.wait_for_selector("html[lang=ru]")
+        one.page.click("nav a[href='#mine']")
+        assert "Пока нет" in one.page.inner_text("#mine-reports")

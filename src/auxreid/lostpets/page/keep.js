@@ -24,10 +24,11 @@ export function know(what, one) {
   document.dispatchEvent(new CustomEvent("owned"));
 }
 
-/** Keep one in the browser, or no longer. */
+/** Keep one in the browser, or no longer. Throws where the browser keeps nothing. */
 export function keep(what, one, wanted) {
   const all = kept();
   const others = all[what].filter((other) => other.id !== one.id);
+  if (!wanted && others.length === all[what].length) return;
   const { id, token, name } = one;
   localStorage.setItem(KEPT, JSON.stringify({ ...all, [what]: wanted ? [...others, { id, token, name }] : others }));
 }

@@ -220,4 +220,7 @@ async function start() {
   document.body.dataset.ready = "yes";
 }
 
-start();
+start().catch((error) => {
+  const text = `The page could not be loaded; reload it. / Страница не загрузилась; обновите её. (${error.message})`;
+  document.body.append(h("p", { className: "notice", role: "alert", textContent: text }));
+});

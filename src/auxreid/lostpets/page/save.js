@@ -46,6 +46,15 @@ const linkOf = ({ id, token }) => `${location.origin}${location.pathname}#saved/
 
 /** The box that keeps a token in this browser, if the person wants it. */
 export function remember(what, one) {
-  const box = h("input", { type: "checkbox", checked: Boolean(one.kept), onchange: () => keep(what, one, box.checked) });
-  return h("label", { className: "check" }, box, h("span", { t: "remember" }));
+  const wrong = h("p", { className: "problem", role: "alert" });
+  const changed = () => {
+    try {
+      keep(what, one, box.checked);
+    } catch {
+      box.checked = false;
+      problem(wrong, { key: "keepsNothing" });
+    }
+  };
+  const box = h("input", { type: "checkbox", checked: Boolean(one.kept), onchange: changed });
+  return h("div", {}, h("label", { className: "check" }, box, h("span", { t: "remember" })), wrong);
 }
