@@ -448,7 +448,7 @@ def test_what_is_refused_is_said_where_it_belongs(browser, address, photos, tmp_
 def test_a_browser_that_keeps_nothing_is_served_too(browser, address):
     with shown(browser, address, "phone") as one:
         one.page.add_init_script(
-            "Object.defineProperty(window, 'localStorage', {get() { throw new Error('blocked') }})"
+            "Object.defineProperty(window, 'localStorage', {get() { throw Error('no') }})"
         )
         one.open()
         one.page.click("[data-language=ru]")
