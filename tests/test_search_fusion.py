@@ -13,10 +13,11 @@ from auxreid.metric.validation import deal_folds
 from auxreid.plumbing.base.errors import DataError
 from auxreid.search.calibration import Logistic
 from auxreid.search.calibration_dogs import calibration_rows, calibration_set, classifier_learnt, dog_codes
-from auxreid.search.decision import Thresholds, measured_growth, set_thresholds
+from auxreid.search.decision import Level, Strangers, Thresholds, measured_growth, set_thresholds
 from auxreid.search.examples import Extra, predicted_examples, stated_examples
 from auxreid.search.fit import fit_fusion, fit_on
 from auxreid.search.fusion import Fusion
+from auxreid.search.left_out import LeftOut
 from auxreid.search.looks import Looks
 from auxreid.search.pairs import draw_pairs
 from auxreid.search.posterior import Posterior, fit_posterior
@@ -46,7 +47,7 @@ def by_hand() -> Fusion:
         weights={"visual": 0.5, "ears": 2.0},
         stated_weights={"ears": 1.0},
         softness=0.2,
-        thresholds=Thresholds(2.0, 0.0, 1.0, 0.01, 0.1, 100, 50, ""),
+        thresholds=Thresholds((Level(1, 0, 2.0, 0.0),), 1.0, 0.01, 0.1, 100, 50, ""),
         posterior=Posterior(1.0, 0.0),
     )
 
@@ -225,7 +226,7 @@ def test_embeddings_of_two_folds_are_never_compared(known):
     one = fit_fusion(replace(known, fold=fold), "m")
     other = fit_fusion(replace(known, looks=Looks(turned, known.looks.probabilities), fold=fold), "m")
     assert other.weights == pytest.approx(one.weights, abs=1e-4)
-    assert other.thresholds.match == pytest.approx(one.thresholds.match, abs=1e-3)
+    assert other.thresholds.level().match == pytest.approx(one.thresholds.level().match, abs=1e-3)
 
 
 def test_feedback_moves_the_weights_towards_what_people_saw(known, fitted):
@@ -256,20 +257,43 @@ def test_a_statement_takes_the_place_of_the_prediction_in_the_examples(known):
 # the decision
 
 
+def strangers(values, dog, photos=1, stated=0) -> Strangers:
+    """A base of one dog."""
+    scores = np.array(values, float)[:, None]
+    return Strangers(photos, stated, scores, np.array(dog), np.ones(len(scores), int))
+
+
 def test_thresholds_are_the_lowest_that_so_few_strangers_reach():
-    strangers = np.arange(200.0)
-    found = set_thresholds(strangers[:, None], np.arange(200))  # a base of one dog
-    assert (strangers >= found.match).sum() == 2 and (strangers >= found.possible).sum() == 20
+    values = np.arange(200.0)
+    found = set_thresholds([strangers(values, np.arange(200))])
+    assert (values >= found.level().match).sum() == 2 and (values >= found.level().possible).sum() == 20
     assert found.note == "" and (found.strangers, found.dogs) == (200, 200)
 
 
 def test_few_strangers_say_what_they_cannot_show():
-    found = set_thresholds(np.arange(20.0)[:, None], np.arange(20) // 2)
-    assert (np.arange(20) >= found.match).sum() == 0
+    found = set_thresholds([strangers(range(20), np.arange(20) // 2)])
+    assert (np.arange(20) >= found.level().match).sum() == 0
     assert found.note == "the thresholds are by 10 strangers, who can show no rate below 10.0 %: not 1 %"
-    assert "not 1 %, 10 %" in set_thresholds(np.arange(6.0)[:, None], np.arange(6)).note
+    assert "not 1 %, 10 %" in set_thresholds([strangers(range(6), range(6))]).note
     with pytest.raises(ValueError, match="thresholds need strangers"):
-        set_thresholds(np.full((3, 1), -np.inf), np.arange(3))
+        set_thresholds([strangers([-np.inf] * 3, range(3))])
+
+
+def test_each_number_of_photographs_and_statements_has_a_level_and_what_was_not_measured_is_added_up():
+    kinds = [
+        strangers(range(10), range(10)),
+        strangers(range(2, 12), range(10), photos=2),
+        strangers(range(5, 15), range(10), stated=1),
+        strangers(range(-3, 7), range(10), photos=0, stated=1),
+        strangers(range(90, 95), range(5), photos=3),  # of fewer dogs
+    ]
+    found = set_thresholds(kinds)
+    base = found.level().match
+    assert found.level(2, 0).match == pytest.approx(base + 2) and found.level(1, 1).match == pytest.approx(base + 5)
+    assert found.level(0, 1).match == pytest.approx(base - 3)
+    assert found.level(2, 1).match == pytest.approx(base + 7)
+    assert found.level(3, 4) == found.level(2, 1)
+    assert found.decide(base, 1) == "match" and found.decide(base, 1, stated=1) == "no match"
 
 
 def test_growth_is_how_much_the_best_of_more_dogs_is_above_that_of_fewer():
@@ -286,29 +310,67 @@ def test_decisions_take_account_of_how_many_were_searched():
     fusion = by_hand()
     assert [fusion.decide(one, 1) for one in (2.0, 1.99, 0.0, -0.01)] == ["match", "possible", "possible", "no match"]
     assert fusion.decide(2.0 + np.log(50), 50) == "match" and fusion.decide(2.0, 50) == "no match"
-    with pytest.raises(ValueError, match="no dog was searched"):
+    with pytest.raises(ValueError, match="no photograph was searched"):
         fusion.decide(2.0, 0)
 
 
 def test_thresholds_are_by_strangers_whom_neither_the_fit_nor_the_base_knows(known, fitted):
-    dealt, scores = deal_folds(known.dog, 5, 0), np.full((len(known.dog), 60), -np.inf)
-    for number in range(5):
-        fusion = fit_on(known, np.flatnonzero(dealt != number), "m", 0)
-        for row, dog in np.argwhere((dealt == number)[:, None] & (known.dog[:, None] != np.arange(1, 61))):
+    left_out = LeftOut(known, deal_folds(known.dog, 5, 0), lambda rows: fit_on(known, rows, "m", 0), 0)
+    kinds = {(one.photos, one.stated): one for one in left_out.strangers()}
+    expected = {kind: np.full((len(known.dog), 60), -np.inf) for kind in ((1, 0), (1, 2), (0, 2))}
+    for held, fusion in left_out.folds:
+        assert fusion.about["dogs"] == 48
+        for row, dog in np.argwhere(known.dog[held][:, None] != np.arange(1, 61)):
             theirs = known.looks.take(np.flatnonzero(known.dog == dog + 1))
-            scores[row, dog] = fusion.scores(known.looks.take([row]), theirs).max()
-    found, expected = fitted.thresholds.record(), set_thresholds(scores, known.dog, 0).record()
-    assert found == pytest.approx(expected, abs=1e-5)
+            own = known.looks.take([held[row]])
+            words = {name: Stated((VOCABULARY[name][codes[held[row]]],)) for name, codes in known.codes.items()}
+            asked = {(1, 0): (own, {}), (1, 2): (own, words), (0, 2): (None, words)}
+            for kind, (looks, stated) in asked.items():
+                expected[kind][held[row], dog] = fusion.scores(looks, theirs, stated).max()
+    assert (kinds[1, 0].searched == 118).all()
+    for kind, scores in expected.items():
+        assert kinds[kind].scores == pytest.approx(scores, abs=1e-4)
+    own = left_out.scores()[np.arange(120), left_out.own]
+    assert own[0] == pytest.approx(
+        float(held_fusion(left_out, 0).scores(*(known.looks.take([n]) for n in (0, 1)))[0, 0])
+    )
+    assert {(one.photos, one.stated) for one in fitted.thresholds.levels} == kinds.keys() - {(3, 0)}
 
 
-@pytest.mark.parametrize("size", [20, 60, 250])
+def held_fusion(left_out: LeftOut, row: int) -> Fusion:
+    return next(fusion for held, fusion in left_out.folds if row in held)
+
+
+def test_what_is_pooled_is_of_the_dog(known):
+    left_out = LeftOut(known, deal_folds(known.dog, 5, 0), lambda rows: fit_on(known, rows, "m", 0), 0)
+    looks, enough = left_out._pooled(2, np.random.default_rng(0))
+    assert len(enough) == 120
+    expected = known.looks.take([0, 1]).pooled()
+    for row in (0, 1):
+        assert looks.take([row]).embedding == pytest.approx(expected.embedding, abs=1e-6)
+        assert looks.probabilities["ears"][row] == pytest.approx(expected.probabilities["ears"][0], abs=1e-6)
+
+
+@pytest.mark.parametrize("stated", [0, 1, 2])
+def test_statements_name_no_more_strangers(fitted, stated):
+    tested = drawn_dogs(400, 1, seed=9)
+    base, named = tested.looks.take(np.arange(340, 400)), []
+    for row in range(340):
+        names = np.random.default_rng(row).permutation(list(VOCABULARY))[:stated]
+        words = {name: Stated((VOCABULARY[name][tested.codes[name][row]],)) for name in names}
+        best = sum(fitted.terms(tested.looks.take([row]), base, words).values()).max()
+        named.append(fitted.decide(best, 60, stated=stated) != "no match")
+    assert 0.02 < np.mean(named) < 0.15
+
+
+@pytest.mark.parametrize("size", [20, 118, 250])
 def test_on_other_dogs_no_more_strangers_are_named_than_was_asked_for(fitted, size):
     tested = drawn_dogs(600 + size, 1, seed=3).looks
     scores = fitted.scores(tested.take(np.arange(600)), tested.take(np.arange(600, 600 + size)))
     decided = [fitted.decide(float(row.max()), size) for row in scores]
     named, sure = np.mean([one != "no match" for one in decided]), np.mean([one == "match" for one in decided])
     assert named < 0.14 and sure < 0.03
-    assert named > 0.04 or size != 60  # it is what was asked for at the size of the calibration
+    assert named > 0.03 or size != 118  # it is near what was asked for at the size of the calibration
 
 
 # the posterior

@@ -11,7 +11,7 @@ import sqlite3
 import sys
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -22,10 +22,11 @@ sys.path.insert(0, str(Path(__file__).parent))
 from dog_photos import COLOURS, dog_pixels
 
 from auxreid.lostpets.answer import Understood
+from auxreid.lostpets.base.row import Row
+from auxreid.lostpets.candidates import Found
 from auxreid.lostpets.engine import Engine, allowed
-from auxreid.lostpets.service.among import FewRows, looks_of
+from auxreid.lostpets.narrowing import Known
 from auxreid.lostpets.service.looking import SharedLooker
-from auxreid.lostpets.service.rows import Row
 from auxreid.plumbing.base.errors import DataError
 from auxreid.search.looks import Looks
 from auxreid.search.stated import Stated
@@ -122,10 +123,16 @@ class ToyBase:
         names = [row.source for row in self.rows.values()]
         return {name: names.count(name) for name in sorted(set(names))}
 
-    def candidates(self, embedding, facts, most):
+    def candidates(self, embedding, facts, most) -> Found:
         rows = list(self.rows.values())
-        found = FewRows(self.header, rows, 0).candidates(embedding, facts, len(rows))
-        return replace(found, searched_dogs=len(set(found.dogs)))
+        left, filters = Known(rows).narrowed(facts)
+        rows = [rows[place] for place in left]
+        similarity = np.zeros(len(rows))
+        if embedding is not None and rows:
+            similarity = looks_of(rows).embedding @ embedding
+        dogs = [row.dog for row in rows]
+        frames = [row.frame for row in rows]
+        return Found(frames, dogs, looks_of(rows), similarity, rows, filters, len(rows), len(set(dogs)))
 
     def record(self, frame: str) -> Row:
         if frame not in self.rows:
@@ -136,10 +143,18 @@ class ToyBase:
         return self.record(frame).thumbnail
 
     def looks(self, frames) -> Looks:
-        return looks_of([self.record(frame) for frame in frames], self.header)
+        return looks_of([self.record(frame) for frame in frames])
 
 
-def understand(text: str) -> tuple[dict[str, Stated], list[Understood]]:
+def looks_of(rows: Sequence[Row]) -> Looks:
+    """What is seen on them."""
+    sizes = {name: len(words) for name, words in VOCABULARY.items()}
+    columns = {name: [row.probabilities[name] for row in rows] for name in VOCABULARY}
+    seen = {name: np.array(columns[name], np.float32).reshape(-1, size) for name, size in sizes.items()}
+    return Looks(np.array([row.embedding for row in rows], np.float32).reshape(-1, BINS**3), seen)
+
+
+def understand(text: str, vocabulary) -> tuple[dict[str, Stated], list[Understood]]:
     """Words of the vocabulary, and three Russian ones."""
     known = {word: (name, word) for name, words in VOCABULARY.items() for word in words} | RUSSIAN
     stated, understood = {}, []
@@ -230,10 +245,9 @@ def _dog(number: int, dog: str, views: int) -> list[Row]:
 
 
 def main() -> None:
-    """Serve the toy."""
-    import uvicorn
-
+    """Serve the toy, as a study's search is served."""
     from auxreid.lostpets.service.app import create_app
+    from auxreid.lostpets.service.serve import bound, serve
     from auxreid.lostpets.service.settings import Settings
 
     parser = argparse.ArgumentParser()
@@ -241,8 +255,8 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=8000)
     asked = parser.parse_args()
     settings = Settings(requests_a_minute=100_000, changes_a_minute=100_000)
-    app = create_app(toy_engine(asked.home), asked.home, settings)
-    uvicorn.run(app, host="127.0.0.1", port=asked.port, log_level="warning")
+    with bound("127.0.0.1", asked.port) as taken:
+        serve(create_app(toy_engine(asked.home), asked.home, settings), taken)
 
 
 if __name__ == "__main__":

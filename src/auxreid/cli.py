@@ -40,13 +40,14 @@ def at_the_top(function: Callable) -> Callable:
     @wraps(function)
     def run(*args: Any, **options: Any) -> None:
         from auxreid.plumbing.dvc.unfinished_queueing import undo_unfinished
+        from auxreid.plumbing.dvc.unfinished_study import undo_study
         from auxreid.plumbing.dvc.without_git import tell_dvc
         from auxreid.plumbing.team.own_folders import look_after
 
         start = go_to_root()
         if Path.cwd() != start:  # at the top, paths stay as they are written
             options = {name: as_meant(value, start) for name, value in options.items()}
-        for line in undo_unfinished(ROOT) + tell_dvc(ROOT) + look_after(ROOT):
+        for line in undo_unfinished(ROOT) + undo_study(ROOT) + tell_dvc(ROOT) + look_after(ROOT):
             print(line, file=sys.stderr)
         try:
             function(*args, **options)
@@ -586,6 +587,78 @@ def search(
     from auxreid.lostpets.command import answer_of
 
     answer_of(query, photos or [], dataset, out, as_json, language)
+
+
+@app.command()
+def pets(jobs: Jobs = JOBS) -> None:
+    """Make the lost-pet search of the sample's dogs; params.yaml stays as it is."""
+    from contextlib import nullcontext
+
+    from auxreid.plumbing.graph.for_a_while import study_for_a_while
+    from auxreid.plumbing.graph.pets import is_asked_for, pets_study, target
+    from auxreid.plumbing.graph.repro import run_repro
+    from auxreid.plumbing.settings.load import load_config
+
+    if not any(SAMPLE.glob("*")):
+        sample()
+    config = load_config()
+    study = nullcontext() if is_asked_for(config) else study_for_a_while(ROOT, pets_study(config))
+    with study:
+        if code := run_repro([target()], jobs):
+            raise typer.Exit(code)
+
+
+Home = Annotated[Path, typer.Option(help="folder of the base, reports and photographs")]
+HOME = Path("pets")
+
+
+@app.command()
+def serve(
+    host: Annotated[
+        str, typer.Option(help="address to answer at; others than 127.0.0.1 need a proxy with TLS")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0: any")] = 8000,
+    home: Home = HOME,
+    dataset: Annotated[str | None, typer.Option(help="whose search is served, where several have one")] = None,
+    allow_host: Annotated[list[str] | None, typer.Option(metavar="NAME", help="name to answer under as well")] = None,
+    messages_to: Annotated[
+        str | None, typer.Option(metavar="URL", help="messages to contacts are posted here, not kept in HOME/outbox")
+    ] = None,
+    private_webhooks: Annotated[
+        bool, typer.Option("--private-webhooks", help="webhooks may lead to this machine and to private networks")
+    ] = False,
+) -> None:
+    """Serve the lost-pet search: a page and an API, until Ctrl-C."""
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # threads that spin between two searches starve all others
+    from auxreid.lostpets.service.serve import serve_study
+    from auxreid.lostpets.service.settings import Settings
+
+    settings = Settings(messages_to=messages_to, private_webhooks=private_webhooks)
+    serve_study(home, dataset, host, port, allow_host or [], settings)
+
+
+@app.command()
+def backup(
+    file: Annotated[Path, typer.Argument(help="archive to write")],
+    home: Home = HOME,
+) -> None:
+    """Write the lost-pet service's folder to one file, also while it is served."""
+    from auxreid.lostpets.service.backup import HOLDS
+    from auxreid.lostpets.service.backup import backup as write
+
+    count = write(home, file)
+    print(f"{file}: {count} files; it {HOLDS}")
+
+
+@app.command()
+def restore(
+    file: Annotated[Path, typer.Argument(help="that `auxreid backup` wrote")],
+    home: Home = HOME,
+) -> None:
+    """Make the lost-pet service's folder from a backup, once all of it is checked."""
+    from auxreid.lostpets.service.backup import restore as read
+
+    print(f"{home}: {read(file, home)} files, as they were in {file}")
 
 
 def main() -> None:

@@ -115,3 +115,9 @@ def _stated(known: Calibrating, name: str, codes: np.ndarray, photographs: np.nd
     statements = np.stack([stated_vector((word,), (), words, prior, softness) for word in words])  # [k, k]
     theirs = through(known.looks.probabilities[name][photographs], known.confusions[name])
     return paired_llr(statements[codes], theirs, prior)
+
+
+def without_attributes(known: Calibrating) -> Calibrating:
+    """Likeness alone."""
+    looks = Looks(known.looks.embedding, {})
+    return replace(known, looks=looks, vocabulary={}, priors={}, confusions={}, codes={})

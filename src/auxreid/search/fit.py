@@ -19,6 +19,7 @@ from auxreid.search.examples import (
     stated_examples,
 )
 from auxreid.search.fusion import Fusion
+from auxreid.search.left_out import LeftOut
 from auxreid.search.pairs import Pairs, draw_pairs
 from auxreid.search.posterior import fit_posterior
 from auxreid.search.weights import fit_weights, log_loss
@@ -42,17 +43,11 @@ def fit_fusion(known: Calibrating, model: str, seed: int = 0, extra: Extra | Non
     Raises:
         ValueError: too few dogs, or too few sequences.
     """
-    dealt = deal_folds(known.dog, FOLDS, seed)
     fusion = fit_on(known, np.arange(len(known.dog)), model, seed, extra)
-    names, own = np.unique(known.dog, return_inverse=True)
-    scores = np.full((len(known.dog), len(names)), -np.inf)
-    for number in range(dealt.max() + 1):
-        others = fit_on(known, np.flatnonzero(dealt != number), model, seed, extra)
-        held = np.flatnonzero(dealt == number)
-        scores[held] = _best_of_each(others, known, held, own)
-    posterior = fit_posterior(scores, own)
-    scores[np.arange(len(own)), own] = -np.inf  # the base does not hold who asks
-    return replace(fusion, thresholds=set_thresholds(scores, own, seed), posterior=posterior)
+    dealt = deal_folds(known.dog, FOLDS, seed)
+    left_out = LeftOut(known, dealt, lambda rows: fit_on(known, rows, model, seed, extra), seed)
+    thresholds = set_thresholds(list(left_out.strangers()), seed)
+    return replace(fusion, thresholds=thresholds, posterior=fit_posterior(left_out.scores(), left_out.own))
 
 
 def fit_on(known: Calibrating, rows: np.ndarray, model: str, seed: int, extra: Extra | None = None) -> Fusion:
@@ -129,20 +124,3 @@ def _softness(known: Calibrating, pairs: Pairs, visual: Calibration, weights: np
         one: _stated_weights(stated_examples(known, pairs, one, (seed,), 1.0), visual, weights)[1] for one in SOFTNESSES
     }
     return min(losses, key=lambda one: losses[one])
-
-
-def _best_of_each(fusion: Fusion, known: Calibrating, held: np.ndarray, own: np.ndarray) -> np.ndarray:
-    """Held-out photographs' best scores with each dog, [h, d]; -inf where embeddings are of two folds, or a dog has no
-    photograph of another sequence.
-
-    Args:
-        own: the place of each photograph's dog, int64 [n].
-    """
-    scores = fusion.scores(known.looks.take(held), known.looks)
-    same = known.dog[held][:, None] == known.dog
-    scores[same & (known.sequence[held][:, None] == known.sequence)] = -np.inf
-    if known.fold is not None:
-        scores = np.where(known.fold[held][:, None] == known.fold, scores, -np.inf)
-    found = np.full((own.max() + 1, len(held)), -np.inf)
-    np.maximum.at(found, own, scores.T)
-    return found.T

@@ -117,15 +117,20 @@ class Fusion:
         stated = stated or {}
         return sum(self.weighted(self.raw(query, gallery, stated), stated).values())
 
-    def decide(self, best: float, dogs: int) -> str:
-        """ "match", "possible" or "no match", by a dog's best score among so many dogs that were searched.
+    def decide(self, best: float, searched: int, photos: int = 1, stated: int = 0) -> str:
+        """ "match", "possible" or "no match", by a dog's best score.
+
+        Args:
+            searched: how many photographs were, of all dogs.
+            photos: of the query; 0: a description alone.
+            stated: how many attributes are.
 
         Raises:
-            ValueError: there was no dog, or the thresholds are not set.
+            ValueError: no photograph was searched, or the thresholds are not set.
         """
         if self.thresholds is None:
             raise ValueError(UNFINISHED)
-        return self.thresholds.decide(best, dogs)
+        return self.thresholds.decide(best, searched, photos, stated)
 
     def probabilities(self, scores: np.ndarray) -> np.ndarray:
         """That each dog is the sought one, from the best score of each of d dogs for q queries, float64 [q, d].

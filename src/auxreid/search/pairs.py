@@ -10,12 +10,13 @@ import numpy as np
 
 RANDOM = 100  # pairs of two dogs per photograph, or all there are
 HARD = 20  # per photograph, the most alike of two dogs
+SHARES = 0.5, 0.4, 0.1  # of the weight: pairs of one dog, random and hard ones of two
 MOST = 4000  # photographs; of more, whole dogs are drawn
 
 
 @dataclass(frozen=True)
 class Pairs:
-    """p pairs. The weights of those of one dog sum to half, of the random and of the hard ones to a quarter each."""
+    """p pairs. The weights of all sum to 1, of those of one dog, random and hard ones to SHARES."""
 
     first: np.ndarray  # int64 [p], photographs
     second: np.ndarray
@@ -50,7 +51,7 @@ def draw_pairs(
     hard = _nearest(np.where(usable & ~one, cosine, -np.inf)) & other
     drawn = np.argwhere(other)
     drawn = drawn[rng.permutation(len(drawn))[: RANDOM * len(rows)]]
-    parts = (np.argwhere(same), 0.5), (drawn, 0.25), (np.argwhere(hard), 0.25)
+    parts = list(zip((np.argwhere(same), drawn, np.argwhere(hard)), SHARES, strict=True))
     places = np.concatenate([found for found, _ in parts])
     weight = np.concatenate([np.full(len(found), share / len(found)) for found, share in parts])
     return _once(rows[places[:, 0]], rows[places[:, 1]], dog, weight)

@@ -32,7 +32,7 @@ class Posterior:
         ratios = self.scale * scores + self.offset
         top = np.maximum(ratios.max(axis=1, keepdims=True), 0.0)
         likely = np.exp(ratios - top)
-        count = np.isfinite(scores).sum(axis=1, keepdims=True)
+        count = np.maximum(np.isfinite(scores).sum(axis=1, keepdims=True), 1)
         return likely / (count * np.exp(-top) + likely.sum(axis=1, keepdims=True))
 
     def record(self) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from auxreid.lostpets.service.worker import Worker
 
 REFUSALS = {
     400: "the request cannot be read",
-    403: "not allowed: another token or another site's page",
+    403: "not allowed: another token, another site's page, or a private address",
     404: "not there, or not any more",
     409: "not in this state",
     413: "too long, or too many pixels",

@@ -9,10 +9,11 @@ import sqlite3
 import tarfile
 import tempfile
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
+from auxreid.lostpets.base.write_lock import write_lock
 from auxreid.lostpets.service.feedback import FILE as FEEDBACK
 from auxreid.lostpets.service.messages import FOLDER as OUTBOX
 from auxreid.lostpets.service.state import now
@@ -23,7 +24,8 @@ from auxreid.plumbing.base.files import finished_file, naming_full_disk
 
 FORMAT = 1
 MANIFEST = "manifest.json"
-PARTS = ("base", "photos", OUTBOX, TABLES, FEEDBACK)  # of a home folder; the rest is of the running service alone
+BASE, LOCK_FILE = "base", ".lock"
+PARTS = (BASE, "photos", OUTBOX, TABLES, FEEDBACK)  # of a home folder; the rest is of the running service alone
 LARGEST_MANIFEST = 2**30
 BLOCK = 2**20
 HOLDS = (
@@ -43,7 +45,7 @@ def backup(home: Path, file: Path) -> int:
         raise ConfigError(f"{home}: no such folder; --home names the one that is served")
     if file.resolve().is_relative_to(home.resolve()):
         raise ConfigError(f"{file}: within the folder that it is a backup of; name another place")
-    with Writer(home).turn(), finished_file(file) as unfinished, tempfile.TemporaryDirectory() as folder:
+    with Writer(home).turn(), _still(home), finished_file(file) as unfinished, tempfile.TemporaryDirectory() as folder:
         os.close(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600))
         unfinished.chmod(0o600)
         tables = _copied_tables(home / TABLES, Path(folder) / TABLES)
@@ -80,6 +82,14 @@ def restore(file: Path, home: Path) -> int:
     return count
 
 
+@contextmanager
+def _still(home: Path) -> Iterator[None]:
+    """Whoever writes to the base alone waits as well."""
+    lock = home / BASE / LOCK_FILE
+    with write_lock(lock) if lock.parent.is_dir() else nullcontext():
+        yield
+
+
 def _copied_tables(tables: Path, copy: Path) -> Path | None:
     if not tables.exists():
         return None
@@ -96,7 +106,7 @@ def _files(home: Path, tables: Path | None) -> Iterator[tuple[str, Path]]:
     for part in PARTS:
         found = [home / part] if part == FEEDBACK else sorted((home / part).rglob("*")) if part != TABLES else []
         for path in found:
-            if path.is_file() and not path.is_symlink() and ".unfinished" not in path.name:
+            if path.is_file() and not path.is_symlink() and ".unfinished" not in path.name and path.name != LOCK_FILE:
                 yield path.relative_to(home).as_posix(), path
 
 
@@ -137,6 +147,8 @@ def _taken_out(file: Path, folder: Path) -> int:
                 else:
                     found[member.name] = _written(content, folder / member.name)
         listed = manifest["files"] if manifest["format"] == FORMAT else None
+    except DataError:
+        raise
     except OSError as error:
         raise DataError(f"{file}: cannot be read: {error.strerror or error}") from None
     except (tarfile.TarError, ValueError, TypeError, KeyError):

@@ -70,3 +70,4 @@ def message(request: Request, report: Id, said: MessageIn) -> None:
     if reports.report_row(service, report)["state"] == reports.CLOSED:
         raise Refused(409, "the report is closed", "report")
     forward(service, reports.merged_into(service, report), said)
+    request.app.state.worker.wake()

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from datetime import date, timedelta
 
 from auxreid.lostpets.answer import Place
+from auxreid.lostpets.base.row import Row
 from auxreid.lostpets.query import Crop
 from auxreid.lostpets.service.coarse import coarse
 from auxreid.lostpets.service.errors import Refused
@@ -12,7 +13,6 @@ from auxreid.lostpets.service.feedback import FILE as FEEDBACK
 from auxreid.lostpets.service.feedback import forget
 from auxreid.lostpets.service.kept_looks import from_bytes, to_bytes
 from auxreid.lostpets.service.messages import forget_messages
-from auxreid.lostpets.service.rows import Row
 from auxreid.lostpets.service.schemas import ReportIn, ReportView
 from auxreid.lostpets.service.state import Service, now
 from auxreid.lostpets.service.tokens import fits, hashed, new_id, new_token

@@ -3,13 +3,11 @@
 import sqlite3
 
 from auxreid.lostpets.answer import Found
-from auxreid.lostpets.engine import Asked
-from auxreid.lostpets.service.among import among
 from auxreid.lostpets.service.asking import named, query_of
 from auxreid.lostpets.service.errors import Refused
 from auxreid.lostpets.service.kept_looks import from_bytes, to_bytes
 from auxreid.lostpets.service.recent import query_and_looks, recent_search
-from auxreid.lostpets.service.reports import OPEN, rows_of
+from auxreid.lostpets.service.reports import OPEN, frames_of
 from auxreid.lostpets.service.schemas import Candidate, SavedView, SaveIn, SearchIn, StatedIn
 from auxreid.lostpets.service.state import Service, now
 from auxreid.lostpets.service.tokens import fits, hashed, new_id, new_token
@@ -30,7 +28,7 @@ def save(service: Service, asked: SaveIn) -> tuple[str, str]:
         raise Refused(409, "a search for similar dogs is not saved; search by photographs", "search")
     _, looks = query_and_looks(service, recent)
     stated = {name: StatedIn(words=words) for name, words in recent.answer.stated.items()}  # the description's as well
-    kept = recent.asked.model_copy(update={"stated": stated})
+    kept = recent.asked.model_copy(update={"stated": stated, "text": ""})
     saved, token = new_id(), new_token()
     with service.writer.turn(), service.store.change():
         service.store.put(
@@ -102,14 +100,15 @@ def remove(service: Service, saved: str, token: str | None) -> None:
 def run_on(service: Service, report: str) -> None:
     """Compare a new report with every saved search; what fits is kept, and told to its webhook."""
     row = service.store.row("select state from reports where id = ?", (report,))
-    rows = rows_of(service, report) if row and row["state"] == OPEN else []
-    for saved in service.store.rows("select * from saved") if rows else ():
+    frames = frames_of(service, report) if row and row["state"] == OPEN else []
+    for saved in service.store.rows("select * from saved") if frames else ():
         asked = SearchIn.model_validate_json(saved["query"])
         query = query_of(asked, (), service.engine.vocabulary, empty=True)
-        wanted = Asked(_looks(service, saved, asked), query.stated, [], query.facts, dogs=1)
-        answer = among(service.engine, wanted, rows, saved["dogs"])
-        if answer.dogs and answer.dogs[0].decision != "no match":
-            _keep(service, saved, report, answer.dogs[0])
+        answer = service.engine.among(query, _looks(service, saved, asked), frames)
+        for found in answer.dogs[:1]:
+            decision = service.engine.fusion.decide(found.score, saved["dogs"])
+            if decision != "no match":
+                _keep(service, saved, report, found.model_copy(update={"decision": decision}))
     with service.store.change():
         service.store.run("delete from to_run where report = ?", (report,))
 

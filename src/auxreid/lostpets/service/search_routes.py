@@ -14,7 +14,7 @@ from auxreid.lostpets.service.recent import keep_search
 from auxreid.lostpets.service.schemas import (
     About,
     Counts,
-    Crops,
+    CropsIn,
     FeedbackIn,
     FrameId,
     Health,
@@ -32,7 +32,9 @@ LANGUAGES = ["en", "ru"]
 JPEG = "image/jpeg"
 A_DAY = {"Cache-Control": "private, max-age=3600"}
 PICTURE = {200: {"content": {JPEG: {"schema": {"type": "string", "format": "binary"}}}}}
-Photos = Annotated[list[UploadFile], File(description="JPEG, PNG or WebP, of one dog", max_length=20)]
+OF_ONE_DOG = "JPEG, PNG or WebP, of one dog"
+Photos = Annotated[list[UploadFile], File(description=OF_ONE_DOG, json_schema_extra={"minItems": 1, "maxItems": 6})]
+MorePhotos = Annotated[list[UploadFile], File(description=OF_ONE_DOG, json_schema_extra={"maxItems": 6})]
 routes = APIRouter()
 
 
@@ -71,13 +73,13 @@ def about(request: Request) -> About:
 
 
 @routes.post("/api/look")
-def look(request: Request, photos: Photos, crops: Annotated[Json[Crops] | None, Form()] = None) -> LookOut:
+def look(request: Request, photos: Photos, crops: Annotated[Json[CropsIn] | None, Form()] = None) -> LookOut:
     """What the photographs say of each attribute; they can then be searched by without uploading them again."""
     service = service_of(request)
     new = uploaded(photos, service)
     if not new:
         raise Refused(422, "a photograph is needed", "photos")
-    parts = checked_crops(crops or [], len(new), "crops")
+    parts = checked_crops([] if crops is None else crops.root, len(new), "crops")
     service.keep(new)
     with service.turns.one():
         looks = service.engine.look([photo.content for photo in new], parts)
@@ -87,7 +89,9 @@ def look(request: Request, photos: Photos, crops: Annotated[Json[Crops] | None, 
 
 
 @routes.post("/api/search")
-def search(request: Request, query: Annotated[Json[SearchIn] | None, Form()] = None, photos: Photos = ()) -> SearchOut:
+def search(
+    request: Request, query: Annotated[Json[SearchIn] | None, Form()] = None, photos: MorePhotos = ()
+) -> SearchOut:
     """Dogs, best first, by photographs, by what is stated, or by both. Photographs named come before new ones."""
     service, asked = service_of(request), query or SearchIn()
     new = uploaded(photos, service, len(asked.photos))

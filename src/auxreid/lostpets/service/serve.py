@@ -5,17 +5,22 @@ import ipaddress
 import socket
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 
 import uvicorn
 from fastapi import FastAPI
 
+from auxreid.lostpets.service.app import create_app
+from auxreid.lostpets.service.errors import Refused
 from auxreid.lostpets.service.log import log_to_stderr
 from auxreid.lostpets.service.settings import Settings
+from auxreid.lostpets.service.webhooks import check_address
 from auxreid.plumbing.base.errors import ConfigError
 
 LOCK = ".serving"
 EVERYWHERE = ("0.0.0.0", "::", "")
+WAITING = 128  # connections
 LAST_ANSWERS = 10  # seconds for what is being answered when the service is told to end
 
 
@@ -56,11 +61,33 @@ def bound(host: str, port: int) -> socket.socket:
     return taken
 
 
+def serve_study(
+    home: Path, dataset: str | None, host: str, port: int, names: Sequence[str], settings: Settings
+) -> None:
+    """Serve the search that a study's stages have made, until told to end.
+
+    Raises:
+        ConfigError, DataError: the port is taken, the folder is served already, or as `open_study`.
+    """
+    settings = replace(settings, hosts=names_of(host, names))
+    if settings.messages_to is not None:
+        try:
+            check_address(settings.messages_to, replace(settings, private_webhooks=True))
+        except Refused as error:
+            raise ConfigError(f"--messages-to: {error.error}") from None
+    with bound(host, port) as taken, alone_in(home):
+        from auxreid.lostpets.service.opening import open_study
+
+        opened = open_study(home, dataset)
+        serve(create_app(opened.engine, home, settings, opened.larger), taken)
+
+
 def serve(app: FastAPI, taken: socket.socket) -> None:
     """Until SIGTERM or Ctrl-C; prints the address first."""
     host, port = taken.getsockname()[:2]
     name = f"[{host}]" if ":" in host else host
     log_to_stderr()
+    taken.listen(WAITING)  # from now on, so that whoever reads the address can ask
     config = uvicorn.Config(
         app,
         log_config=None,

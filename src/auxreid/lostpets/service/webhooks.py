@@ -31,7 +31,7 @@ def check_address(address: str, settings: Settings) -> SplitResult:
     if any(not 32 < ord(letter) < 127 for letter in address):
         raise Refused(422, "an address of plain letters is needed", FIELD)
     if not settings.private_webhooks and not _may_be_public(parts.hostname):
-        raise Refused(422, "an address of this machine or of a private network", FIELD)
+        raise Refused(403, "an address of this machine or of a private network", FIELD)
     return parts
 
 

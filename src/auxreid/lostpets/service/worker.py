@@ -1,10 +1,13 @@
 """The service's background thread: saved searches on new reports, webhooks, and what is deleted after its time."""
 
+import json
 import sqlite3
 import time
+from dataclasses import replace
 from threading import Event, Thread
 
 from auxreid.lostpets.service.log import LOG, told_place
+from auxreid.lostpets.service.messages import folder_of
 from auxreid.lostpets.service.saved import candidate, run_on
 from auxreid.lostpets.service.state import Service
 from auxreid.lostpets.service.webhooks import NotDelivered, deliver
@@ -40,7 +43,7 @@ class Worker:
         while not self._ended:
             self._asked.wait(PAUSE)
             self._asked.clear()
-            for job in (run_saved, send_webhooks, forget_old):
+            for job in (run_saved, send_webhooks, send_messages, forget_old):
                 try:
                     if not self._ended:
                         job(self._service)
@@ -82,6 +85,21 @@ def _send(service: Service, delivery: sqlite3.Row) -> None:
                 return
     with service.store.change():
         service.store.run("delete from deliveries where id = ?", (delivery["id"],))
+
+
+def send_messages(service: Service) -> None:
+    """Those in the outbox, to the operator's own address if there is one; what it does not take stays."""
+    settings = service.settings
+    for path in sorted(folder_of(service.home).glob("*.json")) if settings.messages_to else ():
+        try:
+            content = json.loads(path.read_text("utf-8"))
+            deliver(settings.messages_to, content, replace(settings, private_webhooks=True))
+        except FileNotFoundError:  # its report was deleted
+            continue
+        except NotDelivered as error:
+            LOG.warning("message: %s; tried again later", error)
+            return
+        path.unlink(missing_ok=True)
 
 
 def forget_old(service: Service) -> None:
