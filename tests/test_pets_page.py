@@ -30,6 +30,7 @@ GIVE = """([name, selector, base64]) => {
     ? new ClipboardEvent(name, {...props, clipboardData: data})
     : new DragEvent(name, {...props, dataTransfer: data}));
 }"""
+RIGA = {"latitude": 56.95, "longitude": 24.11}
 WAIT = 20  # seconds
 
 
@@ -129,7 +130,7 @@ def test_nothing_is_inline_and_no_other_host_is_named():
 
 
 def test_a_search_from_two_photographs_to_what_is_said_of_a_dog(browser, address, photos):
-    with shown(browser, address, "desktop") as one:
+    with shown(browser, address, "desktop", geolocation=RIGA, permissions=["geolocation"]) as one:
         page = one.page
         one.open()
         assert page.inner_text("#about").startswith("21 photographs to compare with")
@@ -143,7 +144,8 @@ def test_a_search_from_two_photographs_to_what_is_said_of_a_dog(browser, address
         page.fill("#text", "маленькая собака, синий")
         page.click("#facts summary")
         page.fill("#since", "2026-05-02")
-        page.fill("#query-coordinates", "56.95, 24.11")
+        page.click("#query-place button")
+        until(lambda: page.input_value("#query-coordinates") == "56.95000, 24.11000")
         page.select_option("#km", "50")
         one.check("filled")
         left, top, width, height = search(one)["crops"][0]
@@ -247,6 +249,9 @@ def test_a_dog_is_reported_found_waits_in_a_saved_search_and_comes_home(browser,
         search(one)
         one.check("results")
         assert "белая" in page.inner_text("#understood")
+        page.click(".dog >> nth=0 >> .photo")
+        one.check("compare")
+        page.click("#compare-close")
         page.fill("#save-name", "Белка")
         page.click(".save button")
         link = page.input_value(".done .copy input")
@@ -421,6 +426,8 @@ def test_what_is_refused_is_said_where_it_belongs(browser, address, photos, tmp_
         page.wait_for_selector("#problem-query-photos:has-text('“letter.jpg” is not a picture')")
         page.fill("#text", "qwerty")
         page.click("#facts summary")
+        page.click("#query-place button")
+        page.wait_for_selector("#problem-query-coordinates:has-text('does not tell where you are')")
         page.fill("#query-coordinates", "somewhere")
         page.click("#go")
         assert "in degrees" in page.inner_text("#problem-query-coordinates")
@@ -447,9 +454,7 @@ def test_what_is_refused_is_said_where_it_belongs(browser, address, photos, tmp_
 
 def test_a_browser_that_keeps_nothing_is_served_too(browser, address):
     with shown(browser, address, "phone") as one:
-        one.page.add_init_script(
-            "Object.defineProperty(window, 'localStorage', {get() { throw Error('no') }})"
-        )
+        one.page.add_init_script("Object.defineProperty(window, 'localStorage', {get() { throw Error('no') }})")
         one.open()
         one.page.click("[data-language=ru]")
         one.page.wait_for_selector("html[lang=ru]")
