@@ -448,6 +448,15 @@ def test_what_is_refused_is_said_where_it_belongs(browser, address, photos, tmp_
         page.set_input_files("#query-photos input[multiple]", [photos["white3"], photos["blue7"], photos["blue8"]])
         page.wait_for_selector("#problem-query-photos:has-text('At most 6')")
         assert page.locator("#query-photos li").count() == 6
+        page.fill("#since", "")
+        for kind in ("found", "base"):
+            page.uncheck(f"[name=kind][value={kind}]")
+        search(one)
+        assert page.inner_text("#answer .card >> nth=0").startswith("Nothing is left to compare with.")
+        assert re.search(r"\d+ photographs were left out by kind", page.inner_text(".summary"))
+        page.uncheck("[name=kind][value=lost]")
+        page.click("#go")
+        assert page.inner_text("#problem-kinds") == "Choose at least one kind."
         assert len(one.said) == 2 and all("Failed to load resource" in line for line in one.said)
         one.said.clear()  # the browser's own lines about the requests that failed
 
