@@ -266,6 +266,10 @@ def test_a_dog_is_reported_found_waits_in_a_saved_search_and_comes_home(browser,
         one.check("mine")
         assert "Найденная собака" in page.inner_text("#mine-searches .dog")
         assert "me@example.org" not in page.content()
+        page.click("#mine-searches >> text=Похожие на неё")
+        page.wait_for_selector("#view-search :text('Похожие на')")
+        assert page.evaluate("document.activeElement.id") == "results-title"
+        page.click("nav a[href='#mine']")
         message(one)
         # another visit: what was kept is there, what was not kept is not, and the token opens it
         page.reload()

@@ -1,4 +1,4 @@
-// Tokens of own reports and saved searches: for as long as this page is open, and in the browser only where the person asks.
+// Tokens of own reports and saved searches: while this page is open, and in the browser only where the person asks.
 
 const KEPT = "pets.tokens";
 const here = { reports: new Map(), searches: new Map() };

@@ -77,7 +77,8 @@ function shown(value) {
 }
 
 const day = (iso) =>
-  new Intl.DateTimeFormat(language, { dateStyle: "medium", timeZone: "UTC" }).format(new Date(`${iso.slice(0, 10)}T00:00Z`));
+  new Intl.DateTimeFormat(language, { dateStyle: "medium", timeZone: "UTC" })
+    .format(new Date(`${iso.slice(0, 10)}T00:00Z`));
 
 const signed = (number) =>
   new Intl.NumberFormat(language, { signDisplay: "exceptZero", minimumFractionDigits: 1, maximumFractionDigits: 1 })
