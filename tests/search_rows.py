@@ -69,7 +69,7 @@ class PlainFusion:
             found[name] = np.log(len(words) * gallery.probabilities[name] @ asked)
         return found
 
-    def decide(self, score: float, dogs: int) -> str:
+    def decide(self, score: float, searched: int, photos: int = 1, stated: int = 0) -> str:
         return "match" if score > 4 else "possible" if score > 0 else "no match"
 
     def to_json(self) -> str:

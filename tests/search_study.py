@@ -27,6 +27,7 @@ def search_params(row: str = "untouched") -> dict:
     recipe["metric"]["features"] |= {"views": 1}
     recipe["metric"]["train"] |= {"folds": 2, "epochs": 2, "identities": 4}
     recipe["search"]["embedding"] = {"kind": "metric", "row": row}
+    recipe["search"]["test"] |= {"drawings": 3, "resamplings": 20, "pictures": 1}
     return raw
 
 

@@ -57,7 +57,7 @@ def test_a_trained_row_brings_its_held_out_embeddings_and_a_chain_s_row_its_enco
     raw["datasets"][DATASET]["recipe"] = "sample_dogs_reid"
     recipe = raw["recipes"]["sample_dogs_reid"]
     recipe["attributes"] = raw["recipes"][DATASET]["attributes"]
-    recipe["search"] = {"embedding": {"kind": "row", "row": "clip_reid"}}
+    recipe["search"] = raw["recipes"][DATASET]["search"] | {"embedding": {"kind": "row", "row": "clip_reid"}}
     entry = build_graph(parse_config(raw))["index"][f"{DATASET}-0"]
     assert entry["embedding"] == f"results/finetune/{DATASET}-clip_reid-0/encoder.safetensors"
 
@@ -162,7 +162,10 @@ def test_the_fusion_is_of_the_first_seed_s_networks_and_weighs_what_photographs_
     fusion = Fusion.from_json((RESULTS / f"search/{DATASET}/fusion.json").read_text())
     assert fusion.model == read_rows(rows_file(RESULTS, DATASET, 0)).header.model
     record = read_record(RESULTS / f"search/{DATASET}/record")
-    assert record.summary["fit.dogs"] == 12 and json.loads((RESULTS / f"search/{DATASET}/metrics.json").read_text())
+    assert record.summary == json.loads((RESULTS / f"search/{DATASET}/metrics.json").read_text())
+    assert 0 < record.summary["visual_only.mAP"] <= 1 and "fusion_1_stated.mAP" in record.summary
+    assert "fusion, 1 stated" in (RESULTS / f"search/{DATASET}/table.md").read_text()
+    assert (RESULTS / f"search/{DATASET}/record/figures/strangers.png").is_file()
     made = open_made()
     engine = Engine(Looker(made.files), MemoryBase(made.rows), made.fusion)
     frames = open_frames(RESULTS / f"ingest/{DATASET}/frames.arrow")

@@ -83,7 +83,7 @@ class ToyFusion:
             found[name] = np.log(len(words) * gallery.probabilities[name] @ asked + 0.05)
         return found
 
-    def decide(self, score: float, dogs: int) -> str:
+    def decide(self, score: float, searched: int, photos: int = 1, stated: int = 0) -> str:
         return "match" if score > 6 else "possible" if score > 2 else "no match"
 
     def to_json(self) -> str:
@@ -115,6 +115,9 @@ class ToyBase:
             self._file.executemany("delete from rows where frame = ?", [(frame,) for frame in gone])
             self.rows = {frame: row for frame, row in self.rows.items() if frame not in gone}
             return len(gone)
+
+    def tidy(self) -> bool:
+        return False
 
     def count(self) -> int:
         return len(self.rows)

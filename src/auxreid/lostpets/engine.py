@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from auxreid.evaluation.reranking import reranked_distances
 from auxreid.lostpets.answer import Answer, Found, Place, Term, Understood
 from auxreid.lostpets.candidates import Base, Candidates, Record
 from auxreid.lostpets.candidates import Found as Given
@@ -16,12 +15,13 @@ from auxreid.lostpets.distance import coarse, kilometres
 from auxreid.lostpets.narrowing import Known
 from auxreid.lostpets.query import Crop, Facts, Near, Query, Stated
 from auxreid.plumbing.base.errors import ConfigError, DataError
+from auxreid.search.fusion import VISUAL
 from auxreid.search.looks import Looks, Vocabulary
+from auxreid.search.reranked import handed_out
 from auxreid.search.words.understand import stated as stated_by
 from auxreid.search.words.understand import understand
 
 MOST = 2000  # candidates, which the evidence puts in order
-VISUAL = "visual"
 NOTHING = "nothing to search by: a photograph, an attribute or a description that is understood"
 SHOWN = 4  # digits of a probability
 Described = tuple[Mapping[str, Stated], list[Understood]]
@@ -31,13 +31,14 @@ Described = tuple[Mapping[str, Stated], list[Understood]]
 class Asked:
     """A query as it is ranked."""
 
-    looks: Looks | None  # one row; None: there is no photograph
+    looks: Looks | None  # one row, of all photographs; None: there is none
     stated: Mapping[str, Stated]
     understood: list[Understood]
     facts: Facts
     dogs: int
     rerank: bool = False
     without: str | None = None  # a dog that is not to be found
+    photos: int = 1  # of which the looks are pooled
 
 
 class Engine:
@@ -85,7 +86,9 @@ class Engine:
         if not query.photos and not stated:
             raise DataError(NOTHING)
         looks = self.look(query.photos, query.crops).pooled() if query.photos else None
-        return self.answer(Asked(looks, stated, understood, query.facts, query.dogs, query.rerank))
+        return self.answer(
+            Asked(looks, stated, understood, query.facts, query.dogs, query.rerank, photos=len(query.photos))
+        )
 
     def similar(self, frame: str, facts: Facts | None = None, dogs: int = 20) -> Answer:
         """Other dogs that look like one of the base.
@@ -108,8 +111,8 @@ class Engine:
         stated, understood = self._stated(query)
         if looks is None and not stated:
             raise DataError(NOTHING)
-        pooled = None if looks is None else looks.pooled()
-        asked = Asked(pooled, stated, understood, query.facts, query.dogs)
+        pooled, photos = (None, 0) if looks is None else (looks.pooled(), max(len(looks), len(query.photos)))
+        asked = Asked(pooled, stated, understood, query.facts, query.dogs, photos=photos)
         return self._answer(asked, self._given(asked, frames))
 
     def answer(self, asked: Asked) -> Answer:
@@ -159,7 +162,7 @@ class Engine:
         if asked.looks is None:  # of the rest nothing is known
             return {name: values for name, values in terms.items() if name in asked.stated}
         if asked.rerank:
-            terms[VISUAL] = handed_out(terms[VISUAL], asked.looks.embedding, found.looks.embedding)
+            terms[VISUAL] = handed_out(terms[VISUAL][None], asked.looks.embedding, found.looks.embedding)[0]
         return terms
 
     def _dogs(self, asked: Asked, found: Candidates, terms: Mapping[str, np.ndarray]) -> list[Found]:
@@ -188,7 +191,7 @@ class Engine:
         return Found(
             dog=dog,
             score=score,
-            decision=self.fusion.decide(score, found.searched_dogs),
+            decision=self.fusion.decide(score, found.searched, asked.photos, len(asked.stated)),
             terms=[Term(name=name, value=float(one[best]), said=name in asked.stated) for name, one in terms.items()],
             photo=found.frames[best],
             photos=[found.frames[place] for place in places],
@@ -209,15 +212,6 @@ def described(text: str, vocabulary: Vocabulary) -> Described:
         for one in phrases
     ]
     return stated_by(phrases), told
-
-
-def handed_out(visual: np.ndarray, query: np.ndarray, gallery: np.ndarray) -> np.ndarray:
-    """The candidates' visual evidence [m], the same values in the order of k-reciprocal re-ranking: it says which is
-    nearer, and calibration how much being the nearest is worth."""
-    order = np.argsort(reranked_distances(query, gallery)[0], kind="stable")
-    values = np.empty_like(visual)
-    values[order] = np.sort(visual)[::-1]
-    return values
 
 
 def allowed(stated: Stated, words: Sequence[str]) -> list[str]:

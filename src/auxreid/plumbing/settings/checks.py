@@ -112,6 +112,8 @@ def _broken_search(config: Config) -> Iterator[str]:
         if not body.has_attributes or (config.recipe(name).attributes is None and body.attributes_by is None):
             needed = "a search needs an attribute model, by the recipe's attributes or another data set's"
             yield f"study.search: {name!r}: {needed}"
+        if (body.n_splits or 1) > 1:
+            yield f"study.search: {name!r} is evaluated on {body.n_splits} splits, a search on one alone"
         rows = config.metric_names if embedding.kind == "metric" else config.rows
         asked = "study.metric_rows" if embedding.kind == "metric" else "study.rows"
         if embedding.row not in rows:

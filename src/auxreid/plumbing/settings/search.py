@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from auxreid.plumbing.settings.section import Name, Section
+from auxreid.plumbing.settings.section import Name, NonNegativeInt, PositiveInt, Section
 
 
 class Coordinates(Section):
@@ -21,8 +21,18 @@ class SearchEmbedding(Section):
     row: Name
 
 
+class SearchTest(Section):
+    """What is told of the search on dogs never seen."""
+
+    strangers: Annotated[float, Field(gt=0.0, lt=1.0)]  # of the query dogs: not in the gallery
+    drawings: PositiveInt  # of them
+    resamplings: PositiveInt  # of dogs and seeds, for the intervals of what is no mean over queries
+    pictures: NonNegativeInt  # hard cases in the picture, each before and after
+
+
 class SearchConfig(Section):
     """The search of a data set."""
 
     embedding: SearchEmbedding
+    test: SearchTest
     places: dict[str, Coordinates] | None = None  # by the names that frames have; null: unknown
