@@ -13,8 +13,10 @@ from pets_client import WHITE, Pets, pets
 from toy_engine import ToyBase, photo_of, toy_engine
 from waiting import wait_until
 
+from auxreid.lostpets.base.write_lock import BusyError
 from auxreid.lostpets.service.photo_files import PhotoFiles
 from auxreid.lostpets.service.store import Store
+from auxreid.lostpets.service.worker import mend
 
 RIGA = {"name": "Riga, by the river", "latitude": 56.9512345, "longitude": 24.1098765}
 
@@ -71,6 +73,13 @@ def test_near_duplicates_are_told_and_merged_by_whoever_posted(service):
     assert service.ask("DELETE", f"/api/reports/{first['report']}", first["token"]).status_code == 204
     assert service.ask("GET", f"/api/reports/{same['report']}").json()["state"] == "open"
     assert f"report-{same['report']}" in service.found(WHITE[1])
+
+
+def test_the_same_photograph_twice_is_one_unless_another_part_of_it_is_meant(service):
+    same = service.post(WHITE[0], WHITE[0])
+    parts = service.post(WHITE[1], WHITE[1], crops=[[0, 0, 0.5, 1], [0.5, 0, 0.5, 1]])
+    shown = [service.ask("GET", f"/api/reports/{one['report']}").json()["photos"] for one in (same, parts)]
+    assert list(map(len, shown)) == [1, 2]
 
 
 def test_a_closed_report_is_found_no_more(service):
@@ -239,18 +248,41 @@ def check_whole(service: Pets, stays: dict, goes: dict, what: str) -> None:
     assert contacts == set(states)
 
 
+def test_a_base_that_another_process_writes_is_a_matter_of_waiting(service, monkeypatch):
+    def busy(*parts):
+        raise BusyError("pets/base: is being written by process 1")
+
+    monkeypatch.setattr(ToyBase, "add", busy)
+    answer = service.post_raw(WHITE[0])
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "60") and "pets" not in answer.text
+    monkeypatch.undo()
+    mend(service.service)
+    assert service.service.store.rows("select * from reports") == []
+
+
+@pytest.mark.parametrize("what", ["close", "merge", "delete"])
+def test_what_fails_half_way_is_finished_later(service, monkeypatch, what):
+    stays, goes = service.post(WHITE[0]), service.post(WHITE[1])
+
+    def busy(*parts, **more):
+        raise BusyError("is being written by process 1")
+
+    monkeypatch.setattr(ToyBase, "remove", busy)
+    assert do(service, what, goes | {"into": stays["report"]}).status_code == 503
+    monkeypatch.undo()
+    mend(service.service)
+    check_whole(service, stays, goes, what)
+    assert service.ask("GET", f"/api/reports/{goes['report']}").json().get("state") in ("closed", "merged", None)
+
+
 def test_a_base_that_takes_no_rows_leaves_no_report(service, monkeypatch):
     def full(*parts):
         raise sqlite3.OperationalError("disk full: finder@example.org")
 
     monkeypatch.setattr(ToyBase, "add", full)
     answer = service.post_raw(WHITE[0])
-    assert answer.status_code == 500 and answer.json() == {
-        "error": "a fault of the service; it is in its log",
-        "field": None,
-    }
-    assert (
-        service.service.store.rows("select * from reports")
-        == service.service.store.rows("select * from contacts")
-        == []
-    )
+    assert (answer.status_code, answer.json()["error"]) == (500, "a fault of the service; it is in its log")
+    monkeypatch.undo()
+    mend(service.service)
+    for table in ("reports", "contacts", "report_photos", "photos"):
+        assert service.service.store.rows(f"select * from {table}") == []

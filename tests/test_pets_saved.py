@@ -1,8 +1,10 @@
 """Saved searches of the service: what waits for them, their feeds and webhooks, and where they may not lead."""
 
 import json
+import socket
 import threading
 import time
+from contextlib import suppress
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from xml.etree import ElementTree
@@ -237,11 +239,29 @@ def connected_to_numbers_alone(module):
 def test_who_answers_slowly_or_not_at_all_is_left(receiver):
     silent = HTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler)  # listens, and never answers
     hasty = replace(OPEN, webhook_seconds=0.2)
-    with pytest.raises(NotDelivered, match="TimeoutError"):
+    with pytest.raises(NotDelivered, match=r"TimeoutError|RemoteDisconnected"):
         deliver(f"http://127.0.0.1:{silent.server_port}/", {}, hasty)
     silent.server_close()
     with pytest.raises(NotDelivered, match="ConnectionRefusedError"):
         deliver(f"http://127.0.0.1:{silent.server_port}/", {}, hasty)
+
+
+def test_who_sends_a_byte_now_and_then_is_cut_off():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        ended = threading.Event()
+
+        def dripping() -> None:
+            connection, _ = server.accept()
+            with connection, suppress(OSError):
+                while not ended.wait(0.05):
+                    connection.send(b"H")
+
+        thread = threading.Thread(target=dripping)
+        thread.start()
+        with pytest.raises(NotDelivered):
+            deliver(f"http://127.0.0.1:{server.getsockname()[1]}/", {}, replace(OPEN, webhook_seconds=0.3))
+        ended.set()
+        thread.join()
 
 
 def test_what_is_public():

@@ -116,6 +116,9 @@ class ToyBase:
             self.rows = {frame: row for frame, row in self.rows.items() if frame not in gone}
             return len(gone)
 
+    def tidy(self) -> bool:
+        return False
+
     def count(self) -> int:
         return len(self.rows)
 

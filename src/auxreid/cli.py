@@ -594,6 +594,44 @@ HOME = Path("pets")
 
 
 @app.command()
+def index(
+    photos: Annotated[
+        Path | None, typer.Argument(metavar="[FOLDER]", help="of a folder for each dog; or a CSV: path,dog,...")
+    ] = None,
+    home: Home = HOME,
+    dataset: Annotated[str | None, typer.Option(help="whose search it is, where several have one")] = None,
+    rebuild: Annotated[
+        bool, typer.Option("--rebuild", help="first make the base anew, by the present networks")
+    ] = False,
+    address: Annotated[str | None, typer.Option(metavar="RAY", help="look at the photographs on this cluster")] = None,
+) -> None:
+    """Add photographs to the base of the lost-pet search, also while it is served; what is there is passed over."""
+    from auxreid.lostpets.indexing.home import open_home_base
+    from auxreid.lostpets.indexing.home import rebuild as rebuilt
+    from auxreid.lostpets.indexing.run import index_photographs, summary
+    from auxreid.lostpets.service.serve import alone_in
+    from auxreid.lostpets.study import open_made
+
+    made = open_made(dataset)
+    if rebuild:
+        with alone_in(home):
+            for source in rebuilt(home, made.rows):
+                print(
+                    f"{home}: no longer has the photographs of {source}: index them again; reports come back by serve"
+                )
+    if photos is not None and address is not None:
+        from auxreid.lostpets.indexing.on_cluster import looked_on_cluster
+        from auxreid.plumbing.fanout.cluster import connected
+
+        with connected(address):
+            print(summary(index_photographs(home, made, photos, looked_on_cluster)))
+    elif photos is not None:
+        print(summary(index_photographs(home, made, photos)))
+    base = open_home_base(home, made.rows)
+    print(f"{home}: {base.count()} photographs of {base.dogs()} dogs, by {base.header.model_name}")
+
+
+@app.command()
 def serve(
     host: Annotated[
         str, typer.Option(help="address to answer at; others than 127.0.0.1 need a proxy with TLS")

@@ -1,7 +1,8 @@
 """A base of photographs that is searched while it is written to."""
 
+import time
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -16,7 +17,8 @@ from auxreid.lostpets.base.candidates import Candidates
 from auxreid.lostpets.base.durable import Kept
 from auxreid.lostpets.base.filters import left_by
 from auxreid.lostpets.base.index import EXACT_MOST, Index, IndexFile, is_due, make_index
-from auxreid.lostpets.base.row import RECORD, Header, Record, Row, arrow_rows, attribute_column, check, matrix
+from auxreid.lostpets.base.names import Names, Texts
+from auxreid.lostpets.base.row import RECORD, Header, Record, Row, arrow_rows, check, vector_columns
 from auxreid.lostpets.base.table import (
     conditions,
     create_table,
@@ -24,10 +26,8 @@ from auxreid.lostpets.base.table import (
     open_table,
     quoted,
     read,
-    record_columns,
-    records_of,
 )
-from auxreid.lostpets.base.vectors import Vectors, best, similarities
+from auxreid.lostpets.base.vectors import BATCH, Vectors, best, similarities
 from auxreid.lostpets.base.write_lock import WAIT, write_lock
 from auxreid.lostpets.query import Facts
 from auxreid.plumbing.base.errors import DataError
@@ -47,7 +47,7 @@ class State:
     index: Index | None
     rows: int  # alive
     dogs: int
-    codes: int  # of dogs, ever given
+    texts: Mapping[str, Names | Texts]
 
 
 class Base:
@@ -61,9 +61,10 @@ class Base:
         self.path, self.writable = path, writable
         self._table = open_table(path)
         self.header, identity = header_of(self._table, path, model)
+        self._last_search = time.monotonic()
         self._looking = Lock()  # held while this object takes notice of what is new
         self._facts, self._version = columns.FactTable(), -1
-        self._vectors = Vectors(path / "copy" / f"{identity}.f32", self.header.dimensions)
+        self._vectors = Vectors(path / "copy" / f"{identity}.f32", vector_columns(self.header))
         self._index = IndexFile(path / "copy" / f"{identity}.cells.safetensors", path / "index.json")
         self._kept = Kept(path) if writable else None
         self._check_copy()
@@ -109,7 +110,7 @@ class Base:
                 raise DataError(f"photograph {twice[0]!r} is there already (in all {len(twice)} of {len(rows)})")
             start = max(self._facts.rows, self._vectors.rows_on_disk())
             table = arrow_rows(rows, range(start, start + len(rows)), self._table.schema)
-            self._vectors.write(start, matrix(table["embedding"]))
+            self._vectors.write(start, self._vectors.of(table))
             open_table(self.path).add(table)
             self._kept.keep()
             self._look()
@@ -144,6 +145,7 @@ class Base:
         Args:
             embedding: float32 [dimensions], of unit length; None: any photographs will do.
         """
+        self._last_search = time.monotonic()
         state = self._look()
         left, filters = left_by(facts, state.facts)
         searched = filters[-1].after if filters else state.rows
@@ -156,11 +158,15 @@ class Base:
             rows = np.flatnonzero(left) if exact else state.index.near(query, left)
             similarity = similarities(state.vectors, rows, query)
         chosen = best(similarity, most)
-        dogs = state.dogs if not filters else columns.distinct(state.facts.dog[left], state.codes)
-        found, kept = self._fetch(rows[chosen], state.facts)
-        probabilities = {name: matrix(found[attribute_column(name)]) for name in self.header.vocabulary}
-        looks = Looks(np.array(state.vectors[rows[chosen][kept]]), probabilities)
-        return Candidates(records_of(found), looks, similarity[chosen][kept], filters, searched, dogs, exact)
+        dogs = state.dogs if not filters else columns.distinct(state.facts.dog[left])
+        records = columns.records(state.facts, state.texts, rows[chosen])
+        looks = self._looks_of(state.vectors[rows[chosen]])
+        return Candidates(records, looks, similarity[chosen], filters, searched, dogs, exact)
+
+    def _looks_of(self, vectors: np.ndarray) -> Looks:
+        ends = np.cumsum(list(vector_columns(self.header).values()))
+        embedding, *probabilities = np.split(np.asarray(vectors), ends[:-1], axis=1)
+        return Looks(embedding, dict(zip(self.header.vocabulary, probabilities, strict=True)))
 
     def tidy(self) -> bool:
         """Join small files, and make the index where it is due. Searches go on meanwhile, and while the index is made
@@ -181,10 +187,14 @@ class Base:
         state = self._look()
         due = is_due(state.index, state.rows)
         if due:
-            index, told = make_index(state.vectors, np.array(state.facts.alive))
+            index, told = make_index(state.vectors, self.header.dimensions, np.array(state.facts.alive))
             with self._writing():
                 self._index.write(index, told)
         return scattered or due
+
+    def quiet_for(self) -> float:
+        """Seconds since the last search."""
+        return time.monotonic() - self._last_search
 
     def count(self) -> int:
         """Photographs."""
@@ -199,6 +209,15 @@ class Base:
         counted = pc.value_counts(read(self._table, ["source"])["source"])
         return {one["values"]: one["counts"] for one in counted.to_pylist()}
 
+    def of_source(self, source: str) -> Iterator[tuple[Record, np.ndarray]]:
+        """Every photograph of a source, and what its pixels say: the embedding, and behind it the probabilities."""
+        state = self._look()
+        codes = [code for code, name in enumerate(state.texts["source"].names) if name == source]
+        numbers = np.flatnonzero(state.facts.alive & np.isin(state.facts.source, codes))
+        for start in range(0, len(numbers), BATCH):
+            part = numbers[start : start + BATCH]
+            yield from zip(columns.records(state.facts, state.texts, part), np.array(state.vectors[part]), strict=True)
+
     def known(self, frames: Iterable[str]) -> set[str]:
         """Those of the names that are there."""
         self._look()
@@ -207,13 +226,11 @@ class Base:
 
     def record(self, frame: str) -> Record:
         """What is known of a photograph. Raises DataError for one that is not there."""
-        return records_of(self._of([frame], RECORD))[0]
+        return Record(**self._of([frame], RECORD).select(RECORD).to_pylist()[0])
 
     def looks(self, frames: Sequence[str]) -> Looks:
         """What these photographs' pixels say, in this order. Raises DataError for one that is not there."""
-        names = list(self.header.vocabulary)
-        found = self._of(frames, ["embedding", *map(attribute_column, names)])
-        return Looks(matrix(found["embedding"]), {name: matrix(found[attribute_column(name)]) for name in names})
+        return self._looks_of(self._vectors.of(self._of(frames, self._vectors.columns)))
 
     def thumbnail(self, frame: str) -> bytes:
         """A JPEG file's bytes. Raises DataError for a photograph that is not there."""
@@ -229,15 +246,6 @@ class Base:
         if missing:
             raise DataError(f"{missing[0][:80]!r}: no such photograph in the base")
         return found.take([place[name] for name in frames])
-
-    def _fetch(self, numbers: np.ndarray, known: columns.Facts) -> tuple[pa.Table, np.ndarray]:
-        """The rows with these numbers, and which of them there are: another may have removed some meanwhile."""
-        ids = known.row_id[numbers].tolist()
-        found = self._table.take_row_ids(ids).select(record_columns(self.header)).to_arrow()
-        there = found["number"].to_numpy()
-        kept = np.isin(numbers, there)
-        order = np.argsort(there)
-        return found.take(order[np.searchsorted(there, numbers[kept], sorter=order)]), kept
 
     def _writing(self):
         if not self.writable:
@@ -258,8 +266,8 @@ class Base:
             vectors = self._vectors.cover(self._table, len(view))
             index = self._index.latest()
             if index is not None:
-                index = self._index.index = index.covering(vectors)
-            return State(view, vectors, index, self._facts.alive, self._facts.dogs(), len(self._facts.codes))
+                index = self._index.index = index.covering(vectors[:, : self.header.dimensions])
+            return State(view, vectors, index, self._facts.alive, self._facts.dogs(), self._facts.texts)
 
     def _check_copy(self) -> None:
         """So that the copy of the embeddings is of this table, whatever was restored or cleared meanwhile."""
@@ -275,4 +283,4 @@ class Base:
             return self._facts.rows
 
     def _append(self, known: columns.FactTable) -> None:
-        known.append(read(self._table, columns.COLUMNS, f"number >= {known.rows}", row_id=True))
+        known.append(read(self._table, columns.COLUMNS, f"number >= {known.rows}"))

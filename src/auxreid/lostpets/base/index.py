@@ -52,11 +52,15 @@ def is_due(index: Index | None, alive: int) -> bool:
     return alive > EXACT_MOST and (index is None or alive > LARGER * index.fitted_to)
 
 
-def make_index(vectors: np.ndarray, alive: np.ndarray) -> tuple[Index, dict]:
-    """An index over the rows that are alive, and what was measured."""
+def make_index(vectors: np.ndarray, dimensions: int, alive: np.ndarray) -> tuple[Index, dict]:
+    """An index over the rows that are alive, and what was measured.
+
+    Args:
+        vectors: as the copy has them, of each the embedding first, of so many dimensions.
+    """
     started = perf_counter()
     rows = np.flatnonzero(alive)
-    cells = fitted(vectors, rows, min(MOST_CELLS, 2 ** round(np.log2(np.sqrt(len(rows))))))
+    cells = fitted(vectors[:, :dimensions], rows, min(MOST_CELLS, 2 ** round(np.log2(np.sqrt(len(rows))))))
     seconds = perf_counter() - started
     asked = np.random.default_rng(1).choice(rows, min(QUERIES, len(rows)), replace=False)
     for compared in COMPARED:
@@ -76,7 +80,7 @@ def _recall(
     left[asked] = False
     rows = np.flatnonzero(left)
     found: dict[str, list[float]] = {f"recall@{nearest}": [] for nearest in NEAREST}
-    for query in vectors[asked]:
+    for query in vectors[asked, : cells.centres.shape[1]]:
         exact = rows[best(similarities(vectors, rows, query), max(NEAREST))]
         near = cells.near(query, left, compared)
         given = near[best(similarities(vectors, near, query), max(NEAREST))]

@@ -58,7 +58,7 @@ class Row:
     source: str = ""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Record:
     """What is known of a photograph of the base, but for what its pixels say."""
 
@@ -91,18 +91,23 @@ FACTS = pa.schema(
         pa.field("source", pa.string(), nullable=False),
     ]
 )
-RECORD = [name for name in FACTS.names if name != "number"]
+RECORD = [name for name in FACTS.names if name != "number"]  # the fields of Record, in their order
 
 
 def attribute_column(name: str) -> str:
     return f"attr_{name}"
 
 
+def vector_columns(header: Header) -> dict[str, int]:
+    """The columns of what the pixels say, embedding first, and how many numbers each has."""
+    attributes = {attribute_column(name): len(words) for name, words in header.vocabulary.items()}
+    return {"embedding": header.dimensions} | attributes
+
+
 def table_schema(header: Header, identity: str) -> pa.Schema:
     """With the header in its metadata, and the base's own identity, which what is copied from it must have too."""
-    vectors = {"embedding": header.dimensions}
-    vectors |= {attribute_column(name): len(words) for name, words in header.vocabulary.items()}
-    fields = [pa.field(name, pa.list_(pa.float32(), size), nullable=False) for name, size in vectors.items()]
+    sizes = vector_columns(header).items()
+    fields = [pa.field(name, pa.list_(pa.float32(), size), nullable=False) for name, size in sizes]
     said = json.dumps(asdict(header) | {"identity": identity})
     thumbnail = pa.field("thumbnail", pa.binary(), nullable=False)
     return pa.schema([*FACTS, *fields, thumbnail], metadata={KEY: said.encode()})

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from auxreid.lostpets.base.row import RECORD, Header, Record, attribute_column, read_header, table_schema
+from auxreid.lostpets.base.row import Header, read_header, table_schema
 from auxreid.plumbing.base.errors import ConfigError, DataError
 
 TABLE = "rows"
@@ -24,9 +24,7 @@ def create_table(path: Path, header: Header) -> None:
     if (path / f"{TABLE}.lance").exists():
         raise ConfigError(f"{path}: there is a base already; it is made anew by: auxreid index --rebuild")
     path.mkdir(parents=True, exist_ok=True, mode=0o700)
-    schema = table_schema(header, uuid.uuid4().hex)
-    stable = {"new_table_enable_stable_row_ids": "true"}  # by which rows are taken whatever was compacted meanwhile
-    lancedb.connect(path).create_table(TABLE, schema=schema, storage_options=stable)
+    lancedb.connect(path).create_table(TABLE, schema=table_schema(header, uuid.uuid4().hex))
 
 
 def open_table(path: Path):
@@ -58,22 +56,10 @@ def header_of(table, path: Path, model: str | None) -> tuple[Header, str]:
     return header, identity
 
 
-def read(table, columns: Sequence[str], where: str | None = None, row_id: bool = False) -> pa.Table:
+def read(table, columns: Sequence[str], where: str | None = None) -> pa.Table:
     """These columns of all rows, or of those that meet a condition."""
     query = table.search().select(list(columns))
-    if where is not None:
-        query = query.where(where)
-    if row_id:
-        query = query.with_row_id(True)
-    return query.to_arrow()
-
-
-def record_columns(header: Header) -> list[str]:
-    return ["number", *RECORD, *map(attribute_column, header.vocabulary)]
-
-
-def records_of(table: pa.Table) -> list[Record]:
-    return [Record(**row) for row in table.select(RECORD).to_pylist()]
+    return (query if where is None else query.where(where)).to_arrow()
 
 
 def conditions(column: str, names: Iterable[str]) -> list[str]:

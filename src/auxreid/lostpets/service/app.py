@@ -17,7 +17,7 @@ from auxreid.lostpets.service.log import LOG, RequestLog, told_place
 from auxreid.lostpets.service.repair import repair
 from auxreid.lostpets.service.settings import Settings
 from auxreid.lostpets.service.state import Service
-from auxreid.lostpets.service.worker import Worker
+from auxreid.lostpets.service.worker import Workers
 
 REFUSALS = {
     400: "the request cannot be read",
@@ -29,6 +29,7 @@ REFUSALS = {
     422: "a part of the request cannot be used",
     429: "too many requests; Retry-After says when again",
     500: "a fault of the service",
+    503: "the base is being written by another process; Retry-After says when again",
 }
 RESPONSES = {status: {"model": Problem, "description": reason} for status, reason in REFUSALS.items()}
 
@@ -48,15 +49,16 @@ def create_app(
     """
     service = Service(engine, home, settings or Settings(), larger)
     repair(service)
-    worker = Worker(service)
+    workers = Workers(service)
+    service.wake = workers.wake
 
     @asynccontextmanager
     async def running(app: FastAPI) -> AsyncIterator[None]:
-        worker.start()
+        workers.start()
         try:
             yield
         finally:
-            worker.stop()
+            workers.stop()
             service.store.close()
 
     app = FastAPI(
@@ -67,7 +69,7 @@ def create_app(
         redoc_url=None,
         responses=RESPONSES,
     )
-    app.state.service, app.state.worker = service, worker
+    app.state.service = service
     answer_errors(app)
     for routes in (search_routes, report_routes, saved_routes, page_routes):
         app.include_router(routes.routes)

@@ -7,6 +7,8 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 from starlette.routing import compile_path
 
+from auxreid.lostpets.base.write_lock import BusyError
+
 REASONS = {404: "nothing is here", 405: "this address does not take that method"}
 
 
@@ -44,6 +46,10 @@ def answer_errors(app: FastAPI) -> None:
         if error.status_code == 405:
             headers["Allow"] = ", ".join(methods_of(app, request.url.path)) or headers.get("Allow", "GET")
         return problem(error.status_code, reason, None, headers)
+
+    @app.exception_handler(BusyError)
+    def busy(request: Request, error: BusyError) -> JSONResponse:
+        return problem(503, "the base is being written; again in a minute", None, {"Retry-After": "60"})
 
     @app.exception_handler(RequestValidationError)
     def invalid(request: Request, error: RequestValidationError) -> JSONResponse:

@@ -8,18 +8,13 @@ import cv2
 import numpy as np
 
 from auxreid.data.frames import open_frames
-from auxreid.lostpets.base.base import Base
-from auxreid.lostpets.base.row import Header, Row
 from auxreid.lostpets.engine import Engine
+from auxreid.lostpets.indexing.home import open_home_base
 from auxreid.lostpets.looker import Looker
-from auxreid.lostpets.memory import day
 from auxreid.lostpets.service.looking import SharedLooker
 from auxreid.lostpets.study import RESULTS, open_made
 from auxreid.search.index import frame_names, read_facts
-from auxreid.search.rows import IndexRows
 
-FOLDER = "base"  # of the home folder
-BATCH = 1000  # rows added at once
 QUALITY = 90  # of JPEG
 
 
@@ -39,44 +34,9 @@ def open_study(home: Path, dataset: str | None, root: Path = Path()) -> Opened:
         DataError: a part of it is missing or broken.
     """
     made = open_made(dataset, root)
-    base = open_base(home / FOLDER, made.rows)
+    base = open_home_base(home, made.rows)
     looker = SharedLooker(Looker(made.files))
     return Opened(Engine(looker, base, made.fusion), Large(root / RESULTS / "ingest" / made.dataset / "frames.arrow"))
-
-
-def open_base(path: Path, rows: IndexRows) -> Base:
-    """The base, made if it is not there, with all of these rows: also those that a killed start did not come to.
-
-    Raises:
-        ConfigError: it is of other networks.
-    """
-    told = rows.header
-    if path.exists():
-        base = Base.open(path, model=told.model, writable=True)
-    else:
-        base = Base.create(path, Header(told.model, told.model_name, told.dimensions, told.vocabulary))
-    known = base.known(rows.frame.tolist())
-    missing = [place for place, frame in enumerate(rows.frame.tolist()) if frame not in known]
-    for start in range(0, len(missing), BATCH):
-        base.add([_row(rows, place) for place in missing[start : start + BATCH]])
-    return base
-
-
-def _row(rows: IndexRows, place: int) -> Row:
-    known = not np.isnan(rows.latitude[place]) and not np.isnan(rows.longitude[place])
-    return Row(
-        frame=str(rows.frame[place]),
-        dog=str(rows.dog[place]),
-        embedding=rows.looks.embedding[place],
-        probabilities={name: values[place] for name, values in rows.looks.probabilities.items()},
-        thumbnail=rows.thumbnail[place],
-        sequence=str(rows.sequence[place]),
-        date=day(str(rows.date[place])),
-        place=str(rows.place[place]),
-        latitude=float(rows.latitude[place]) if known else None,
-        longitude=float(rows.longitude[place]) if known else None,
-        source=rows.header.dataset,
-    )
 
 
 class Large:

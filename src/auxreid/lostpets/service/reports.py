@@ -34,7 +34,7 @@ def check_date(day: date | None) -> None:
 def post(service: Service, asked: ReportIn, photos: Sequence[Photo], crops: Sequence[Crop | None], looks: Looks):
     """Keep a report; its photographs are searched when this returns. Returns its id and its token."""
     report, token = new_id(), new_token()
-    with service.writer.turn():
+    with service.whole():
         service.keep(photos)
         with service.store.change():
             _put(service, report, token, asked)
@@ -50,11 +50,7 @@ def post(service: Service, asked: ReportIn, photos: Sequence[Photo], crops: Sequ
                     model=service.model,
                     looks=to_bytes(looks.take([place])),
                 )
-        try:
-            service.engine.base.add(rows_of(service, report))
-        except Exception:
-            finish_deletion(service, report)
-            raise
+        service.engine.base.add(rows_of(service, report))
         with service.store.change():
             service.store.run("update reports set state = ? where id = ?", (OPEN, report))
             service.store.put("to_run", report=report)
@@ -172,7 +168,7 @@ def owned(service: Service, report: str, token: str | None) -> sqlite3.Row:
 
 def merge(service: Service, report: str, into: str, token: str | None) -> None:
     """What its poster confirms: both are of one dog. Raises Refused."""
-    with service.writer.turn():
+    with service.whole():
         row, other = owned(service, report, token), report_row(service, into)
         if row["state"] != OPEN or other["state"] != OPEN:
             raise Refused(409, "only open reports are merged", "into")
@@ -189,7 +185,7 @@ def merge(service: Service, report: str, into: str, token: str | None) -> None:
 
 def close(service: Service, report: str, reason: str, token: str | None) -> None:
     """From now on no search finds it, nor those that were merged into it. Raises Refused."""
-    with service.writer.turn():
+    with service.whole():
         row = owned(service, report, token)
         if row["state"] == CLOSED:
             raise Refused(409, "it is closed already", "report")
@@ -209,7 +205,7 @@ def renew_rows(service: Service, report: str) -> None:
 
 def delete(service: Service, report: str, token: str | None) -> None:
     """With everything that was derived from it. Raises Refused."""
-    with service.writer.turn():
+    with service.whole():
         owned(service, report, token)
         with service.store.change():
             service.store.run("update reports set state = ? where id = ?", (DELETING, report))

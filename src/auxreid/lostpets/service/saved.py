@@ -38,7 +38,7 @@ def save(service: Service, asked: SaveIn) -> tuple[str, str]:
             token=hashed(token),
             created=now(),
             query=kept.model_dump_json(),
-            dogs=max(1, recent.answer.searched_dogs),
+            searched=max(1, recent.answer.searched),
             model=service.model,
             looks=None if looks is None else to_bytes(looks),
             webhook=asked.webhook,
@@ -106,7 +106,9 @@ def run_on(service: Service, report: str) -> None:
         query = query_of(asked, (), service.engine.vocabulary, empty=True)
         answer = service.engine.among(query, _looks(service, saved, asked), frames)
         for found in answer.dogs[:1]:
-            decision = service.engine.fusion.decide(found.score, saved["dogs"])
+            # As the search itself would decide: among few photographs less would be a match.
+            known = (saved["searched"], len(asked.photos), len(query.stated))
+            decision = service.engine.fusion.decide(found.score, *known)
             if decision != "no match":
                 _keep(service, saved, report, found.model_copy(update={"decision": decision}))
     with service.store.change():
@@ -119,7 +121,7 @@ def _looks(service: Service, saved: sqlite3.Row, asked: SearchIn) -> Looks | Non
         return None
     if saved["model"] == service.model:
         return from_bytes(saved["looks"])
-    looks = service.engine.look(named(asked.photos, service), tuple(asked.crops)).pooled()
+    looks = service.engine.look(named(asked.photos, service), tuple(asked.crops))
     with service.store.change():
         values = (service.model, to_bytes(looks), saved["id"])
         service.store.run("update saved set model = ?, looks = ? where id = ?", values)

@@ -30,7 +30,7 @@ from auxreid.search.looks import Looks, Vocabulary
 
 LANGUAGES = ["en", "ru"]
 JPEG = "image/jpeg"
-A_DAY = {"Cache-Control": "private, max-age=3600"}
+A_WHILE = {"Cache-Control": "private, max-age=300"}  # a deleted report is gone from browsers soon, too
 PICTURE = {200: {"content": {JPEG: {"schema": {"type": "string", "format": "binary"}}}}}
 OF_ONE_DOG = "JPEG, PNG or WebP, of one dog"
 Photos = Annotated[list[UploadFile], File(description=OF_ONE_DOG, json_schema_extra={"minItems": 1, "maxItems": 6})]
@@ -118,11 +118,11 @@ def similar(request: Request, frame: FrameId) -> SearchOut:
 @routes.get("/api/photos/{frame}", responses=PICTURE, response_class=Response)
 def thumbnail(request: Request, frame: FrameId) -> Response:
     """A small picture of a photograph of the base."""
-    service = service_of(request)
-    content = service.engine.base.thumbnail(frame) if service.record(frame) else None
-    if content is None:
-        raise Refused(404, "no such photograph", "frame")
-    return Response(content, media_type=JPEG, headers=A_DAY)
+    try:
+        content = service_of(request).engine.base.thumbnail(frame)
+    except DataError:
+        raise Refused(404, "no such photograph", "frame") from None
+    return Response(content, media_type=JPEG, headers=A_WHILE)
 
 
 @routes.get("/api/photos/{frame}/large", responses=PICTURE, response_class=Response)
@@ -134,7 +134,7 @@ def large(request: Request, frame: FrameId) -> Response:
         raise Refused(404, "no such photograph", "frame")
     content = service.photos.get(row["photo"]) if row else service.larger(frame)
     content = content or service.engine.base.thumbnail(frame)
-    return Response(content, media_type=JPEG, headers=A_DAY)
+    return Response(content, media_type=JPEG, headers=A_WHILE)
 
 
 @routes.post("/api/feedback", status_code=204)

@@ -2,6 +2,7 @@
 
 import fcntl
 import ipaddress
+import os
 import socket
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -76,8 +77,12 @@ def serve_study(
         except Refused as error:
             raise ConfigError(f"--messages-to: {error.error}") from None
     with bound(host, port) as taken, alone_in(home):
+        import torch
+
         from auxreid.lostpets.service.opening import open_study
 
+        if "OMP_NUM_THREADS" not in os.environ:
+            torch.set_num_threads(len(os.sched_getaffinity(0)))  # of a container too
         opened = open_study(home, dataset)
         serve(create_app(opened.engine, home, settings, opened.larger), taken)
 

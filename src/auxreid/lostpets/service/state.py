@@ -1,12 +1,14 @@
 """What all routes share: the engine, the home folder with its tables and photographs, and who may write."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
 from auxreid.lostpets.engine import Engine
+from auxreid.lostpets.service.errors import Refused
 from auxreid.lostpets.service.limits import Turns
 from auxreid.lostpets.service.photo_files import PhotoFiles
 from auxreid.lostpets.service.settings import Settings
@@ -28,6 +30,8 @@ class Service:
     photos: PhotoFiles = field(init=False)
     writer: Writer = field(init=False)
     turns: Turns = field(init=False)
+    wake: Callable[[], None] = field(init=False, default_factory=lambda: _nobody)  # works in the background
+    to_mend: bool = field(init=False, default=False)  # a change came to a halt between tables and base
 
     def __post_init__(self) -> None:
         self.home.mkdir(parents=True, exist_ok=True)
@@ -48,6 +52,18 @@ class Service:
         except DataError:
             return None
 
+    @contextmanager
+    def whole(self) -> Iterator[None]:
+        """The turn of a writer; what fails within is mended later, as what a kill left."""
+        with self.writer.turn():
+            try:
+                yield
+            except Refused:
+                raise
+            except Exception:
+                self.to_mend = True
+                raise
+
     def keep(self, photos: Sequence[Photo]) -> None:
         """On the disk when it returns; those that nothing refers to are deleted an hour after their last use."""
         with self.writer.turn(), self.store.change():
@@ -61,6 +77,10 @@ class Service:
         if not self.store.run("update photos set created = ? where name = ?", (time.time(), name)):
             return None
         return self.photos.get(name)
+
+
+def _nobody() -> None:
+    """Is woken where nothing works in the background."""
 
 
 def now() -> str:
