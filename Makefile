@@ -10,7 +10,7 @@ ENVIRONMENTS := .venv/bin:$$(dirname "$$(git rev-parse --git-common-dir)")/.venv
 MERGE_DRIVER := PATH="$(ENVIRONMENTS):$$PATH" auxreid merge-lock %O %A %B %P
 
 .DEFAULT_GOAL := help
-.PHONY: help demo study check test lint ui publish runs bench clean-results
+.PHONY: help demo study pets check test lint ui publish runs bench clean-results
 
 help:  ## this list
 	@[ -e $(VENV)/.installed ] || echo "The first command installs $(VENV): some minutes, 7.4 GB. Needed: Python 3.11, 8 GB."
@@ -26,6 +26,9 @@ demo: $(VENV)/.installed  ## render the sample if data/ is empty, run the whole 
 
 study: $(VENV)/.installed  ## the same with all rows, those of the metric model too: empties study.rows and study.metric_rows
 	$(BIN)/auxreid study
+
+pets: $(VENV)/.installed  ## the lost-pet search of the sample's dogs, and the page that searches them
+	$(BIN)/auxreid pets
 
 check: $(VENV)/.installed  ## validate params.yaml and what follows from it
 	$(BIN)/auxreid check

@@ -17,7 +17,7 @@ from auxreid.metric.checkpoint import save_metric_model
 from auxreid.metric.choice import Validation
 from auxreid.metric.features import SEARCHED, load_features
 from auxreid.metric.row import Data, Made, make_row
-from auxreid.metric.scores import About, MetricScores, write_metric_scores
+from auxreid.metric.scores import About, HeldOutEmbeddings, MetricScores, write_metric_scores
 from auxreid.plumbing.base.files import write_text
 from auxreid.plumbing.stage.curves import Curves
 from auxreid.plumbing.stage.instance import Stage
@@ -66,7 +66,17 @@ def test_scores(stage: Stage, frames: Frames, made: Made) -> MetricScores:
     validated, entry = made.validated, stage.entry
     about = About(stage.dataset, entry["row"], entry["seed"], entry["split"], stage.settings.protocol, validated.epoch)
     validation = Validation(validated.precision, validated.untouched, validated.identity)
-    return MetricScores(about, frames.frame_id[tested], made.embeddings[tested].numpy(), validation)
+    learnt = stage.settings.metric_row.loss is not None
+    held_out = held_out_embeddings(made, frames) if learnt else None
+    return MetricScores(about, frames.frame_id[tested], made.embeddings[tested].numpy(), validation, held_out)
+
+
+def held_out_embeddings(made: Made, frames: Frames) -> HeldOutEmbeddings:
+    """Of the validation, for what is fitted on individuals that no network has learnt from."""
+    rows = np.concatenate([fold.rows for fold in made.folds])
+    fold = np.repeat(np.arange(len(made.folds)), [len(fold.rows) for fold in made.folds])
+    order = np.argsort(rows)
+    return HeldOutEmbeddings(frames.frame_id[rows][order], made.validated.held_out[order], fold[order])
 
 
 def test_metrics(scores: MetricScores, frames: Frames) -> dict[str, float]:

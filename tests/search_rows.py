@@ -35,7 +35,6 @@ def dog_rows(dogs: int = 6, photos: int = 2, seed: int = 0) -> IndexRows:
         header=Header("dogs", 0, MODEL, "some networks", WIDTH, VOCABULARY, {}),
         frame=np.array([f"photo{row:02d}" for row in range(count)]),
         dog=np.array([f"dog{one}" for one in number]),
-        known=np.ones(count, bool),
         split=np.array(["gallery"] * count),
         sequence=np.array([f"walk{row}" for row in range(count)]),
         date=np.where(known, np.char.add("2024-05-0", (number + 1).astype(str)), ""),
@@ -52,8 +51,10 @@ class PlainFusion:
 
     model = MODEL
 
-    def terms(self, query: Looks, gallery: Looks, stated: Mapping) -> dict[str, np.ndarray]:
-        found = {"visual": 10.0 * (gallery.embedding @ query.embedding[0] - 0.5)}
+    def terms(self, query: Looks | None, gallery: Looks, stated: Mapping) -> dict[str, np.ndarray]:
+        found = {"visual": np.zeros(len(gallery))}
+        if query is not None:
+            found["visual"] = 10.0 * (gallery.embedding @ query.embedding[0] - 0.5)
         for name, words in VOCABULARY.items():
             if name in stated:
                 one = stated[name]
@@ -61,14 +62,14 @@ class PlainFusion:
                     float((not one.words or word in one.words) and word not in one.excluded) + 0.05 for word in words
                 ]
                 asked = np.array(asked) / sum(asked)
-            elif name in query.probabilities:
+            elif query is not None:
                 asked = query.probabilities[name][0]
             else:
                 continue
             found[name] = np.log(len(words) * gallery.probabilities[name] @ asked)
         return found
 
-    def decide(self, score: float, dogs: int) -> str:
+    def decide(self, score: float, searched: int, photos: int = 1, stated: int = 0) -> str:
         return "match" if score > 4 else "possible" if score > 0 else "no match"
 
     def to_json(self) -> str:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from search_rows import MODEL, PlainFusion, SeenBefore, dog_rows
 
-from auxreid.lostpets.answer import Term, Understood
+from auxreid.lostpets.answer import Term
 from auxreid.lostpets.candidates import Base
 from auxreid.lostpets.engine import Engine
 from auxreid.lostpets.explain import in_words
@@ -34,7 +34,17 @@ def test_rows_come_back_as_they_were_written_and_equal_ones_are_equal_bytes(tmp_
     assert (tmp_path / "a.parquet").read_bytes() == (tmp_path / "b.parquet").read_bytes()
     found = read_rows(tmp_path / "a.parquet")
     assert found.header == rows.header
-    for name in ("frame", "dog", "known", "split", "sequence", "date", "place", "latitude", "longitude", "fold"):
+    for name in (
+        "frame",
+        "dog",
+        "split",
+        "sequence",
+        "date",
+        "place",
+        "latitude",
+        "longitude",
+        "fold",
+    ):
         np.testing.assert_array_equal(getattr(found, name), getattr(rows, name), err_msg=name)
     np.testing.assert_array_equal(found.looks.embedding, rows.looks.embedding)
     np.testing.assert_array_equal(found.held_out, held_out)
@@ -92,13 +102,19 @@ def test_stated_attributes_alone_are_a_query_without_visual_evidence(engine):
 
 
 def test_a_description_is_stated_where_the_user_does_not_say_otherwise(engine):
-    engine.understand = lambda text: (
-        {"size": Stated(("small",)), "ears": Stated(("drop",))},
-        [Understood(text="small", attribute="size", words=["small"])],
-    )
-    answer = engine.search(Query(text="a small dog", stated={"size": Stated(("large",))}))
+    answer = engine.search(Query(text="a small dog with drop ears", stated={"size": Stated(("large",))}))
     assert answer.stated == {"size": ["large"], "ears": ["drop"]}
-    assert answer.understood[0].text == "small"
+    assert ("small", "size", ["small"]) in [(one.text, one.attribute, one.words) for one in answer.understood]
+    russian = engine.search(Query(text="маленькая собака, уши стоячие"))
+    assert russian.stated == {"size": ["small"], "ears": ["erect"]}
+
+
+def test_some_photographs_alone_are_compared_as_far_as_the_facts_leave_them(engine):
+    looks, facts = engine.look([b"4", b"5"]), Facts(near=PARK)
+    answer = engine.among(Query((b"not looked at",), facts=facts), looks, ["photo02", "photo04", "photo11"])
+    assert [dog.dog for dog in answer.dogs] == ["dog2", "dog5"] and answer.searched == 2
+    alone = engine.among(Query(stated={"size": Stated(("large",))}), None, ["photo02", "photo04"])
+    assert [dog.dog for dog in alone.dogs] == ["dog1", "dog2"]
 
 
 def test_facts_narrow_and_records_without_them_stay_and_say_so(engine):

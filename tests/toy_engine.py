@@ -10,7 +10,8 @@ import json
 import sqlite3
 import sys
 import threading
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -20,8 +21,12 @@ from PIL import Image
 sys.path.insert(0, str(Path(__file__).parent))
 from dog_photos import COLOURS, dog_pixels
 
-from auxreid.lostpets.answer import Answer, Filter, Found, Place, Term, Understood
-from auxreid.lostpets.service.rows import Row
+from auxreid.lostpets.answer import Understood
+from auxreid.lostpets.base.row import Row
+from auxreid.lostpets.candidates import Found
+from auxreid.lostpets.engine import Engine, allowed
+from auxreid.lostpets.narrowing import Known
+from auxreid.lostpets.service.looking import SharedLooker
 from auxreid.plumbing.base.errors import DataError
 from auxreid.search.looks import Looks
 from auxreid.search.stated import Stated
@@ -34,7 +39,7 @@ VOCABULARY = {
     "collar": ("none", "red", "blue"),
     "tail": ("straight", "curled"),
 }
-RUSSIAN = {"маленький": ("size", "small"), "маленькая": ("size", "small"), "белая": ("coat_colour", "white")}
+RUSSIAN = {"маленькая": ("size", "small"), "большая": ("size", "large"), "белая": ("coat_colour", "white")}
 BINS = 4  # of each colour, in the histogram
 MODEL = hashlib.sha256(b"toy").hexdigest()
 PLACES = (("Riga", 56.95, 24.11), ("Tartu", 58.38, 26.72), ("", None, None))
@@ -45,7 +50,44 @@ class Header:
     model: str = MODEL
     model_name: str = "colours alone"
     dimensions: int = BINS**3
-    vocabulary: object = None
+    vocabulary: Mapping[str, Sequence[str]] = None
+
+
+class ToyLooker:
+    """The histogram of colours as the embedding; coat_colour by the mean colour; the rest by the dog's number."""
+
+    model, looked = MODEL, 0
+
+    def look(self, photos, crops=()) -> Looks:
+        self.looked += len(photos)
+        pixels = [cropped(photo, crop) for photo, crop in zip(photos, crops or [None] * len(photos), strict=True)]
+        seen = [probabilities(one) for one in pixels]
+        together = {name: np.stack([one[name] for one in seen]) for name in VOCABULARY}
+        return Looks(np.stack([histogram(one) for one in pixels]), together)
+
+
+class ToyFusion:
+    """The cosine, scaled, and plain agreement."""
+
+    model = MODEL
+
+    def terms(self, query, gallery, stated) -> dict[str, np.ndarray]:
+        found = {"visual": np.zeros(len(gallery))}
+        if query is not None:
+            found["visual"] = 20 * (gallery.embedding @ query.embedding[0] - 0.8).astype(float)
+        for name, words in VOCABULARY.items():
+            asked = np.ones(len(words)) / len(words) if query is None else query.probabilities[name][0]
+            if name in stated:
+                asked = np.array([word in allowed(stated[name], words) for word in words], float)
+                asked = asked / asked.sum()
+            found[name] = np.log(len(words) * gallery.probabilities[name] @ asked + 0.05)
+        return found
+
+    def decide(self, score: float, searched: int, photos: int = 1, stated: int = 0) -> str:
+        return "match" if score > 6 else "possible" if score > 2 else "no match"
+
+    def to_json(self) -> str:
+        return "{}"
 
 
 class ToyBase:
@@ -54,241 +96,116 @@ class ToyBase:
     def __init__(self, path: Path):
         self.header, self._lock = Header(vocabulary=VOCABULARY), threading.RLock()
         self._file = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
-        self._file.execute(
-            "create table if not exists rows (frame text primary key, facts text, arrays blob, small blob)"
-        )
-        self.rows: dict[str, Row] = {}
-        for facts, arrays, small in self._file.execute("select facts, arrays, small from rows order by rowid"):
-            row = _row(json.loads(facts), arrays, small)
-            self.rows[row.frame] = row
+        self._file.execute("create table if not exists rows (frame text, facts text, arrays blob, small blob)")
+        rows = [_row(*parts) for parts in self._file.execute("select facts, arrays, small from rows order by rowid")]
+        self.rows = {row.frame: row for row in rows}
 
-    def add(self, rows: list[Row]) -> None:
+    def add(self, rows) -> None:
         with self._lock:
+            if twice := [row.frame for row in rows if row.frame in self.rows]:
+                raise DataError(f"photograph {twice[0]!r} is there already")
             self._file.execute("begin")
-            for row in rows:
-                assert row.frame not in self.rows, f"{row.frame} twice"
-                self._file.execute("insert into rows values (?, ?, ?, ?)", (row.frame, *_parts(row)))
+            self._file.executemany("insert into rows values (?, ?, ?, ?)", [(row.frame, *_parts(row)) for row in rows])
             self._file.execute("commit")
-            self.rows |= {row.frame: row for row in rows}
+            self.rows = self.rows | {row.frame: row for row in rows}
 
-    def remove(self, frames=(), source=None) -> int:
+    def remove(self, *, frames=(), source=None) -> int:
         with self._lock:
-            gone = [row.frame for row in self.rows.values() if row.frame in set(frames) or row.source == source]
-            for frame in gone:
-                self._file.execute("delete from rows where frame = ?", (frame,))
-                del self.rows[frame]
+            gone = {row.frame for row in self.rows.values() if row.frame in frames or row.source == source}
+            self._file.executemany("delete from rows where frame = ?", [(frame,) for frame in gone])
+            self.rows = {frame: row for frame, row in self.rows.items() if frame not in gone}
             return len(gone)
+
+    def tidy(self) -> bool:
+        return False
 
     def count(self) -> int:
         return len(self.rows)
 
     def sources(self) -> dict[str, int]:
-        with self._lock:
-            names = [row.source for row in self.rows.values()]
+        names = [row.source for row in self.rows.values()]
         return {name: names.count(name) for name in sorted(set(names))}
+
+    def candidates(self, embedding, facts, most) -> Found:
+        rows = list(self.rows.values())
+        left, filters = Known(rows).narrowed(facts)
+        rows = [rows[place] for place in left]
+        similarity = np.zeros(len(rows))
+        if embedding is not None and rows:
+            similarity = looks_of(rows).embedding @ embedding
+        dogs = [row.dog for row in rows]
+        frames = [row.frame for row in rows]
+        return Found(frames, dogs, looks_of(rows), similarity, rows, filters, len(rows), len(set(dogs)))
 
     def record(self, frame: str) -> Row:
         if frame not in self.rows:
             raise DataError(f"{frame}: no such photograph")
         return self.rows[frame]
 
-    def thumbnail(self, frame: str) -> bytes | None:
-        row = self.rows.get(frame)
-        return None if row is None else row.thumbnail
+    def thumbnail(self, frame: str) -> bytes:
+        return self.record(frame).thumbnail
 
     def looks(self, frames) -> Looks:
         return looks_of([self.record(frame) for frame in frames])
 
 
-class ToyEngine:
-    """The histogram of colours as the embedding; coat_colour by the mean colour; the rest by a hash of the pixels."""
-
-    def __init__(self, base: ToyBase):
-        self.base, self.vocabulary = base, VOCABULARY
-        self.looked = 0  # photographs
-
-    def look(self, photos, crops=()) -> Looks:
-        self.looked += len(photos)
-        pixels = [_cropped(photo, crop) for photo, crop in zip(photos, crops or [None] * len(photos), strict=True)]
-        probabilities = [_probabilities(one) for one in pixels]
-        return Looks(
-            np.stack([_histogram(one) for one in pixels]),
-            {name: np.stack([one[name] for one in probabilities]) for name in VOCABULARY},
-        )
-
-    def search(self, query) -> Answer:
-        looks = self.look(query.photos, query.crops).pooled() if query.photos else None
-        return self._answer(query, looks, list(self.base.rows.values()))
-
-    def among(self, query, looks, frames) -> Answer:
-        return self._answer(query, looks, [self.base.record(frame) for frame in frames])
-
-    def similar(self, frame: str) -> Answer:
-        from auxreid.lostpets.query import Query
-
-        own = self.base.record(frame).dog
-        rows = [row for row in self.base.rows.values() if row.dog != own]
-        return self._answer(Query(), self.base.looks([frame]), rows)
-
-    def _answer(self, query, looks, rows) -> Answer:
-        rows, filters = _filtered(query.facts, rows)
-        stated, understood = understand(query.text)
-        stated |= query.stated
-        dogs = {}
-        for row in rows:
-            terms = _terms(looks, stated, row)
-            score = sum(term.value for term in terms)
-            dogs.setdefault(row.dog, []).append((score, row, terms))
-        ranked = sorted((sorted(found, key=lambda one: -one[0]) for found in dogs.values()), key=lambda one: -one[0][0])
-        found = [_found(one, query.facts) for one in ranked[: query.dogs]]
-        return Answer(
-            decision=found[0].decision if found else "no match",
-            dogs=found,
-            predicted={}
-            if looks is None
-            else {n: dict(zip(VOCABULARY[n], map(float, v[0]), strict=True)) for n, v in looks.probabilities.items()},
-            stated={
-                n: [w for w in VOCABULARY[n] if (not s.words or w in s.words) and w not in s.excluded]
-                for n, s in stated.items()
-            },
-            understood=understood,
-            filters=filters,
-            searched=len(rows),
-            searched_dogs=len(dogs),
-            exact=True,
-            model=MODEL,
-        )
+def looks_of(rows: Sequence[Row]) -> Looks:
+    """What is seen on them."""
+    sizes = {name: len(words) for name, words in VOCABULARY.items()}
+    columns = {name: [row.probabilities[name] for row in rows] for name in VOCABULARY}
+    seen = {name: np.array(columns[name], np.float32).reshape(-1, size) for name, size in sizes.items()}
+    return Looks(np.array([row.embedding for row in rows], np.float32).reshape(-1, BINS**3), seen)
 
 
-def understand(text: str) -> tuple[dict[str, Stated], list[Understood]]:
+def understand(text: str, vocabulary) -> tuple[dict[str, Stated], list[Understood]]:
     """Words of the vocabulary, and three Russian ones."""
     known = {word: (name, word) for name, words in VOCABULARY.items() for word in words} | RUSSIAN
     stated, understood = {}, []
     for word in text.lower().split():
         name, meant = known.get(word.strip(",.;"), (None, None))
-        understood.append(
-            Understood(text=word, attribute=name, words=[meant] if meant else [], note="" if name else "not known")
-        )
+        note = "" if name else "not known"
+        understood.append(Understood(text=word, attribute=name, words=[meant] if meant else [], note=note))
         if name:
             stated[name] = Stated((meant,))
     return stated, understood
 
 
-def _terms(looks, stated, row) -> list[Term]:
-    terms = []
-    if looks is not None:
-        terms.append(Term(name="visual", value=20 * (float(looks.embedding[0] @ row.embedding) - 0.8)))
-    for name, words in VOCABULARY.items():
-        if name in stated:
-            allowed = [
-                w
-                for w in words
-                if (not stated[name].words or w in stated[name].words) and w not in stated[name].excluded
-            ]
-            p = np.array([word in allowed for word in words], float)
-        elif looks is not None:
-            p = looks.probabilities[name][0]
-        else:
-            continue
-        agree = float(p @ row.probabilities[name]) / max(p.sum(), 1e-9) * len(words)
-        terms.append(Term(name=name, value=float(np.log(agree + 0.05)), said=name in stated))
-    return terms
-
-
-def _found(photos, facts) -> Found:
-    score, row, terms = photos[0]
-    dated = facts.since is not None or facts.until is not None
-    lacks = [
-        name
-        for name, asked, value in (("date", dated, row.date), ("place", facts.near, row.latitude))
-        if asked and value is None
-    ]
-    place = (
-        Place(name=row.place, latitude=row.latitude, longitude=row.longitude)
-        if row.place or row.latitude is not None
-        else None
-    )
-    return Found(
-        dog=row.dog,
-        score=score,
-        decision="match" if score > 6 else "possible" if score > 2 else "no match",
-        terms=terms,
-        photo=row.frame,
-        photos=[one.frame for _, one, _ in photos],
-        kind=row.kind,
-        report=row.report,
-        date=row.date,
-        place=place,
-        km=None if facts.near is None or row.latitude is None else _km(facts.near, row),
-        lacks=lacks,
-    )
-
-
-def _filtered(facts, rows):
-    filters = []
-    for name, asked, lacks, stays in (
-        ("kind", facts.kinds, lambda row: False, lambda row: row.kind in facts.kinds),
-        ("since", facts.since, lambda row: row.date is None, lambda row: row.date >= facts.since),
-        ("until", facts.until, lambda row: row.date is None, lambda row: row.date <= facts.until),
-        ("near", facts.near, lambda row: row.latitude is None, lambda row: _km(facts.near, row) <= facts.near.km),
-    ):
-        if asked:
-            kept = [row for row in rows if lacks(row) or stays(row)]
-            filters.append(Filter(name=name, before=len(rows), after=len(kept), lacking=sum(map(lacks, kept))))
-            rows = kept
-    return rows, filters
-
-
-def _km(near, row) -> float:
-    return 111.2 * float(
-        np.hypot(near.latitude - row.latitude, (near.longitude - row.longitude) * np.cos(np.radians(near.latitude)))
-    )
-
-
-def _cropped(photo: bytes, crop) -> np.ndarray:
+def cropped(photo: bytes, crop) -> np.ndarray:
+    """uint8 [32, 32, 3]"""
+    left, top, width, height = crop or (0, 0, 1, 1)
     with Image.open(io.BytesIO(photo)) as image:
-        left, top, width, height = crop or (0, 0, 1, 1)
-        box = (left * image.width, top * image.height, (left + width) * image.width, (top + height) * image.height)
-        return np.asarray(image.convert("RGB").crop(tuple(map(round, box))).resize((32, 32)))
+        wide, high = image.size
+        box = (left * wide, top * high, (left + width) * wide, (top + height) * high)
+        return np.asarray(image.convert("RGB").resize((32, 32), box=box))
 
 
-def _histogram(pixels) -> np.ndarray:
+def histogram(pixels: np.ndarray) -> np.ndarray:
     places = (pixels.reshape(-1, 3).astype(int) * BINS // 256) @ (BINS * BINS, BINS, 1)
     values = np.sqrt(np.bincount(places, minlength=BINS**3).astype(np.float32))
     return values / np.linalg.norm(values)
 
 
-def _probabilities(pixels) -> dict[str, np.ndarray]:
-    mean = pixels.reshape(-1, 3).mean(axis=0)
-    away = np.linalg.norm(np.array(list(COLOURS.values())) - mean, axis=1)
-    colour = np.exp(-away / 40)
+def probabilities(pixels: np.ndarray) -> dict[str, np.ndarray]:
+    away = np.linalg.norm(np.array(list(COLOURS.values())) - pixels.reshape(-1, 3).mean(axis=0), axis=1)
     rng = np.random.default_rng(int(away.argmin()))
-    found = {name: rng.dirichlet(np.ones(len(words))) for name, words in VOCABULARY.items()} | {"coat_colour": colour}
+    found = {name: rng.dirichlet(np.ones(len(words))) for name, words in VOCABULARY.items()}
+    found["coat_colour"] = np.exp(-(away - away.min()) / 40)
     return {name: (values / values.sum()).astype(np.float32) for name, values in found.items()}
 
 
-def _parts(row: Row):
-    file = io.BytesIO()
-    np.savez(file, embedding=row.embedding, **{f"attr_{name}": values for name, values in row.probabilities.items()})
-    facts = {
-        name: getattr(row, name)
-        for name in ("frame", "dog", "sequence", "place", "latitude", "longitude", "kind", "report", "source")
-    }
-    return json.dumps(facts | {"date": row.date and row.date.isoformat()}), file.getvalue(), row.thumbnail
+def _parts(row: Row) -> tuple[str, bytes, bytes]:
+    facts, file = asdict(row), io.BytesIO()
+    arrays, small = {"embedding": facts.pop("embedding"), **facts.pop("probabilities")}, facts.pop("thumbnail")
+    np.savez(file, **arrays)
+    return json.dumps(facts | {"date": row.date and row.date.isoformat()}), file.getvalue(), small
 
 
-def _row(facts, arrays, small) -> Row:
+def _row(facts: str, arrays: bytes, small: bytes) -> Row:
+    facts = json.loads(facts)
+    facts["date"] = facts["date"] and date.fromisoformat(facts["date"])
     with np.load(io.BytesIO(arrays)) as kept:
-        probabilities = {name.removeprefix("attr_"): kept[name] for name in kept.files if name.startswith("attr_")}
-        facts["date"] = facts["date"] and date.fromisoformat(facts["date"])
-        return Row(**facts, embedding=kept["embedding"], probabilities=probabilities, thumbnail=small)
-
-
-def looks_of(rows) -> Looks:
-    return Looks(
-        np.stack([row.embedding for row in rows]),
-        {name: np.stack([row.probabilities[name] for row in rows]) for name in VOCABULARY},
-    )
+        seen = {name: kept[name] for name in VOCABULARY}
+        return Row(**facts, embedding=kept["embedding"], probabilities=seen, thumbnail=small)
 
 
 def photo_of(dog: str, view: int, size: int = 160, kind: str = "JPEG", **options) -> bytes:
@@ -298,47 +215,51 @@ def photo_of(dog: str, view: int, size: int = 160, kind: str = "JPEG", **options
     return file.getvalue()
 
 
-def toy_engine(home: Path, views: int = 3) -> ToyEngine:
+def toy_engine(home: Path, views: int = 3) -> Engine:
     """With all generated dogs but the white one, if its base is new; some without a date or a place."""
     home.mkdir(parents=True, exist_ok=True)
-    engine = ToyEngine(ToyBase(home / "toy.db"))
+    engine = Engine(SharedLooker(ToyLooker()), ToyBase(home / "toy.db"), ToyFusion(), understand)
     if engine.base.count() == 0:
-        for number, dog in enumerate(one for one in COLOURS if one != "white"):
-            photos = [photo_of(dog, view) for view in range(views)]
-            looks, (place, latitude, longitude) = engine.look(photos), PLACES[number % len(PLACES)]
-            day = None if number % 4 == 3 else date(2026, 5, 1) + timedelta(days=number)
-            one = Row(
-                "", f"dog-{dog}", looks.embedding[0], {}, b"", dog, day, place, latitude, longitude, "base", None, "toy"
-            )
-            engine.base.add(
-                [
-                    replace(
-                        one,
-                        frame=hashlib.sha256(photo).hexdigest()[:16],
-                        embedding=looks.embedding[view],
-                        probabilities={name: values[view] for name, values in looks.probabilities.items()},
-                        thumbnail=photo,
-                    )
-                    for view, photo in enumerate(photos)
-                ]
-            )
+        engine.base.add(
+            [row for number, dog in enumerate(COLOURS) if dog != "white" for row in _dog(number, dog, views)]
+        )
     return engine
 
 
-def main() -> None:
-    """Serve the toy."""
-    import uvicorn
+def _dog(number: int, dog: str, views: int) -> list[Row]:
+    photos = [photo_of(dog, view) for view in range(views)]
+    looks, (place, latitude, longitude) = ToyLooker().look(photos), PLACES[number % len(PLACES)]
+    return [
+        Row(
+            frame=hashlib.sha256(photo).hexdigest()[:16],
+            dog=f"dog-{dog}",
+            embedding=looks.embedding[view],
+            probabilities={name: values[view] for name, values in looks.probabilities.items()},
+            thumbnail=photo,
+            sequence=dog,
+            date=None if number % 4 == 3 else date(2026, 5, 1) + timedelta(days=number),
+            place=place,
+            latitude=latitude,
+            longitude=longitude,
+            source="toy",
+        )
+        for view, photo in enumerate(photos)
+    ]
 
+
+def main() -> None:
+    """Serve the toy, as a study's search is served."""
     from auxreid.lostpets.service.app import create_app
+    from auxreid.lostpets.service.serve import bound, serve
     from auxreid.lostpets.service.settings import Settings
 
-    asked = argparse.ArgumentParser()
-    asked.add_argument("--home", type=Path, required=True)
-    asked.add_argument("--port", type=int, default=8000)
-    asked = asked.parse_args()
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--home", type=Path, required=True)
+    parser.add_argument("--port", type=int, default=8000)
+    asked = parser.parse_args()
     settings = Settings(requests_a_minute=100_000, changes_a_minute=100_000)
-    app = create_app(toy_engine(asked.home), asked.home, settings)
-    uvicorn.run(app, host="127.0.0.1", port=asked.port, log_level="warning")
+    with bound("127.0.0.1", asked.port) as taken:
+        serve(create_app(toy_engine(asked.home), asked.home, settings), taken)
 
 
 if __name__ == "__main__":

@@ -40,13 +40,14 @@ def at_the_top(function: Callable) -> Callable:
     @wraps(function)
     def run(*args: Any, **options: Any) -> None:
         from auxreid.plumbing.dvc.unfinished_queueing import undo_unfinished
+        from auxreid.plumbing.dvc.unfinished_study import undo_study
         from auxreid.plumbing.dvc.without_git import tell_dvc
         from auxreid.plumbing.team.own_folders import look_after
 
         start = go_to_root()
         if Path.cwd() != start:  # at the top, paths stay as they are written
             options = {name: as_meant(value, start) for name, value in options.items()}
-        for line in undo_unfinished(ROOT) + tell_dvc(ROOT) + look_after(ROOT):
+        for line in undo_unfinished(ROOT) + undo_study(ROOT) + tell_dvc(ROOT) + look_after(ROOT):
             print(line, file=sys.stderr)
         try:
             function(*args, **options)
@@ -551,6 +552,158 @@ def serve_review(assembly: Any, out: Path, port: int) -> None:
     server = open_review(Workplace(out), page_data(assembly, out.name), port)
     print(f"review: {server.address} writes {out}/decisions.csv; Ctrl-C ends it", flush=True)
     server.serve_forever()
+
+
+@app.command()
+def search(
+    photos: Annotated[list[Path] | None, typer.Argument(metavar="[PHOTO]...", help="of one dog; folders too")] = None,
+    text: Annotated[str, typer.Option(help="a description in English or Russian")] = "",
+    stated: Annotated[
+        list[str] | None, typer.Option(metavar="ATTRIBUTE=WORDS", help="size=small,medium or ears!=drop; repeatable")
+    ] = None,
+    near: Annotated[str | None, typer.Option(metavar="LAT,LON,KM", help="where: 55.75,37.62,5")] = None,
+    since: Annotated[str | None, typer.Option(metavar="DATE", help="not before 2024-05-17")] = None,
+    until: Annotated[str | None, typer.Option(metavar="DATE", help="not after 2024-05-17")] = None,
+    dogs: Annotated[int, typer.Option(min=1, max=100, help="how many are shown")] = 10,
+    rerank: Annotated[bool, typer.Option("--rerank", help="k-reciprocal re-ranking of the candidates")] = False,
+    dataset: Annotated[str | None, typer.Option("--dataset", help="whose search, if several have one")] = None,
+    out: Annotated[Path | None, typer.Option("--output", "-o", help="picture to write: .png or .jpg")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="print the whole answer as JSON")] = False,
+    language: Annotated[Literal["en", "ru"], typer.Option(help="of the reasons")] = "en",
+) -> None:
+    """Search a data set's dogs by photographs of one, a description, what is stated, place and date."""
+    from auxreid.lostpets.asked import day_of, near_of, stated_of
+    from auxreid.lostpets.query import Facts, Query
+    from auxreid.lostpets.shown import check_format
+
+    facts = Facts(
+        None if near is None else near_of(near),
+        None if since is None else day_of("--since", since),
+        None if until is None else day_of("--until", until),
+    )
+    query = Query((), (), stated_of(stated or []), text, facts, dogs, rerank)
+    if out is not None:
+        check_format(out)
+    from auxreid.lostpets.command import answer_of
+
+    answer_of(query, photos or [], dataset, out, as_json, language)
+
+
+Home = Annotated[Path, typer.Option(help="folder of the base, reports and photographs")]
+HOME = Path("pets")
+
+
+@app.command()
+def index(
+    photos: Annotated[
+        Path | None, typer.Argument(metavar="[FOLDER]", help="of a folder for each dog; or a CSV: path,dog,...")
+    ] = None,
+    home: Home = HOME,
+    dataset: Annotated[str | None, typer.Option(help="whose search it is, where several have one")] = None,
+    rebuild: Annotated[
+        bool, typer.Option("--rebuild", help="first make the base anew, by the present networks")
+    ] = False,
+    address: Annotated[str | None, typer.Option(metavar="RAY", help="look at the photographs on this cluster")] = None,
+) -> None:
+    """Add photographs to the base of the lost-pet search, also while it is served; what is there is passed over."""
+    from auxreid.lostpets.indexing.home import open_home_base
+    from auxreid.lostpets.indexing.home import rebuild as rebuilt
+    from auxreid.lostpets.indexing.run import index_photographs, summary
+    from auxreid.lostpets.service.serve import alone_in
+    from auxreid.lostpets.study import open_made
+
+    made = open_made(dataset)
+    if rebuild:
+        with alone_in(home):
+            for source in rebuilt(home, made.rows):
+                print(
+                    f"{home}: no longer has the photographs of {source}: index them again; reports come back by serve"
+                )
+    if photos is not None and address is not None:
+        from auxreid.lostpets.indexing.on_cluster import looked_on_cluster
+        from auxreid.plumbing.fanout.cluster import connected
+
+        with connected(address):
+            print(summary(index_photographs(home, made, photos, looked_on_cluster)))
+    elif photos is not None:
+        print(summary(index_photographs(home, made, photos)))
+    base = open_home_base(home, made.rows)
+    print(f"{home}: {base.count()} photographs of {base.dogs()} dogs, by {base.header.model_name}")
+
+
+@app.command()
+def serve(
+    host: Annotated[
+        str, typer.Option(help="address to answer at; others than 127.0.0.1 need a proxy with TLS")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0: any")] = 8000,
+    home: Home = HOME,
+    dataset: Annotated[str | None, typer.Option(help="whose search is served, where several have one")] = None,
+    allow_host: Annotated[list[str] | None, typer.Option(metavar="NAME", help="name to answer under as well")] = None,
+    messages_to: Annotated[
+        str | None, typer.Option(metavar="URL", help="messages to contacts are posted here, not kept in HOME/outbox")
+    ] = None,
+    private_webhooks: Annotated[
+        bool, typer.Option("--private-webhooks", help="webhooks may lead to this machine and to private networks")
+    ] = False,
+) -> None:
+    """Serve the lost-pet search: a page and an API, until Ctrl-C."""
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # threads that spin between two searches starve all others
+    from auxreid.lostpets.service.serve import serve_study
+    from auxreid.lostpets.service.settings import Settings
+
+    settings = Settings(messages_to=messages_to, private_webhooks=private_webhooks)
+    serve_study(home, dataset, host, port, allow_host or [], settings)
+
+
+@app.command()
+def backup(
+    file: Annotated[Path, typer.Argument(help="archive to write")],
+    home: Home = HOME,
+) -> None:
+    """Write the lost-pet service's folder to one file, also while it is served."""
+    from auxreid.lostpets.service.backup import HOLDS
+    from auxreid.lostpets.service.backup import backup as write
+
+    count = write(home, file)
+    print(f"{file}: {count} files; it {HOLDS}")
+
+
+@app.command()
+def restore(
+    file: Annotated[Path, typer.Argument(help="that `auxreid backup` wrote")],
+    home: Home = HOME,
+) -> None:
+    """Make the lost-pet service's folder from a backup, once all of it is checked."""
+    from auxreid.lostpets.service.backup import restore as read
+
+    print(f"{home}: {read(file, home)} files, as they were in {file}")
+
+
+@app.command()
+def pets(
+    jobs: Jobs = JOBS,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0: any")] = 8000,
+    home: Home = HOME,
+    only_make: Annotated[bool, typer.Option("--only-make", help="make the search, and serve nothing")] = False,
+) -> None:
+    """Make the lost-pet search of the sample's dogs, and serve it; params.yaml stays as it is."""
+    from contextlib import nullcontext
+
+    from auxreid.plumbing.graph.for_a_while import study_for_a_while
+    from auxreid.plumbing.graph.pets import DATASET, is_asked_for, pets_study, target
+    from auxreid.plumbing.graph.repro import run_repro
+    from auxreid.plumbing.settings.load import load_config
+
+    if not any(SAMPLE.glob("*")):
+        sample()
+    config = load_config()
+    study = nullcontext() if is_asked_for(config) else study_for_a_while(ROOT, pets_study(config))
+    with study:
+        if code := run_repro([target()], jobs):
+            raise typer.Exit(code)
+    if not only_make:
+        serve(port=port, home=home, dataset=DATASET)
 
 
 def main() -> None:

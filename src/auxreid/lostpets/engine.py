@@ -8,31 +8,37 @@ from typing import Any
 
 import numpy as np
 
-from auxreid.evaluation.reranking import reranked_distances
 from auxreid.lostpets.answer import Answer, Found, Place, Term, Understood
 from auxreid.lostpets.candidates import Base, Candidates, Record
+from auxreid.lostpets.candidates import Found as Given
 from auxreid.lostpets.distance import coarse, kilometres
+from auxreid.lostpets.narrowing import Known
 from auxreid.lostpets.query import Crop, Facts, Near, Query, Stated
 from auxreid.plumbing.base.errors import ConfigError, DataError
-from auxreid.search.looks import Looks
+from auxreid.search.fusion import VISUAL
+from auxreid.search.looks import Looks, Vocabulary
+from auxreid.search.reranked import handed_out
+from auxreid.search.words.understand import stated as stated_by
+from auxreid.search.words.understand import understand
 
 MOST = 2000  # candidates, which the evidence puts in order
-VISUAL = "visual"
+NOTHING = "nothing to search by: a photograph, an attribute or a description that is understood"
 SHOWN = 4  # digits of a probability
-Understand = Callable[[str], tuple[Mapping[str, Stated], list[Understood]]]
+Described = tuple[Mapping[str, Stated], list[Understood]]
 
 
 @dataclass(frozen=True)
 class Asked:
     """A query as it is ranked."""
 
-    looks: Looks | None  # one row; None: there is no photograph
+    looks: Looks | None  # one row, of all photographs; None: there is none
     stated: Mapping[str, Stated]
     understood: list[Understood]
     facts: Facts
     dogs: int
     rerank: bool = False
     without: str | None = None  # a dog that is not to be found
+    photos: int = 1  # of which the looks are pooled
 
 
 class Engine:
@@ -42,24 +48,26 @@ class Engine:
         looker: looks at photographs; None: only what is in the base is searched by.
         base: what is searched.
         fusion: how evidence is weighed, and what is decided of it.
-        understand: takes a description apart: what it states, and how each word was taken.
+        describe: takes a description apart by a vocabulary: what it states, and how each word was taken.
 
     Raises:
         ConfigError: base, looker and fusion are of different networks.
     """
 
-    def __init__(self, looker: Any, base: Base, fusion: Any, understand: Understand | None = None):
+    def __init__(
+        self, looker: Any, base: Base, fusion: Any, describe: Callable[[str, Vocabulary], Described] | None = None
+    ):
         for name, found in (("base", base.header.model), ("looker", looker and looker.model)):
             if found is not None and found != fusion.model:
                 raise ConfigError(
                     f"the {name} is of the networks {found[:12]}, the fusion was fitted for {fusion.model[:12]}: "
                     "embeddings of different networks cannot be compared; make both anew from one study"
                 )
-        self.looker, self.base, self.fusion, self.understand = looker, base, fusion, understand
+        self.looker, self.base, self.fusion, self.describe = looker, base, fusion, describe or described
         self.model = hashlib.sha256(f"{fusion.model} {fusion.to_json()}".encode()).hexdigest()
 
     @property
-    def vocabulary(self) -> Mapping[str, Sequence[str]]:
+    def vocabulary(self) -> Vocabulary:
         """The words of each attribute."""
         return self.base.header.vocabulary
 
@@ -76,9 +84,11 @@ class Engine:
         """
         stated, understood = self._stated(query)
         if not query.photos and not stated:
-            raise DataError("nothing to search by: a photograph, an attribute or a description that is understood")
+            raise DataError(NOTHING)
         looks = self.look(query.photos, query.crops).pooled() if query.photos else None
-        return self.answer(Asked(looks, stated, understood, query.facts, query.dogs, query.rerank))
+        return self.answer(
+            Asked(looks, stated, understood, query.facts, query.dogs, query.rerank, photos=len(query.photos))
+        )
 
     def similar(self, frame: str, facts: Facts | None = None, dogs: int = 20) -> Answer:
         """Other dogs that look like one of the base.
@@ -89,12 +99,38 @@ class Engine:
         record, looks = self.base.record(frame), self.base.looks([frame])
         return self.answer(Asked(looks, {}, [], facts or Facts(), dogs, without=record.dog))
 
+    def among(self, query: Query, looks: Looks | None, frames: Sequence[str]) -> Answer:
+        """A query compared with these photographs of the base alone, as far as its facts leave them.
+
+        Args:
+            looks: what was seen on the query's photographs, whose bytes are not looked at.
+
+        Raises:
+            DataError: as :meth:`search`, or there is no such photograph.
+        """
+        stated, understood = self._stated(query)
+        if looks is None and not stated:
+            raise DataError(NOTHING)
+        pooled, photos = (None, 0) if looks is None else (looks.pooled(), max(len(looks), len(query.photos)))
+        asked = Asked(pooled, stated, understood, query.facts, query.dogs, photos=photos)
+        return self._answer(asked, self._given(asked, frames))
+
     def answer(self, asked: Asked) -> Answer:
         """The answer to a query that was looked at and understood."""
         embedding = None if asked.looks is None else asked.looks.embedding[0]
-        found = self.base.candidates(embedding, asked.facts, MOST)
-        terms = self._terms(asked, found)
-        dogs = self._dogs(asked, found, terms)[: asked.dogs]
+        return self._answer(asked, self.base.candidates(embedding, asked.facts, MOST))
+
+    def _given(self, asked: Asked, frames: Sequence[str]) -> Candidates:
+        records = [self.base.record(frame) for frame in frames]
+        left, filters = Known(records).narrowed(asked.facts)
+        records, looks = [records[place] for place in left], self.base.looks([frames[place] for place in left])
+        similarity = np.zeros(len(left)) if asked.looks is None else looks.embedding @ asked.looks.embedding[0]
+        dogs = [one.dog for one in records]
+        names = [one.frame for one in records]
+        return Given(names, dogs, looks, similarity, records, filters, len(left), len(set(dogs)))
+
+    def _answer(self, asked: Asked, found: Candidates) -> Answer:
+        dogs = self._dogs(asked, found, self._terms(asked, found))
         return Answer(
             decision=dogs[0].decision if dogs else "no match",
             dogs=dogs,
@@ -112,9 +148,7 @@ class Engine:
         """What the user states, and the description where that says nothing of the attribute."""
         stated, understood = {}, []
         if query.text.strip():
-            if self.understand is None:
-                raise DataError("text: this search takes no descriptions; state attributes by their words")
-            stated, understood = self.understand(query.text)
+            stated, understood = self.describe(query.text, self.vocabulary)
         merged = {name: one for name, one in {**stated, **query.stated}.items() if one.words or one.excluded}
         for name, one in merged.items():
             _check_words(name, one, self.vocabulary)
@@ -124,13 +158,11 @@ class Engine:
         """The evidence [m] by name."""
         if not len(found.frames):
             return {}
-        if asked.looks is None:
-            nothing = Looks(np.zeros((1, found.looks.embedding.shape[1]), np.float32), {})
-            terms = self.fusion.terms(nothing, found.looks, asked.stated)
-            return {name: values for name, values in terms.items() if name in asked.stated}
         terms = dict(self.fusion.terms(asked.looks, found.looks, asked.stated))
+        if asked.looks is None:  # of the rest nothing is known
+            return {name: values for name, values in terms.items() if name in asked.stated}
         if asked.rerank:
-            terms[VISUAL] = handed_out(terms[VISUAL], asked.looks.embedding, found.looks.embedding)
+            terms[VISUAL] = handed_out(terms[VISUAL][None], asked.looks.embedding, found.looks.embedding)[0]
         return terms
 
     def _dogs(self, asked: Asked, found: Candidates, terms: Mapping[str, np.ndarray]) -> list[Found]:
@@ -159,7 +191,7 @@ class Engine:
         return Found(
             dog=dog,
             score=score,
-            decision=self.fusion.decide(score, found.searched_dogs),
+            decision=self.fusion.decide(score, found.searched, asked.photos, len(asked.stated)),
             terms=[Term(name=name, value=float(one[best]), said=name in asked.stated) for name, one in terms.items()],
             photo=found.frames[best],
             photos=[found.frames[place] for place in places],
@@ -172,13 +204,14 @@ class Engine:
         )
 
 
-def handed_out(visual: np.ndarray, query: np.ndarray, gallery: np.ndarray) -> np.ndarray:
-    """The candidates' visual evidence [m], the same values in the order of k-reciprocal re-ranking: it says which is
-    nearer, and calibration how much being the nearest is worth."""
-    order = np.argsort(reranked_distances(query, gallery)[0], kind="stable")
-    values = np.empty_like(visual)
-    values[order] = np.sort(visual)[::-1]
-    return values
+def described(text: str, vocabulary: Vocabulary) -> Described:
+    """What a description in English or Russian states, and how each part of it was taken."""
+    phrases = understand(text, vocabulary)
+    told = [
+        Understood(text=one.text, attribute=one.attribute, words=list(one.words), negated=one.negated, note=one.note)
+        for one in phrases
+    ]
+    return stated_by(phrases), told
 
 
 def allowed(stated: Stated, words: Sequence[str]) -> list[str]:

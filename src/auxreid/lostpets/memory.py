@@ -5,9 +5,8 @@ from datetime import date
 
 import numpy as np
 
-from auxreid.lostpets.answer import Filter
 from auxreid.lostpets.candidates import Found, Kept
-from auxreid.lostpets.distance import kilometres
+from auxreid.lostpets.narrowing import Known
 from auxreid.lostpets.query import Facts
 from auxreid.plumbing.base.errors import DataError
 from auxreid.search.looks import Looks
@@ -21,7 +20,7 @@ class MemoryBase:
         self.header, self._rows = rows.header, rows
         self._records = [_record(rows, place) for place in range(len(rows))]
         self._places = {frame: place for place, frame in enumerate(rows.frame)}
-        self._days = np.array([one.date or "NaT" for one in self._records], "datetime64[D]")
+        self._known = Known(self._records)
 
     def count(self) -> int:
         """How many photographs there are."""
@@ -29,7 +28,7 @@ class MemoryBase:
 
     def candidates(self, embedding: np.ndarray | None, facts: Facts, most: int) -> Found:
         """The photographs that the facts leave, nearest first and at most so many; without an embedding any of them."""
-        places, filters = self._left(facts)
+        places, filters = self._known.narrowed(facts)
         all_looks = self._rows.looks
         similarity = np.zeros(len(places), np.float32)
         if embedding is not None:
@@ -63,32 +62,6 @@ class MemoryBase:
         if frame not in self._places:
             raise DataError(f"{frame[:80]!r}: no such photograph in the base")
         return self._places[frame]
-
-    def _left(self, facts: Facts) -> tuple[np.ndarray, list[Filter]]:
-        """The places that stay, and what each fact has done: a record that lacks the fact stays."""
-        left, filters = np.arange(self.count()), []
-        for name, fits, lacking in self._facts(facts):
-            stays = fits[left] | lacking[left]
-            filters.append(
-                Filter(name=name, before=len(left), after=int(stays.sum()), lacking=int(lacking[left].sum()))
-            )
-            left = left[stays]
-        return left, filters
-
-    def _facts(self, facts: Facts):
-        """(name, bool [n] that it fits, bool [n] that the record lacks it) of each fact that is asserted."""
-        undated = np.isnat(self._days)
-        if facts.near is not None:
-            latitude, longitude = self._rows.latitude, self._rows.longitude
-            apart = kilometres(facts.near.latitude, facts.near.longitude, latitude, longitude)
-            yield "near", apart <= facts.near.km, np.isnan(apart)
-        if facts.since is not None:
-            yield "since", self._days >= np.datetime64(facts.since), undated
-        if facts.until is not None:
-            yield "until", self._days <= np.datetime64(facts.until), undated
-        if facts.kinds:
-            kinds = np.array([one.kind in facts.kinds for one in self._records], bool)
-            yield "kind", kinds, np.zeros(len(kinds), bool)
 
 
 def _record(rows: IndexRows, place: int) -> Kept:

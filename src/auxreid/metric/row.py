@@ -40,6 +40,7 @@ class Made:
     embeddings: Tensor
     validated: Validated
     suspicious: np.ndarray | None  # rows of the frames; None where the loss does not say
+    folds: tuple[HeldOut, ...]  # of the validation
 
 
 def make_row(row: Any, settings: Any, data: Data, seed: int, log: Callable) -> Made:
@@ -71,7 +72,7 @@ def make_row(row: Any, settings: Any, data: Data, seed: int, log: Callable) -> M
         if trained.losses:
             log(trained.losses, epoch)
     model, embeddings = _turned(trained.model, data, inputs)
-    return Made(model, embeddings, validated, _suspicious(row, embeddings, data, known, seed))
+    return Made(model, embeddings, validated, _suspicious(row, embeddings, data, known, seed), tuple(folds))
 
 
 def make_task(row: Any, data: Data, rows: np.ndarray, more: np.ndarray, seed: int) -> Task:

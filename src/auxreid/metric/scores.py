@@ -16,6 +16,7 @@ from auxreid.plumbing.base.errors import DataError
 from auxreid.plumbing.base.files import finished_file
 
 HEADER = "auxreid"
+HELD_OUT = "held_out."  # begins the names of these tensors
 
 
 @dataclass(frozen=True)
@@ -31,13 +32,27 @@ class About:
 
 
 @dataclass(frozen=True)
+class HeldOutEmbeddings:
+    """Of the known training individuals' frames, float32 [k, e] of unit length: those of a fold [k] by one model, which
+    has not learnt from the individuals in it."""
+
+    frame_id: np.ndarray
+    embeddings: np.ndarray
+    fold: np.ndarray
+
+
+@dataclass(frozen=True)
 class MetricScores:
-    """Embeddings of unit length float32 [n, e] of the query and gallery frames of ids [n], and the validation."""
+    """Embeddings of unit length float32 [n, e] of the query and gallery frames of ids [n], and the validation.
+
+    `held_out` is None of the row that learns nothing.
+    """
 
     about: About
     frame_id: np.ndarray
     embeddings: np.ndarray
     validation: Validation
+    held_out: HeldOutEmbeddings | None = None
 
 
 def metric_score_file(root: Path, dataset: str, row: str, seed: int) -> Path:
@@ -48,6 +63,8 @@ def metric_score_file(root: Path, dataset: str, row: str, seed: int) -> Path:
 def write_metric_scores(root: Path, scores: MetricScores) -> None:
     """Write the file; equal scores give equal bytes."""
     tensors = {"frame_id": scores.frame_id, "embeddings": scores.embeddings, **asdict(scores.validation)}
+    if scores.held_out is not None:
+        tensors |= {HELD_OUT + name: value for name, value in asdict(scores.held_out).items()}
     tensors = {name: np.ascontiguousarray(value) for name, value in tensors.items()}
     about = scores.about
     with finished_file(metric_score_file(root, about.dataset, about.row, about.seed)) as unfinished:
@@ -72,4 +89,6 @@ def read_metric_scores(root: Path, dataset: str, row: str, seed: int) -> MetricS
     if (about.dataset, about.row, about.seed) != (dataset, row, seed):
         raise DataError(f"{path}: holds {about.row} with seed {about.seed} on {about.dataset}, its name says otherwise")
     validation = Validation(*(tensors[name] for name in ("precision", "untouched", "identity")))
-    return MetricScores(about, tensors["frame_id"], tensors["embeddings"], validation)
+    held_out = {name.removeprefix(HELD_OUT): value for name, value in tensors.items() if name.startswith(HELD_OUT)}
+    others = HeldOutEmbeddings(**held_out) if held_out else None
+    return MetricScores(about, tensors["frame_id"], tensors["embeddings"], validation, others)

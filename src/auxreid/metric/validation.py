@@ -38,6 +38,7 @@ class Validated:
     precision: np.ndarray  # float64 [q] at the best epoch, NaN without a true match
     untouched: np.ndarray  # float64 [q] by the encoder's own features, all dimensions of them
     identity: np.ndarray  # int64 [q]
+    held_out: np.ndarray  # float32 [k, e] at the best epoch, of the rows of the folds one after the other
 
 
 def deal_folds(identity: np.ndarray, count: int, seed: int) -> np.ndarray:
@@ -78,17 +79,20 @@ def cross_validate(
         ValueError: no fold has a query with a true match.
     """
     found: list[np.ndarray] = []
+    held_out = np.zeros((0, 0), np.float32)
     curve: list[float] = []
     for epoch, embeddings in enumerate(zip(*trainings, strict=True)):
-        pairs = zip(embeddings, folds, strict=True)
-        parts = [average_precisions(frames, made.numpy(), fold, protocol) for made, fold in pairs]
+        pairs = [(made.numpy(), fold) for made, fold in zip(embeddings, folds, strict=True)]
+        parts = [average_precisions(frames, made, fold, protocol) for made, fold in pairs]
         found.append(np.concatenate([precision for precision, _ in parts]))
         if np.isnan(found[-1]).all():
             raise ValueError("no held-out individual has two images that may match")
         curve.append(float(np.nanmean(found[-1])))
         log({"val_mAP": curve[-1]}, epoch)
+        if int(np.argmax(curve)) == epoch:
+            held_out = np.concatenate([made[fold.rows] for made, fold in pairs])
         if epoch - int(np.argmax(curve)) >= patience:
             break
     best, identity = int(np.argmax(curve)), np.concatenate([identity for _, identity in parts])
     before = [average_precisions(frames, untouched, fold, protocol)[0] for fold in folds]
-    return Validated(np.array(curve), best, found[best], np.concatenate(before), identity)
+    return Validated(np.array(curve), best, found[best], np.concatenate(before), identity, held_out)

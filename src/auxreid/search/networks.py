@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +51,16 @@ class Files:
         """Those that there are, by name."""
         named = {"embedding": self.embedding, "backbone": self.backbone, "attributes": self.attributes}
         return {name: path for name, path in named.items() if path is not None}
+
+    def described(self) -> dict[str, object]:
+        """For JSON."""
+        return asdict(self) | {name: path.as_posix() for name, path in self.paths().items()}
+
+    @classmethod
+    def read(cls, described: Mapping[str, Any], root: Path = Path()) -> "Files":
+        """What :meth:`described` gave, below a folder."""
+        names = "embedding", "backbone", "attributes"
+        return cls(**dict(described) | {name: described[name] and root / described[name] for name in names})
 
     def hash(self) -> str:
         """SHA-256 (hex) over the files' contents and how they are used: embeddings of equal ones can be compared.

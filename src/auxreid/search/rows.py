@@ -8,7 +8,7 @@ not see how well they were learnt.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -26,7 +26,6 @@ ATTRIBUTE = "attr_"  # begins the column of an attribute's probabilities
 EMBEDDING, HELD_OUT, FOLD, THUMBNAIL = "embedding", "held_out", "fold", "thumbnail"
 TEXTS = ("frame", "dog", "split", "sequence", "date", "place")
 NUMBERS = ("latitude", "longitude")
-KNOWN = "known"
 NO_FOLD = -1
 
 
@@ -45,7 +44,7 @@ class Header:
 
 @dataclass(frozen=True)
 class IndexRows:
-    """n frames. A dog that nobody knows has a name of its own for each frame, and is not `known`.
+    """n frames, in the order of the data set. A dog that nobody knows has a name of its own for each frame.
 
     `held_out` are embeddings by networks that have not learnt from the frame's individual, all of those with an equal
     `fold` by one and the same; zero where `fold` is -1. None: no network has learnt from individuals; `looks` serve.
@@ -54,7 +53,6 @@ class IndexRows:
     header: Header
     frame: np.ndarray  # str [n], different from each other
     dog: np.ndarray  # str [n]
-    known: np.ndarray  # bool [n]
     split: np.ndarray  # str [n]
     sequence: np.ndarray  # str [n], "" where unknown, as the next two
     date: np.ndarray  # str [n], year-month-day
@@ -78,7 +76,6 @@ def rows_file(root: Path, dataset: str, seed: int) -> Path:
 def write_rows(path: Path, rows: IndexRows) -> None:
     """Write the file; it appears under its name when it is complete."""
     columns: dict[str, pa.Array] = {name: pa.array(getattr(rows, name).tolist(), pa.string()) for name in TEXTS}
-    columns[KNOWN] = pa.array(rows.known, pa.bool_())
     for name in NUMBERS:
         columns[name] = pa.array(getattr(rows, name), pa.float64(), from_pandas=True)  # NaN: null
     columns[EMBEDDING] = _lists(rows.looks.embedding)
@@ -120,7 +117,6 @@ def _rows(header: Header, table: pa.Table) -> IndexRows:
         header=header,
         **texts,
         **numbers,
-        known=table[KNOWN].to_numpy().astype(bool),
         looks=Looks(_matrix(table, EMBEDDING), probabilities),
         thumbnail=table[THUMBNAIL].to_pylist(),
         held_out=_matrix(table, HELD_OUT) if held_out else None,
@@ -137,23 +133,3 @@ def _lists(values: np.ndarray) -> pa.Array:
 def _matrix(table: pa.Table, name: str) -> np.ndarray:
     column = table[name].combine_chunks()
     return column.flatten().to_numpy().reshape(len(column), column.type.list_size)
-
-
-def probabilities_of(vocabulary: Mapping[str, Sequence[str]], table: pa.Table, rows: np.ndarray) -> dict:
-    """Per attribute float32 [n, k] of the frames of these numbers, of a table of predictions of all frames.
-
-    Raises:
-        DataError: the table lacks a frame.
-    """
-    numbers = table["frame_id"].to_numpy()
-    order = np.argsort(numbers)
-    places = order[np.searchsorted(numbers, rows, sorter=order).clip(max=len(order) - 1)]
-    if not np.array_equal(numbers[places], rows):
-        raise DataError("the predicted attributes are not of all frames; make them anew by `dvc repro`")
-    found = {}
-    for name, words in vocabulary.items():
-        values = table[name].combine_chunks().flatten().to_numpy()
-        if len(values) != len(numbers) * len(words):
-            raise DataError(f"the predicted {name} has not {len(words)} probabilities of each frame")
-        found[name] = values.reshape(-1, len(words))[places]
-    return found

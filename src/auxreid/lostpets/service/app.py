@@ -8,6 +8,7 @@ from fastapi import FastAPI
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from auxreid import __version__
+from auxreid.lostpets.engine import Engine
 from auxreid.lostpets.service import page_routes, report_routes, saved_routes, search_routes
 from auxreid.lostpets.service.errors import Problem, answer_errors, problem
 from auxreid.lostpets.service.headers import Guard
@@ -15,12 +16,12 @@ from auxreid.lostpets.service.limits import Limits
 from auxreid.lostpets.service.log import LOG, RequestLog, told_place
 from auxreid.lostpets.service.repair import repair
 from auxreid.lostpets.service.settings import Settings
-from auxreid.lostpets.service.state import Searching, Service
-from auxreid.lostpets.service.worker import Worker
+from auxreid.lostpets.service.state import Service
+from auxreid.lostpets.service.worker import Workers
 
 REFUSALS = {
     400: "the request cannot be read",
-    403: "not allowed: another token or another site's page",
+    403: "not allowed: another token, another site's page, or a private address",
     404: "not there, or not any more",
     409: "not in this state",
     413: "too long, or too many pixels",
@@ -28,12 +29,13 @@ REFUSALS = {
     422: "a part of the request cannot be used",
     429: "too many requests; Retry-After says when again",
     500: "a fault of the service",
+    503: "the base is being written by another process; Retry-After says when again",
 }
 RESPONSES = {status: {"model": Problem, "description": reason} for status, reason in REFUSALS.items()}
 
 
 def create_app(
-    engine: Searching,
+    engine: Engine,
     home: Path,
     settings: Settings | None = None,
     larger: Callable[[str], bytes | None] = lambda frame: None,
@@ -41,21 +43,22 @@ def create_app(
     """The service over an engine; what a killed one left in the home folder is repaired first.
 
     Args:
-        engine: searches the base, which it has open for writing.
+        engine: searches the base, which it has open for writing; its looker is a SharedLooker.
         home: folder of the tables, photographs, feedback and messages.
         larger: a photograph of a data set as a JPEG larger than the base's thumbnail, if there is one.
     """
     service = Service(engine, home, settings or Settings(), larger)
     repair(service)
-    worker = Worker(service)
+    workers = Workers(service)
+    service.wake = workers.wake
 
     @asynccontextmanager
     async def running(app: FastAPI) -> AsyncIterator[None]:
-        worker.start()
+        workers.start()
         try:
             yield
         finally:
-            worker.stop()
+            workers.stop()
             service.store.close()
 
     app = FastAPI(
@@ -66,7 +69,7 @@ def create_app(
         redoc_url=None,
         responses=RESPONSES,
     )
-    app.state.service, app.state.worker = service, worker
+    app.state.service = service
     answer_errors(app)
     for routes in (search_routes, report_routes, saved_routes, page_routes):
         app.include_router(routes.routes)

@@ -5,6 +5,9 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
+from starlette.routing import compile_path
+
+from auxreid.lostpets.base.write_lock import BusyError
 
 REASONS = {404: "nothing is here", 405: "this address does not take that method"}
 
@@ -39,12 +42,27 @@ def answer_errors(app: FastAPI) -> None:
     @app.exception_handler(HTTPException)
     def http(request: Request, error: HTTPException) -> JSONResponse:
         reason = REASONS.get(error.status_code, str(error.detail))
-        return problem(error.status_code, reason, None, dict(error.headers or {}))
+        headers = dict(error.headers or {})
+        if error.status_code == 405:
+            headers["Allow"] = ", ".join(methods_of(app, request.url.path)) or headers.get("Allow", "GET")
+        return problem(error.status_code, reason, None, headers)
+
+    @app.exception_handler(BusyError)
+    def busy(request: Request, error: BusyError) -> JSONResponse:
+        return problem(503, "the base is being written; again in a minute", None, {"Retry-After": "60"})
 
     @app.exception_handler(RequestValidationError)
     def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
         first = error.errors()[0]
         return problem(422, reason_of(first), field_of(first))
+
+
+def methods_of(app: FastAPI, path: str) -> list[str]:
+    """All that an address takes; Starlette tells those of one of its routes."""
+    paths = app.openapi()["paths"].items()
+    return sorted(
+        {name.upper() for pattern, item in paths if compile_path(pattern)[0].fullmatch(path) for name in item}
+    )
 
 
 def reason_of(fault: dict) -> str:

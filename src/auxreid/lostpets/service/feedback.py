@@ -29,6 +29,7 @@ def note(service: Service, said: FeedbackIn) -> None:
     if said.dog is not None and not dogs:
         raise Refused(404, "that search's answer has no such dog", "dog")
     _, looks = query_and_looks(service, recent)
+    looks = looks and looks.pooled()
     lines = [_line(service, said, recent, dog, looks) for dog in dogs]
     with service.writer.turn():
         append(service.home / FILE, [line for line in lines if line is not None])

@@ -19,6 +19,7 @@ def log_to_stderr() -> None:
     LOG.addHandler(handler)
     LOG.setLevel(logging.INFO)
     LOG.propagate = False
+    logging.getLogger("python_multipart").setLevel(logging.ERROR)  # tells of each form that is broken
 
 
 def told_place(error: BaseException) -> str:

@@ -1,4 +1,4 @@
-"""Messages to who posted a report: into the folder outbox, or to the operator's own address; nobody sees the contact."""
+"""Messages to who posted a report, whose contact nobody sees: files in the folder outbox, for the operator."""
 
 import json
 from pathlib import Path

@@ -44,9 +44,9 @@ def recent_search(service: Service, search: str) -> Recent:
 
 
 def query_and_looks(service: Service, recent: Recent) -> tuple[Query | None, Looks | None]:
-    """What it was asked by: the query, and what is seen on its photographs, as one dog; None where it had none."""
+    """What it was asked by: the query, and what is seen on each of its photographs; None where it had none."""
     if recent.similar_to is not None:
         return None, service.engine.base.looks([recent.similar_to])
     query = query_of(recent.asked, named(recent.asked.photos, service), service.engine.vocabulary)
-    looks = service.engine.look(query.photos, query.crops).pooled() if query.photos else None
+    looks = service.engine.look(query.photos, query.crops) if query.photos else None
     return query, looks

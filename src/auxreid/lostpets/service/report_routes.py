@@ -22,15 +22,16 @@ def post(request: Request, report: Annotated[Json[ReportIn], Form()], photos: Ph
     """Post a lost or found dog. Its photographs are searched from now on; the token is shown this once."""
     service = service_of(request)
     reports.check_date(report.date)
-    new = list({photo.name: photo for photo in uploaded(photos, service)}.values())
+    new = uploaded(photos, service)
     if not new:
         raise Refused(422, "a photograph is needed", "photos")
-    crops = checked_crops(report.crops, len(new), "report.crops")
+    parts = checked_crops(report.crops, len(new), "report.crops") or (None,) * len(new)
+    new, crops = zip(*dict.fromkeys(zip(new, parts, strict=True)), strict=True)  # the same one twice is one
     with service.turns.one():
         looks = service.engine.look([photo.content for photo in new], crops)
         alike = near_duplicates(service, new, crops)
     posted, token = reports.post(service, report, new, crops, looks)
-    request.app.state.worker.wake()
+    service.wake()
     same = [one for one in alike if one.kind == report.kind]
     return ReportOut(report=posted, token=token, duplicates=same, matches=[one for one in alike if one not in same])
 
@@ -70,3 +71,4 @@ def message(request: Request, report: Id, said: MessageIn) -> None:
     if reports.report_row(service, report)["state"] == reports.CLOSED:
         raise Refused(409, "the report is closed", "report")
     forward(service, reports.merged_into(service, report), said)
+    service.wake()

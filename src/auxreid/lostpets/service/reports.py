@@ -1,10 +1,11 @@
-"""Lost and found reports: in the tables first, then in the base, then acknowledged; see `repair` for what a kill left."""
+"""Lost and found reports: in the tables first, then in the base, then acknowledged; `repair` mends what a kill left."""
 
 import sqlite3
 from collections.abc import Sequence
 from datetime import date, timedelta
 
 from auxreid.lostpets.answer import Place
+from auxreid.lostpets.base.row import Row
 from auxreid.lostpets.query import Crop
 from auxreid.lostpets.service.coarse import coarse
 from auxreid.lostpets.service.errors import Refused
@@ -12,7 +13,6 @@ from auxreid.lostpets.service.feedback import FILE as FEEDBACK
 from auxreid.lostpets.service.feedback import forget
 from auxreid.lostpets.service.kept_looks import from_bytes, to_bytes
 from auxreid.lostpets.service.messages import forget_messages
-from auxreid.lostpets.service.rows import Row
 from auxreid.lostpets.service.schemas import ReportIn, ReportView
 from auxreid.lostpets.service.state import Service, now
 from auxreid.lostpets.service.tokens import fits, hashed, new_id, new_token
@@ -34,7 +34,7 @@ def check_date(day: date | None) -> None:
 def post(service: Service, asked: ReportIn, photos: Sequence[Photo], crops: Sequence[Crop | None], looks: Looks):
     """Keep a report; its photographs are searched when this returns. Returns its id and its token."""
     report, token = new_id(), new_token()
-    with service.writer.turn():
+    with service.whole():
         service.keep(photos)
         with service.store.change():
             _put(service, report, token, asked)
@@ -168,7 +168,7 @@ def owned(service: Service, report: str, token: str | None) -> sqlite3.Row:
 
 def merge(service: Service, report: str, into: str, token: str | None) -> None:
     """What its poster confirms: both are of one dog. Raises Refused."""
-    with service.writer.turn():
+    with service.whole():
         row, other = owned(service, report, token), report_row(service, into)
         if row["state"] != OPEN or other["state"] != OPEN:
             raise Refused(409, "only open reports are merged", "into")
@@ -185,7 +185,7 @@ def merge(service: Service, report: str, into: str, token: str | None) -> None:
 
 def close(service: Service, report: str, reason: str, token: str | None) -> None:
     """From now on no search finds it, nor those that were merged into it. Raises Refused."""
-    with service.writer.turn():
+    with service.whole():
         row = owned(service, report, token)
         if row["state"] == CLOSED:
             raise Refused(409, "it is closed already", "report")
@@ -205,7 +205,7 @@ def renew_rows(service: Service, report: str) -> None:
 
 def delete(service: Service, report: str, token: str | None) -> None:
     """With everything that was derived from it. Raises Refused."""
-    with service.writer.turn():
+    with service.whole():
         owned(service, report, token)
         with service.store.change():
             service.store.run("update reports set state = ? where id = ?", (DELETING, report))
@@ -234,6 +234,7 @@ def finish_deletion(service: Service, report: str) -> None:
             service.store.run("delete from photos where name = ?", (photo,))
         pattern = f"%{report}%"
         service.store.run("delete from searches where answer like ? or query like ?", (pattern, pattern))
+    service.engine.looker.forget(photos)
     service.store.forget_deleted()
     for row in freed:
         if service.store.row("select state from reports where id = ?", (row["id"],))["state"] == OPEN:

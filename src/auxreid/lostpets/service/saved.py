@@ -8,10 +8,11 @@ from auxreid.lostpets.service.errors import Refused
 from auxreid.lostpets.service.kept_looks import from_bytes, to_bytes
 from auxreid.lostpets.service.recent import query_and_looks, recent_search
 from auxreid.lostpets.service.reports import OPEN, frames_of
-from auxreid.lostpets.service.schemas import Candidate, SavedView, SaveIn, SearchIn
+from auxreid.lostpets.service.schemas import Candidate, SavedView, SaveIn, SearchIn, StatedIn
 from auxreid.lostpets.service.state import Service, now
 from auxreid.lostpets.service.tokens import fits, hashed, new_id, new_token
 from auxreid.lostpets.service.webhooks import check_address
+from auxreid.search.looks import Looks
 
 HEADER = "X-Report-Token"  # as of a report, so that a client has one name for both
 
@@ -26,6 +27,8 @@ def save(service: Service, asked: SaveIn) -> tuple[str, str]:
     if recent.similar_to is not None:
         raise Refused(409, "a search for similar dogs is not saved; search by photographs", "search")
     _, looks = query_and_looks(service, recent)
+    stated = {name: StatedIn(words=words) for name, words in recent.answer.stated.items()}  # the description's as well
+    kept = recent.asked.model_copy(update={"stated": stated, "text": ""})
     saved, token = new_id(), new_token()
     with service.writer.turn(), service.store.change():
         service.store.put(
@@ -34,7 +37,8 @@ def save(service: Service, asked: SaveIn) -> tuple[str, str]:
             name=asked.name,
             token=hashed(token),
             created=now(),
-            query=recent.asked.model_dump_json(),
+            query=kept.model_dump_json(),
+            searched=max(1, recent.answer.searched),
             model=service.model,
             looks=None if looks is None else to_bytes(looks),
             webhook=asked.webhook,
@@ -98,22 +102,26 @@ def run_on(service: Service, report: str) -> None:
     row = service.store.row("select state from reports where id = ?", (report,))
     frames = frames_of(service, report) if row and row["state"] == OPEN else []
     for saved in service.store.rows("select * from saved") if frames else ():
-        query = query_of(SearchIn.model_validate_json(saved["query"]), (), service.engine.vocabulary, empty=True)
-        answer = service.engine.among(query, _looks(service, saved), frames)
-        if answer.dogs and answer.dogs[0].decision != "no match":
-            _keep(service, saved, report, answer.dogs[0])
+        asked = SearchIn.model_validate_json(saved["query"])
+        query = query_of(asked, (), service.engine.vocabulary, empty=True)
+        answer = service.engine.among(query, _looks(service, saved, asked), frames)
+        for found in answer.dogs[:1]:
+            # As the search itself would decide: among few photographs less would be a match.
+            known = (saved["searched"], len(asked.photos), len(query.stated))
+            decision = service.engine.fusion.decide(found.score, *known)
+            if decision != "no match":
+                _keep(service, saved, report, found.model_copy(update={"decision": decision}))
     with service.store.change():
         service.store.run("delete from to_run where report = ?", (report,))
 
 
-def _looks(service: Service, saved: sqlite3.Row):
+def _looks(service: Service, saved: sqlite3.Row, asked: SearchIn) -> Looks | None:
     """What was seen on its photographs; looked at again where another model did."""
     if saved["looks"] is None:
         return None
     if saved["model"] == service.model:
         return from_bytes(saved["looks"])
-    asked = SearchIn.model_validate_json(saved["query"])
-    looks = service.engine.look(named(asked.photos, service), tuple(asked.crops)).pooled()
+    looks = service.engine.look(named(asked.photos, service), tuple(asked.crops))
     with service.store.change():
         values = (service.model, to_bytes(looks), saved["id"])
         service.store.run("update saved set model = ?, looks = ? where id = ?", values)

@@ -4,7 +4,7 @@ from datetime import date, datetime
 from typing import Annotated, Literal
 
 from fastapi import Path
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, RootModel, StringConstraints, model_validator
 
 from auxreid.lostpets.answer import Answer, Decision, Found, Place
 from auxreid.lostpets.query import Kind
@@ -42,6 +42,10 @@ CropIn = Annotated[
 Crops = Annotated[
     list[CropIn | None], Field(max_length=6, description="of each photograph, null: the whole; empty: all whole")
 ]
+
+
+class CropsIn(RootModel[Crops]):
+    """Crops as a part of a form."""
 
 
 class StatedIn(Asked):
@@ -112,16 +116,23 @@ class About(BaseModel):
     model_name: str
 
 
-class FeedbackIn(Asked):
-    search: Id
-    dog: Line | None = Field(None, description="null with the verdict none")
-    verdict: Literal["same", "different", "none"]
+class Judged(Asked):
+    """One dog of an answer."""
 
-    @model_validator(mode="after")
-    def dog_unless_none(self) -> "FeedbackIn":
-        if (self.dog is None) != (self.verdict == "none"):
-            raise ValueError("a dog is named with same and different, and not with none")
-        return self
+    search: Id
+    dog: Line
+    verdict: Literal["same", "different"]
+
+
+class NoneOfThese(Asked):
+    """All dogs of an answer."""
+
+    search: Id
+    dog: None = None
+    verdict: Literal["none"]
+
+
+FeedbackIn = Annotated[Judged | NoneOfThese, Field(discriminator="verdict")]
 
 
 class PlaceIn(Asked):

@@ -5,6 +5,8 @@ from typing import Annotated
 from fastapi import APIRouter, File, Form, Request, Response, UploadFile
 from pydantic import Json
 
+from auxreid.lostpets.answer import Answer
+from auxreid.lostpets.query import Query
 from auxreid.lostpets.service.asking import checked_crops, named, query_of, uploaded
 from auxreid.lostpets.service.errors import Refused
 from auxreid.lostpets.service.feedback import note
@@ -12,7 +14,7 @@ from auxreid.lostpets.service.recent import keep_search
 from auxreid.lostpets.service.schemas import (
     About,
     Counts,
-    Crops,
+    CropsIn,
     FeedbackIn,
     FrameId,
     Health,
@@ -23,13 +25,16 @@ from auxreid.lostpets.service.schemas import (
 )
 from auxreid.lostpets.service.state import Service
 from auxreid.lostpets.service.uploads import Photo
+from auxreid.plumbing.base.errors import DataError
 from auxreid.search.looks import Looks, Vocabulary
 
 LANGUAGES = ["en", "ru"]
 JPEG = "image/jpeg"
-A_DAY = {"Cache-Control": "private, max-age=3600"}
+A_WHILE = {"Cache-Control": "private, max-age=300"}  # a deleted report is gone from browsers soon, too
 PICTURE = {200: {"content": {JPEG: {"schema": {"type": "string", "format": "binary"}}}}}
-Photos = Annotated[list[UploadFile], File(description="JPEG, PNG or WebP, of one dog", max_length=20)]
+OF_ONE_DOG = "JPEG, PNG or WebP, of one dog"
+Photos = Annotated[list[UploadFile], File(description=OF_ONE_DOG, json_schema_extra={"minItems": 1, "maxItems": 6})]
+MorePhotos = Annotated[list[UploadFile], File(description=OF_ONE_DOG, json_schema_extra={"maxItems": 6})]
 routes = APIRouter()
 
 
@@ -68,13 +73,13 @@ def about(request: Request) -> About:
 
 
 @routes.post("/api/look")
-def look(request: Request, photos: Photos, crops: Annotated[Json[Crops] | None, Form()] = None) -> LookOut:
+def look(request: Request, photos: Photos, crops: Annotated[Json[CropsIn] | None, Form()] = None) -> LookOut:
     """What the photographs say of each attribute; they can then be searched by without uploading them again."""
     service = service_of(request)
     new = uploaded(photos, service)
     if not new:
         raise Refused(422, "a photograph is needed", "photos")
-    parts = checked_crops(crops or [], len(new), "crops")
+    parts = checked_crops([] if crops is None else crops.root, len(new), "crops")
     service.keep(new)
     with service.turns.one():
         looks = service.engine.look([photo.content for photo in new], parts)
@@ -84,7 +89,9 @@ def look(request: Request, photos: Photos, crops: Annotated[Json[Crops] | None, 
 
 
 @routes.post("/api/search")
-def search(request: Request, query: Annotated[Json[SearchIn] | None, Form()] = None, photos: Photos = ()) -> SearchOut:
+def search(
+    request: Request, query: Annotated[Json[SearchIn] | None, Form()] = None, photos: MorePhotos = ()
+) -> SearchOut:
     """Dogs, best first, by photographs, by what is stated, or by both. Photographs named come before new ones."""
     service, asked = service_of(request), query or SearchIn()
     new = uploaded(photos, service, len(asked.photos))
@@ -93,7 +100,7 @@ def search(request: Request, query: Annotated[Json[SearchIn] | None, Form()] = N
     service.keep(new)
     kept = asked.model_copy(update={"photos": [*asked.photos, *names(new)]})
     with service.turns.one():
-        answer = service.engine.search(wanted)
+        answer = searched(service, wanted)
     return SearchOut(search=keep_search(service, kept, answer), photos=kept.photos, answer=answer)
 
 
@@ -111,11 +118,11 @@ def similar(request: Request, frame: FrameId) -> SearchOut:
 @routes.get("/api/photos/{frame}", responses=PICTURE, response_class=Response)
 def thumbnail(request: Request, frame: FrameId) -> Response:
     """A small picture of a photograph of the base."""
-    service = service_of(request)
-    content = service.engine.base.thumbnail(frame) if service.record(frame) else None
-    if content is None:
-        raise Refused(404, "no such photograph", "frame")
-    return Response(content, media_type=JPEG, headers=A_DAY)
+    try:
+        content = service_of(request).engine.base.thumbnail(frame)
+    except DataError:
+        raise Refused(404, "no such photograph", "frame") from None
+    return Response(content, media_type=JPEG, headers=A_WHILE)
 
 
 @routes.get("/api/photos/{frame}/large", responses=PICTURE, response_class=Response)
@@ -127,13 +134,21 @@ def large(request: Request, frame: FrameId) -> Response:
         raise Refused(404, "no such photograph", "frame")
     content = service.photos.get(row["photo"]) if row else service.larger(frame)
     content = content or service.engine.base.thumbnail(frame)
-    return Response(content, media_type=JPEG, headers=A_DAY)
+    return Response(content, media_type=JPEG, headers=A_WHILE)
 
 
 @routes.post("/api/feedback", status_code=204)
 def feedback(request: Request, said: FeedbackIn) -> None:
     """Whether a dog of an answer is the one that was searched for; kept with the evidence for the next calibration."""
     note(service_of(request), said)
+
+
+def searched(service: Service, query: Query) -> Answer:
+    """The engine's answer. Raises Refused where the description says nothing that is understood."""
+    try:
+        return service.engine.search(query)
+    except DataError as error:
+        raise Refused(422, str(error), "query") from None
 
 
 def names(photos: list[Photo]) -> list[str]:

@@ -1,14 +1,14 @@
 """What all routes share: the engine, the home folder with its tables and photographs, and who may write."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Protocol
 
-from auxreid.lostpets.answer import Answer
-from auxreid.lostpets.query import Crop, Query
+from auxreid.lostpets.engine import Engine
+from auxreid.lostpets.service.errors import Refused
 from auxreid.lostpets.service.limits import Turns
 from auxreid.lostpets.service.photo_files import PhotoFiles
 from auxreid.lostpets.service.settings import Settings
@@ -16,29 +16,13 @@ from auxreid.lostpets.service.store import FILE, Store
 from auxreid.lostpets.service.uploads import Photo
 from auxreid.lostpets.service.writer import Writer
 from auxreid.plumbing.base.errors import DataError
-from auxreid.search.looks import Looks, Vocabulary
-
-
-class Searching(Protocol):
-    """What the service needs of an engine."""
-
-    base: object
-    vocabulary: Vocabulary
-
-    def search(self, query: Query) -> Answer: ...
-
-    def look(self, photos: Sequence[bytes], crops: Sequence[Crop | None] = ()) -> Looks: ...
-
-    def similar(self, frame: str) -> Answer: ...
-
-    def among(self, query: Query, looks: Looks | None, frames: Sequence[str]) -> Answer: ...
 
 
 @dataclass
 class Service:
     """The opened home folder and the engine that searches it."""
 
-    engine: Searching
+    engine: Engine  # its looker a SharedLooker
     home: Path
     settings: Settings
     larger: Callable[[str], bytes | None]  # a photograph of a data set as a larger JPEG than the base has
@@ -46,6 +30,8 @@ class Service:
     photos: PhotoFiles = field(init=False)
     writer: Writer = field(init=False)
     turns: Turns = field(init=False)
+    wake: Callable[[], None] = field(init=False, default_factory=lambda: _nobody)  # works in the background
+    to_mend: bool = field(init=False, default=False)  # a change came to a halt between tables and base
 
     def __post_init__(self) -> None:
         self.home.mkdir(parents=True, exist_ok=True)
@@ -66,21 +52,35 @@ class Service:
         except DataError:
             return None
 
+    @contextmanager
+    def whole(self) -> Iterator[None]:
+        """The turn of a writer; what fails within is mended later, as what a kill left."""
+        with self.writer.turn():
+            try:
+                yield
+            except Refused:
+                raise
+            except Exception:
+                self.to_mend = True
+                raise
+
     def keep(self, photos: Sequence[Photo]) -> None:
         """On the disk when it returns; those that nothing refers to are deleted an hour after their last use."""
         with self.writer.turn(), self.store.change():
             for photo in photos:
                 self.photos.put(photo.name, photo.content)
-                values = (photo.name, time.time(), photo.fingerprint.tobytes(), photo.thumbnail)
-                self.store.put(
-                    "photos", **dict(zip(("name", "created", "fingerprint", "thumbnail"), values, strict=True))
-                )
+                seen = {"fingerprint": photo.fingerprint.tobytes(), "thumbnail": photo.thumbnail}
+                self.store.put("photos", name=photo.name, created=time.time(), **seen)
 
     def content(self, name: str) -> bytes | None:
         """A photograph that was uploaded; it is kept for another hour."""
         if not self.store.run("update photos set created = ? where name = ?", (time.time(), name)):
             return None
         return self.photos.get(name)
+
+
+def _nobody() -> None:
+    """Is woken where nothing works in the background."""
 
 
 def now() -> str:

@@ -22,8 +22,8 @@ create table if not exists report_photos (
 create table if not exists searches (
     id text primary key, created real not null, query text not null, answer text not null);
 create table if not exists saved (
-    id text primary key, name text not null, token text not null, created text not null, opened text, query text not null,
-    model text not null, looks blob, webhook text);
+    id text primary key, name text not null, token text not null, created text not null, opened text,
+    query text not null, searched integer not null, model text not null, looks blob, webhook text);
 create table if not exists saved_photos (saved text not null, photo text not null, primary key (saved, photo));
 create table if not exists candidates (
     saved text not null, report text not null, created text not null, found text not null, decision text not null,

@@ -3,8 +3,9 @@
 import hashlib
 import io
 import warnings
+from contextlib import nullcontext
 from dataclasses import dataclass, field
-from threading import Lock
+from threading import BoundedSemaphore, Lock
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
@@ -14,6 +15,7 @@ from auxreid.lostpets.service.errors import Refused
 from auxreid.lostpets.service.settings import MEGABYTE, Settings
 
 FORMATS = ("JPEG", "PNG", "WEBP")
+BEGINNINGS = (b"\xff\xd8\xff", b"\x89PNG\r\n", b"RIFF")  # of their files
 WANTED = "send a JPEG, PNG or WebP photograph"
 QUALITY = 90
 THUMBNAIL = 160  # pixels of the longer side
@@ -28,7 +30,8 @@ KNOWN = (  # what people send instead: how it begins, and its name
     (b"<svg", "an SVG drawing"),
 )
 FIELD = "photos"
-_one_large_photo = Lock()  # of hundreds of megabytes while it is decoded
+_few_photos = BoundedSemaphore(4)  # each of tens of megabytes while it is decoded
+_one_large_photo = Lock()  # of hundreds of megabytes
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)  # the size is checked before decoding
 
 
@@ -55,25 +58,24 @@ def cleaned(content: bytes, settings: Settings) -> Photo:
         raise Refused(422, "zero bytes: the file is empty", FIELD)
     if len(content) > settings.upload_bytes:
         raise Refused(413, f"more than {settings.upload_bytes // MEGABYTE} MB; send a smaller photograph", FIELD)
-    image = _opened(content)
-    pixels = image.width * image.height
-    if pixels > settings.upload_pixels:
-        raise _too_many_pixels(f"{image.width} x {image.height}", settings)
-    if pixels > LARGE:
-        with _one_large_photo:
+    with _few_photos:
+        image = _opened(content)
+        pixels = image.width * image.height
+        if pixels > settings.upload_pixels:
+            raise _too_many_pixels(f"{image.width} x {image.height}", settings)
+        with _one_large_photo if pixels > LARGE else nullcontext():
             return _encoded(_upright(image, settings.stored_side))
-    return _encoded(_upright(image, settings.stored_side))
 
 
 def _opened(content: bytes) -> Image.Image:
     """The image by its header alone. A JPEG of several pictures, as telephones write it, is its first one."""
     try:
         image = Image.open(io.BytesIO(content), formats=FORMATS)
-    except UnidentifiedImageError:
-        raise Refused(415, _told_kind(content), FIELD) from None
     except Image.DecompressionBombError:
         raise Refused(413, "far more pixels than are decoded; send a smaller photograph", FIELD) from None
-    except UNREADABLE:
+    except (UnidentifiedImageError, *UNREADABLE):
+        if not content.startswith(BEGINNINGS) or (content[:4] == b"RIFF" and content[8:12] != b"WEBP"):
+            raise Refused(415, _told_kind(content), FIELD) from None
         raise Refused(422, "damaged: its header cannot be read", FIELD) from None
     frames = 1 if image.format in ("JPEG", "MPO") else getattr(image, "n_frames", 1)
     if frames > 1:

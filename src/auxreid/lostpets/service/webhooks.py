@@ -5,7 +5,8 @@ import ipaddress
 import json
 import socket
 import ssl
-import time
+from contextlib import suppress
+from threading import Timer
 from urllib.parse import SplitResult, urlsplit
 
 from auxreid.lostpets.service.errors import Refused
@@ -31,7 +32,7 @@ def check_address(address: str, settings: Settings) -> SplitResult:
     if any(not 32 < ord(letter) < 127 for letter in address):
         raise Refused(422, "an address of plain letters is needed", FIELD)
     if not settings.private_webhooks and not _may_be_public(parts.hostname):
-        raise Refused(422, "an address of this machine or of a private network", FIELD)
+        raise Refused(403, "an address of this machine or of a private network", FIELD)
     return parts
 
 
@@ -49,12 +50,15 @@ def deliver(address: str, content: dict, settings: Settings) -> None:
         raise NotDelivered(type(error).__name__) from None
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     headers = {"Content-Type": "application/json", "User-Agent": "auxreid"}
+    late = Timer(settings.webhook_seconds, connection.cut)  # who sends a byte now and then is cut off as well
+    late.start()
     try:
         connection.request("POST", path, json.dumps(content).encode(), headers)
         status = connection.getresponse().status
     except (OSError, http.client.HTTPException) as error:
         raise NotDelivered(type(error).__name__) from None
     finally:
+        late.cancel()
         connection.close()
     if not 200 <= status < 300:
         raise NotDelivered(f"status {status}")
@@ -102,9 +106,15 @@ class _Checked(http.client.HTTPConnection):
 
     def __init__(self, parts: SplitResult, address: str, port: int, seconds: float):
         super().__init__(parts.hostname or "", port, timeout=seconds)
-        self._address, self._secure, self._until = address, parts.scheme == "https", time.monotonic() + seconds
+        self._address, self._secure = address, parts.scheme == "https"
 
     def connect(self) -> None:
         self.sock = socket.create_connection((self._address, self.port), self.timeout)
         if self._secure:
             self.sock = ssl.create_default_context().wrap_socket(self.sock, server_hostname=self.host)
+
+    def cut(self) -> None:
+        """Whoever waits for it has an error."""
+        if self.sock is not None:
+            with suppress(OSError):
+                self.sock.shutdown(socket.SHUT_RDWR)

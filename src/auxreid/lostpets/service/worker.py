@@ -1,14 +1,20 @@
-"""The service's background thread: saved searches on new reports, webhooks, and what is deleted after its time."""
+"""The service's background threads: saved searches on new reports, webhooks, and what is deleted after its time."""
 
+import json
 import sqlite3
 import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from threading import Event, Thread
 
 from auxreid.lostpets.service.log import LOG, told_place
+from auxreid.lostpets.service.messages import folder_of
+from auxreid.lostpets.service.repair import repair
 from auxreid.lostpets.service.saved import candidate, run_on
 from auxreid.lostpets.service.state import Service
 from auxreid.lostpets.service.webhooks import NotDelivered, deliver
 
+TIDYING = 600.0  # seconds between two times that the base is tidied
 PAUSE = 30.0  # seconds between two looks, unless it is woken
 EXPIRED_PHOTOS = """
 select name from photos where created < ? and name not in (select photo from report_photos)
@@ -16,10 +22,10 @@ and name not in (select photo from saved_photos)"""
 
 
 class Worker:
-    """Starts with the service and ends with it; what it has not done is in the tables and done after the next start."""
+    """A thread that starts and ends with the service. What it has not done is in the tables: the next start goes on."""
 
-    def __init__(self, service: Service):
-        self._service, self._asked, self._ended = service, Event(), False
+    def __init__(self, service: Service, jobs: Sequence[Callable[[Service], None]]):
+        self._service, self._jobs, self._asked, self._ended = service, jobs, Event(), False
         self._thread = Thread(target=self._work, name="lostpets-worker", daemon=True)
 
     def start(self) -> None:
@@ -40,7 +46,7 @@ class Worker:
         while not self._ended:
             self._asked.wait(PAUSE)
             self._asked.clear()
-            for job in (run_saved, send_webhooks, forget_old):
+            for job in self._jobs:
                 try:
                     if not self._ended:
                         job(self._service)
@@ -48,10 +54,53 @@ class Worker:
                     LOG.error("background: %s", told_place(error))
 
 
+class Workers:
+    """One for the service's own work, one for what is sent: others' servers may take their time."""
+
+    def __init__(self, service: Service):
+        inside = (mend, run_saved, forget_old, Tidying())
+        self._workers = [Worker(service, inside), Worker(service, (send_webhooks, send_messages))]
+
+    def start(self) -> None:
+        for worker in self._workers:
+            worker.start()
+
+    def wake(self) -> None:
+        """There is something to do."""
+        for worker in self._workers:
+            worker.wake()
+
+    def stop(self) -> None:
+        """Waits for what they are at."""
+        for worker in self._workers:
+            worker.stop()
+
+
+class Tidying:
+    """The base joins its small files, leaves old ones, and makes its index where it is due; now and then."""
+
+    def __init__(self):
+        self._last = time.monotonic()
+
+    def __call__(self, service: Service) -> None:
+        if time.monotonic() - self._last > TIDYING:
+            self._last = time.monotonic()
+            service.engine.base.tidy()
+
+
+def mend(service: Service) -> None:
+    """What a change left that failed half way."""
+    if service.to_mend:
+        repair(service)
+        service.to_mend = False
+
+
 def run_saved(service: Service) -> None:
     """Every saved search on every new report."""
     for row in service.store.rows("select report from to_run"):
         run_on(service, row["report"])
+    if service.store.row("select 1 from deliveries where tries = 0"):
+        service.wake()
 
 
 def send_webhooks(service: Service) -> None:
@@ -84,9 +133,25 @@ def _send(service: Service, delivery: sqlite3.Row) -> None:
         service.store.run("delete from deliveries where id = ?", (delivery["id"],))
 
 
+def send_messages(service: Service) -> None:
+    """Those in the outbox, to the operator's own address if there is one; what it does not take stays."""
+    settings = service.settings
+    for path in sorted(folder_of(service.home).glob("*.json")) if settings.messages_to else ():
+        try:
+            content = json.loads(path.read_text("utf-8"))
+            deliver(settings.messages_to, content, replace(settings, private_webhooks=True))
+        except FileNotFoundError:  # its report was deleted
+            continue
+        except NotDelivered as error:
+            LOG.warning("message: %s; tried again later", error)
+            return
+        path.unlink(missing_ok=True)
+
+
 def forget_old(service: Service) -> None:
     """Searches, and photographs of no report and no saved search, an hour after their last use."""
     before = time.time() - service.settings.kept_seconds
+    service.engine.looker.forget_old(service.settings.kept_seconds)
     with service.writer.turn(), service.store.change():
         service.store.run("delete from searches where created < ?", (before,))
         for row in service.store.rows(EXPIRED_PHOTOS, (before,)):

@@ -57,6 +57,8 @@ STAGES = (
     "metric_features",
     "metric",
     "metric_table",
+    "index",
+    "search",
 )
 NOTHING = "pipeline/nothing/"
 NO_WEIGHTS = "pipeline/nothing/weights.txt"  # what a stage depends on that reads no local weights
@@ -65,6 +67,7 @@ NO_LABELS = "pipeline/nothing/labels.txt"  # or no predicted attributes
 NO_TEXT = "pipeline/nothing/text.txt"  # or no text tower
 NO_PROMPTS = "pipeline/nothing/prompts.txt"  # or no texts
 NO_POSE = "pipeline/nothing/pose.txt"  # or no pose
+NO_HELD_OUT = "pipeline/nothing/held_out.txt"  # or no embeddings of held-out individuals
 WRITTEN_BY = {"written_by": "auxreid plan"}  # the file's one parameter: without any, DVC shows each value in it as one
 TOP_KEY = "graph"  # DVC merges the file with params.yaml, whose sections bear stage names too
 SCORES = {"evaluate": "scores", "metric": "metric_scores"}  # folders of results/ with a file per row and seed
@@ -95,6 +98,8 @@ def build_graph(config: Config) -> Graph:
             graph["compare"][dataset] = _comparison(config, dataset)
         if config.recipe(dataset).metric is not None and config.metric_names:
             _add_metric(graph, config, dataset)
+        if dataset in config.study.search:
+            _add_search(graph, config, dataset)
     return graph
 
 
@@ -230,6 +235,55 @@ def _add_metric(graph: Graph, config: Config, dataset: str) -> None:
             }
     rows = {"rows": list(config.metric_names), "seeds": list(config.study.seeds)}
     graph["metric_table"][dataset] = common | rows
+
+
+def _add_search(graph: Graph, config: Config, dataset: str) -> None:
+    """The rows of a data set's search for each seed of the row whose embedding it takes, and their evaluation."""
+    embedding = config.recipe(dataset).search.embedding
+    by = config.datasets[dataset].attributes_by
+    predictions = f"results/attributes/{dataset}/predictions.parquet"
+    common = {"dataset": dataset, "recipe": config.datasets[dataset].recipe}
+    attributes = {
+        "attributes": f"results/attributes/{by or dataset}/model.safetensors",
+        "attributes_recipe": config.datasets[by or dataset].recipe,
+        "predictions": predictions if by is None else labels_file(config, dataset),
+    }
+    seeds = config.study.seeds if embedding.kind == "metric" else config.seeds(embedding.row)
+    for seed in seeds:
+        files = {"metric": _metric_network, "row": _chain_network}[embedding.kind](config, dataset, embedding.row, seed)
+        named = {
+            "kind": embedding.kind,
+            "of_row": embedding.row,
+            "seed": seed,
+            "split": split_of(config, dataset, seed),
+        }
+        graph["index"][f"{dataset}-{seed}"] = common | named | files | attributes
+    graph["search"][dataset] = common | {
+        "kind": embedding.kind,
+        "of_row": embedding.row,
+        "attributes_recipe": attributes["attributes_recipe"],
+        "seeds": list(seeds),
+        "split": split_of(config, dataset, seeds[0]),
+    }
+
+
+def _metric_network(config: Config, dataset: str, row: str, seed: int) -> dict[str, Any]:
+    """The files of a metric row; its backbone is not named twice where it is the attribute classifier's."""
+    body = config.metric_rows[row]
+    own = config.recipe(dataset).metric.features.backbone.kind == "attributes"
+    scores = f"results/metric_scores/{dataset}/{row}-{seed}.safetensors"
+    return {
+        "embedding": f"results/metric/{dataset}-{row}-{seed}/model.safetensors",
+        "backbone": NO_WEIGHTS if own else _metric_backbone(config, dataset, seed),
+        "on_attributes": own,
+        "trained": bool(body.trained),
+        "held_out": NO_HELD_OUT if body.loss is None else scores,
+    }
+
+
+def _chain_network(config: Config, dataset: str, row: str, seed: int) -> dict[str, Any]:
+    files = {"embedding": encoder_path(config, dataset, row, seed), "backbone": NO_WEIGHTS, "held_out": NO_HELD_OUT}
+    return files | {"on_attributes": False, "trained": False}
 
 
 def _metric_backbone(config: Config, dataset: str, seed: int) -> str:

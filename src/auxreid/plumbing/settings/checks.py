@@ -28,6 +28,7 @@ def broken_references(config: Config) -> Iterator[str]:
     yield from _broken_rows(config)
     yield from _broken_metric_rows(config)
     yield from _broken_metric_study(config)
+    yield from _broken_search(config)
     for name, variant in config.prompts.items():
         encoder = getattr(variant, "encoder", None)
         if encoder is not None and encoder not in config.ablations:
@@ -97,6 +98,31 @@ def _broken_metric_study(config: Config) -> Iterator[str]:
         if source is not None and source not in chains:
             where = f"recipes.{config.datasets[dataset].recipe}.metric.features.backbone.dataset = {source!r}"
             yield f"{where}: no data set of the study that pre-trains a CLIP; these do: {_names(chains)}"
+
+
+def _broken_search(config: Config) -> Iterator[str]:
+    able = [name for name in config.study.datasets if name in config.datasets and _has_search(config, name)]
+    for name in config.study.search:
+        if name not in able:
+            wanted = "no data set of the study whose recipe has a search section"
+            yield f"study.search: {name!r} is {wanted}; these have: {_names(able)}"
+            continue
+        where = f"recipes.{config.datasets[name].recipe}.search.embedding.row"
+        embedding, body = config.recipe(name).search.embedding, config.datasets[name]
+        if not body.has_attributes or (config.recipe(name).attributes is None and body.attributes_by is None):
+            needed = "a search needs an attribute model, by the recipe's attributes or another data set's"
+            yield f"study.search: {name!r}: {needed}"
+        if (body.n_splits or 1) > 1:
+            yield f"study.search: {name!r} is evaluated on {body.n_splits} splits, a search on one alone"
+        rows = config.metric_names if embedding.kind == "metric" else config.rows
+        asked = "study.metric_rows" if embedding.kind == "metric" else "study.rows"
+        if embedding.row not in rows:
+            yield f"{where} = {embedding.row!r}: not among {asked}, which study.search needs ({_names(rows)})"
+
+
+def _has_search(config: Config, dataset: str) -> bool:
+    recipe = config.recipes.get(config.datasets[dataset].recipe)
+    return recipe is not None and recipe.search is not None
 
 
 def _rows_before(config: Config, row: str) -> set[str]:

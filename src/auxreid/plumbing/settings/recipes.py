@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from auxreid.plumbing.settings.metric import MetricConfig
+from auxreid.plumbing.settings.search import SearchConfig
 from auxreid.plumbing.settings.section import (
     DatasetName,
     Fraction,
@@ -223,6 +224,7 @@ class RecipeConfig(Section):
     pose: PoseConfig | None = None
     attributes: AttributesConfig | None = None
     metric: MetricConfig | None = None
+    search: SearchConfig | None = None
 
     @model_validator(mode="after")
     def _precision_goes_with_towers(self) -> "RecipeConfig":
@@ -245,6 +247,14 @@ class RecipeConfig(Section):
     def _metric_has_its_backbone(self) -> "RecipeConfig":
         if self.metric is not None and self.metric.features.backbone.kind == "attributes" and self.attributes is None:
             raise ValueError("metric.features.backbone is of kind attributes, and the recipe has no attributes section")
+        return self
+
+    @model_validator(mode="after")
+    def _search_has_its_embedding(self) -> "RecipeConfig":
+        kind = None if self.search is None else self.search.embedding.kind
+        section = {"metric": "metric", "row": "finetune", None: None}[kind]
+        if section is not None and getattr(self, section) is None:
+            raise ValueError(f"search.embedding is of kind {kind}, and the recipe has no {section} section")
         return self
 
     @property

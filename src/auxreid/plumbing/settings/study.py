@@ -19,6 +19,7 @@ class Study(Section):
     seeds: Seeds
     rows: tuple[Name, ...] | None = None  # ablations to run; null: all of them
     metric_rows: tuple[Name, ...] | None = ()  # of metric_rows, to run; null: all of them
+    search: tuple[DatasetName, ...] = ()  # data sets whose search is built
     row_seeds: dict[Name, Seeds | None] = Field(default_factory=dict)  # of rows with seeds of their own; null: `seeds`
 
     def seeds_of(self, row: str) -> tuple[int, ...]:

@@ -1,0 +1,103 @@
+"""DVC stage `search`: how evidence is weighed in the search of a data set, and what the search is worth on test dogs.
+
+usage: python pipeline/search.py DATASET
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import checkout  # noqa: F401
+import numpy as np
+from rich.console import Console
+
+from auxreid.data.frames import Frames, open_frames
+from auxreid.evaluation.protocols import open_evaluated
+from auxreid.evaluation.ranked_lists import save_jpeg
+from auxreid.plumbing.base.files import write_text
+from auxreid.plumbing.stage.instance import Stage
+from auxreid.plumbing.stage.run import Run
+from auxreid.plumbing.stage.script import run_script
+from auxreid.search.asked import Say, Seed
+from auxreid.search.calibration_dogs import calibration_set
+from auxreid.search.evaluate import Evaluation, evaluate
+from auxreid.search.examples import without_attributes
+from auxreid.search.figures import dir_figure, reliability_figure, weights_figure
+from auxreid.search.fit import fit_fusion
+from auxreid.search.hard_cases import hard_case_picture
+from auxreid.search.looks import Looks, Vocabulary
+from auxreid.search.rows import IndexRows, read_rows, rows_file
+from auxreid.search.stated import Stated
+from auxreid.search.table import console_table, csv_table, markdown_table, notes, summary
+from auxreid.search.words.describe import describe
+from auxreid.search.words.understand import stated, understand
+
+RESULTS = Path("results")
+DIGITS = 6  # of a figure
+WIDE = 400  # characters
+
+
+def main(stage: Stage) -> None:
+    entry, test = stage.entry, stage.settings.test
+    with stage.run(of_row=entry["of_row"]) as run:
+        rows = {seed: read_rows(rows_file(RESULTS, stage.dataset, seed)) for seed in entry["seeds"]}
+        frames = {seed: open_frames(stage.reads["frames"], entry["split"]) for seed in rows}
+        tested = open_evaluated(stage.reads["frames"], entry["split"])
+        seeds = [fitted(stage, frames[seed], tested, one) for seed, one in rows.items()]
+        write_text(run.out / "fusion.json", seeds[0].fusion.to_json())
+        say = teller(seeds[0].fusion.vocabulary)
+        found = evaluate(tested, seeds, stage.settings.protocol, test, stage.settings.compare.level, say)
+        write(run, found, tested, test.pictures)
+    console = Console(width=max(Console().width, WIDE))
+    console.print(console_table(found), markup=False)
+    for line in notes(found):
+        console.print(f"- {line}", highlight=False, markup=False, soft_wrap=True)
+
+
+def fitted(stage: Stage, frames: Frames, tested: Frames, rows: IndexRows) -> Seed:
+    """The fusions of a seed, from dogs that neither its embedding nor the attribute classifier has learnt from."""
+    looks = rows.looks if rows.held_out is None else Looks(rows.held_out, rows.looks.probabilities)
+    learnt = (frames.split == "train") & (frames.identity > 0) if stage.entry["kind"] == "row" else None
+    known = calibration_set(
+        frames,
+        looks,
+        rows.header.vocabulary,
+        cross_validated=stage.settings.attributes.folds is not None,
+        embedding_learnt=learnt,
+        fold=rows.fold,
+    )
+    model, seed = rows.header.model, rows.header.seed
+    fusion, visual = (fit_fusion(one, model, seed) for one in (known, without_attributes(known)))
+    return Seed(seed, rows.looks.take(tested.frame_id), fusion, visual)
+
+
+def teller(vocabulary: Vocabulary) -> Say:
+    """Describes a dog, and understands the description."""
+
+    def say(words: Mapping[str, str], language: str, turn: int) -> Mapping[str, Stated]:
+        return stated(understand(describe(words, language, turn), vocabulary))
+
+    return say
+
+
+def write(run: Run, found: Evaluation, tested: Frames, pictures: int) -> None:
+    """Table, metrics and figures."""
+    write_text(run.out / "table.csv", csv_table(found))
+    write_text(run.out / "table.md", markdown_table(found))
+    for name, figure in (
+        ("reliability", reliability_figure(found)),
+        ("strangers", dir_figure(found)),
+        ("weights", weights_figure(found)),
+    ):
+        figure.savefig(run.figure(f"{name}.png"))
+    if (picture := hard_case_picture(found, tested, pictures)) is not None:
+        save_jpeg(picture, run.figure("ranked_lists/hard_cases.jpg"))
+    metrics = {name: round(value, DIGITS) for name, value in summary(found).items() if np.isfinite(value)}
+    write_text(run.out / "metrics.json", json.dumps(metrics, indent=2) + "\n")
+    for name in ("fusion.json", "table.csv", "table.md"):
+        run.artifact(name)
+    run.summary(metrics)
+
+
+if __name__ == "__main__":
+    run_script(main)

@@ -1,0 +1,37 @@
+"""`auxreid search`: a study's search from its results alone, with the base in memory."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from auxreid.lostpets.engine import Engine
+from auxreid.lostpets.looker import Looker
+from auxreid.lostpets.memory import MemoryBase
+from auxreid.lostpets.query import Query
+from auxreid.lostpets.shown import draw_answer, print_answer
+from auxreid.lostpets.study import open_made
+from auxreid.serving.photos import image_files, open_photos
+
+
+def answer_of(
+    query: Query, photos: Sequence[Path], dataset: str | None, out: Path | None, as_json: bool, language: str
+) -> None:
+    """Print the answer to a query of these photographs, and draw it where a picture is asked for.
+
+    Raises:
+        ConfigError, DataError: there is no search, a photograph cannot be used, or as Engine.search.
+    """
+    files = image_files(photos)
+    images = open_photos(files) if files else ()
+    made = open_made(dataset)
+    base = MemoryBase(made.rows)
+    engine = Engine(Looker(made.files) if files else None, base, made.fusion)
+    answer = engine.search(replace(query, photos=tuple(path.read_bytes() for path in files)))
+    if as_json:
+        print(answer.model_dump_json(indent=2))
+    else:
+        print_answer(answer, language)
+    if out is not None:
+        draw_answer(answer, [images.image(place) for place in range(len(images))], base.thumbnail, out, language)
+        if not as_json:
+            print(out)

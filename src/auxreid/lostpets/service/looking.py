@@ -1,0 +1,86 @@
+"""Looking at photographs, one request at a time, and what was seen in the last hour, so that nothing is seen twice."""
+
+import hashlib
+import time
+from collections.abc import Collection, Sequence
+from threading import Lock
+from typing import Protocol
+
+import numpy as np
+
+from auxreid.lostpets.query import Crop
+from auxreid.search.looks import Looks
+
+MOST = 1000  # photographs whose looks are kept
+
+
+class Looking(Protocol):
+    """What looks at photographs."""
+
+    model: str
+
+    def look(self, photos: Sequence[bytes], crops: Sequence[Crop | None] = ()) -> Looks: ...
+
+
+class SharedLooker:
+    """A looker for several threads: the networks see the photographs of one request at a time, each photograph once.
+
+    `seconds` and `photos` tell for how long the networks were at work, and on how many photographs.
+    """
+
+    def __init__(self, looker: Looking):
+        self._looker, self.model = looker, looker.model
+        self._networks, self._keeping = Lock(), Lock()
+        self._kept: dict[tuple[str, Crop | None], tuple[float, Looks]] = {}
+        self.seconds, self.photos = 0.0, 0
+
+    def look(self, photos: Sequence[bytes], crops: Sequence[Crop | None] = ()) -> Looks:
+        """As the looker does."""
+        parts = crops or (None,) * len(photos)
+        keys = [(hashlib.sha256(photo).hexdigest(), crop) for photo, crop in zip(photos, parts, strict=True)]
+        found = {key: self._known(key) for key in keys}
+        new = {key: place for place, key in enumerate(keys) if found[key] is None}
+        if new:
+            with self._networks:
+                began = time.perf_counter()
+                looks = self._looker.look([photos[place] for place in new.values()], [key[1] for key in new])
+                self.seconds += time.perf_counter() - began
+                self.photos += len(new)
+            for place, key in enumerate(new):
+                found[key] = looks.take([place])
+                self._keep(key, found[key])
+        return _joined([found[key] for key in keys])
+
+    def forget(self, photos: Collection[str]) -> None:
+        """What was seen on photographs, by the SHA-256 of their bytes."""
+        with self._keeping:
+            for key in [key for key in self._kept if key[0] in photos]:
+                del self._kept[key]
+
+    def forget_old(self, seconds: float) -> None:
+        """What was seen, and not asked for since, longer ago."""
+        before = time.monotonic() - seconds
+        with self._keeping:
+            for key in [key for key, (then, _) in self._kept.items() if then < before]:
+                del self._kept[key]
+
+    def _known(self, key: tuple[str, Crop | None]) -> Looks | None:
+        with self._keeping:
+            kept = self._kept.pop(key, None)
+            if kept is not None:
+                self._kept[key] = (time.monotonic(), kept[1])
+            return kept and kept[1]
+
+    def _keep(self, key: tuple[str, Crop | None], looks: Looks) -> None:
+        with self._keeping:
+            self._kept[key] = (time.monotonic(), looks)
+            if len(self._kept) > MOST:
+                del self._kept[next(iter(self._kept))]
+
+
+def _joined(looks: Sequence[Looks]) -> Looks:
+    names = looks[0].probabilities
+    return Looks(
+        np.concatenate([one.embedding for one in looks]),
+        {name: np.concatenate([one.probabilities[name] for one in looks]) for name in names},
+    )

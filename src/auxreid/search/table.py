@@ -1,0 +1,156 @@
+"""The table of the evaluation: a line per way to ask, for programs and for people."""
+
+import pandas as pd
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+
+from auxreid.metric.results import Figure
+from auxreid.search.evaluate import FUSION, MEANS, OPEN_SET, VISUAL_ONLY, Evaluation, Row
+
+HEADINGS = {
+    "mAP": "mAP",
+    "CMC_1": "CMC@1",
+    "CMC_5": "CMC@5",
+    "DIR_1": "DIR at FPIR 1 %",
+    "DIR_10": "DIR at FPIR 10 %",
+    "EER": "EER",
+}
+RATES = {
+    "match_FPIR": "match: strangers",
+    "match_DIR": "match: found",
+    "possible_FPIR": "possible: strangers",
+    "possible_DIR": "possible: found",
+    "ECE": "ECE",
+}
+WORDS = ("asked by", "remark")
+NO_VALUE = "-"
+
+
+def csv_table(evaluation: Evaluation) -> str:
+    """Per cent, empty where unknown."""
+    table = pd.DataFrame.from_records([_record(row) for row in evaluation.rows])
+    return table.round(2).replace({-0.0: 0.0}).to_csv(index=False, lineterminator="\n")
+
+
+def _record(row: Row) -> dict[str, object]:
+    found: dict[str, object] = {"asked_by": row.name, "queries": row.queries or None}
+    figures = {name: row.figures.get(name) for name in (*MEANS, *OPEN_SET)}
+    for name, other in (("mAP_minus_visual_only", VISUAL_ONLY), ("mAP_minus_fusion", FUSION)):
+        figures[name] = row.against.get(other)
+    for name, figure in figures.items():
+        parts = (None, None, None) if figure is None else (figure.value, figure.low, figure.high)
+        for end, value in zip(("", "_low", "_high"), parts, strict=True):
+            found[f"{name}{end}"] = None if value is None else 100 * value
+    found |= {name: 100 * row.rates[name] if name in row.rates else None for name in RATES}
+    return found | {"remark": remark(row)}
+
+
+def display_table(evaluation: Evaluation) -> pd.DataFrame:
+    """The table for people: per cent with one decimal, intervals in brackets; its columns are the headings."""
+    rows = evaluation.rows
+    columns = {
+        "asked by": [row.name for row in rows],
+        "queries": [str(row.queries) if row.queries else NO_VALUE for row in rows],
+    }
+    for name, heading in HEADINGS.items():
+        columns[heading] = [_with_interval(row.figures.get(name), ".1f") for row in rows]
+    for other in (VISUAL_ONLY, FUSION):
+        columns[f"mAP − {other}"] = [_with_interval(row.against.get(other), "+z.1f") for row in rows]
+    for name, heading in RATES.items():
+        columns[heading] = [f"{100 * row.rates[name]:.1f}" if name in row.rates else NO_VALUE for row in rows]
+    columns["remark"] = [remark(row) for row in rows]
+    return pd.DataFrame(columns)
+
+
+def remark(row: Row) -> str:
+    """Why there are no figures; else how sure it is that the way is better or worse than likeness alone."""
+    if row.reason:
+        return f"not possible: {row.reason}"
+    found = row.against.get(VISUAL_ONLY)
+    if found is None or found.value == 0:
+        return ""
+    side, sure = ("better", found.low > 0) if found.value > 0 else ("worse", found.high < 0)
+    return f"{side} than {VISUAL_ONLY}" + ("" if sure else ", the interval holds 0")
+
+
+def notes(evaluation: Evaluation) -> list[str]:
+    """Lines below the table."""
+    share, level = f"{100 * evaluation.strangers:g} %", f"{100 * evaluation.level:g} %"
+    fusions = [one.fusion for one in evaluation.seeds]
+    about, thresholds = fusions[0].about, fusions[0].thresholds
+    lines = [
+        f"{evaluation.queries} queries of {evaluation.individuals} dogs never seen, {evaluation.gallery} gallery "
+        f"photographs, {len(fusions)} seeds. {level} intervals over individuals and seeds: of mAP, CMC and the "
+        "differences by Student's t, of the others by resampling. Differences are of the same queries.",
+        f"The fusion was learnt from {about['photographs']} photographs of {about['dogs']} calibration dogs; test dogs "
+        "take no part in it.",
+        f"DIR at FPIR: the mean of {evaluation.drawings} drawings, in each of which {share} of the query dogs are "
+        "strangers, at the threshold that suits the drawing.",
+        f"match, possible: by the thresholds of the fusion as they are, set on calibration dogs at a FPIR of "
+        f"{100 * thresholds.match_fpir:g} and {100 * thresholds.possible_fpir:g} % in bases of {thresholds.searched} "
+        "photographs: the share of strangers who are named, and of others who are named rightly.",
+        "ECE: expected calibration error of the probability that the best dog is the right one, in these drawings.",
+        "stated: true words of the query's dog, so many, drawn from its labels; text: a description made of three.",
+        "hard filter: by likeness, among photographs for which the classifier says the same of all attributes.",
+    ]
+    if thresholds.note:
+        lines.append(f"Few dogs: {thresholds.note}.")
+    if not about["labelled"]:
+        lines.append(
+            "Calibration dogs have no attribute labels: statements count in full (weight 1), and what strangers would "
+            "state is what their photographs make the most probable."
+        )
+    return lines
+
+
+def markdown_table(evaluation: Evaluation) -> str:
+    """The display table in three, since a page is narrow: ranking, strangers, what is not possible; then its notes."""
+    cells, dataset = display_table(evaluation), evaluation.dataset
+    shown = cells[cells["queries"] != NO_VALUE]
+    open_set = [HEADINGS[name] for name in OPEN_SET] + list(RATES.values())
+    parts = [
+        f"# {dataset}: the search, asked in different ways",
+        _markdown(shown.drop(columns=open_set)),
+        f"## {dataset}: strangers, and decisions",
+        _markdown(shown[["asked by", *open_set]]),
+    ]
+    missing = [f"- {row.name}: {remark(row)}\n" for row in evaluation.rows if row.reason]
+    if missing:
+        parts += [f"## {dataset}: what cannot be asked", "".join(missing).rstrip("\n")]
+    return "\n\n".join([*parts, "".join(f"- {line}\n" for line in notes(evaluation))])
+
+
+def console_table(evaluation: Evaluation) -> Table:
+    """For a terminal."""
+    table = Table(title=f"{evaluation.dataset}: the search, per cent", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    cells = display_table(evaluation)
+    for heading in cells.columns:
+        table.add_column(heading, justify="left" if heading in WORDS else "right", no_wrap=True)
+    for line in cells.itertuples(index=False):
+        table.add_row(*line)
+    return table
+
+
+def summary(evaluation: Evaluation) -> dict[str, float]:
+    """Final metrics by "<way>.<name>", as fractions of 1, for a tracking server; names of letters and underscores."""
+    metrics: dict[str, float] = {}
+    for row in evaluation.rows:
+        way = row.name.replace(", ", "_").replace(" ", "_").replace("-", "_")
+        metrics |= {f"{way}.{name}": figure.value for name, figure in row.figures.items()}
+        metrics |= {f"{way}.{name}": value for name, value in row.rates.items()}
+        for other, figure in row.against.items():
+            metrics[f"{way}.mAP_minus_{other.replace(' ', '_')}"] = figure.value
+    return metrics
+
+
+def _markdown(cells: pd.DataFrame) -> str:
+    sides = [":--" if name in WORDS else "--:" for name in cells.columns]
+    lines = [" | ".join(line) for line in (cells.columns, sides, *cells.itertuples(index=False))]
+    return "\n".join(f"| {line} |" for line in lines)
+
+
+def _with_interval(figure: Figure | None, style: str) -> str:
+    if figure is None:
+        return NO_VALUE
+    value, low, high = (format(100 * part, style) for part in (figure.value, figure.low, figure.high))
+    return f"{value} [{low}, {high}]"
