@@ -1,8 +1,9 @@
 """The code that a stage's result follows from: the files that its script imports, without what changes no result.
 
 `pipeline/sources.py` writes results/sources/<stage>.json, and every other stage depends on its file instead of on all
-sources: the file changes exactly if one of the hashes in it does. Left out are comments, docstrings and formatting; all
-that lies under src/auxreid/plumbing; and the versions of packages that no file of the stage imports.
+sources: the file changes exactly if one of the hashes in it does. YAML beside a module of the package counts with it. Left
+out are comments, docstrings and formatting of Python; all that lies under src/auxreid/plumbing; and the versions of
+packages that no file of the stage imports.
 """
 
 import ast
@@ -21,7 +22,7 @@ from auxreid.plumbing.base.files import write_text
 from auxreid.plumbing.dvc.stages import read_stages
 
 FOLDER = Path("results/sources")
-PLUMBING = "src/auxreid/plumbing/"
+PACKAGE, PLUMBING = "src/auxreid/", "src/auxreid/plumbing/"
 PINS = Path("requirements.lock")
 _PIN = re.compile(r"^([\w.-]+)==([^\s;]+)", re.MULTILINE)
 
@@ -105,9 +106,17 @@ def describe(stage: str, root: Path) -> dict[str, object]:
     imports, as requirements.lock pins it, and `code`, one hash over both."""
     sources = import_closure(Path(f"pipeline/{stage}.py"), root)
     packages = _packages(sources.values(), _pins(root))
-    files = {name: source.code for name, source in sources.items()}
+    files = _hashes(sources, root)
     content = {"files": files, "packages": packages}
     return {"code": hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()} | content
+
+
+def _hashes(sources: Mapping[str, Source], root: Path) -> dict[str, str]:
+    """Of these files, and of data that lies beside them in the package: what a module reads counts as its code does."""
+    folders = {Path(name).parent for name in sources if name.startswith(PACKAGE)}
+    data = sorted(path for folder in folders for path in (root / folder).glob("*.yaml"))
+    hashes = {path.relative_to(root).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in data}
+    return {name: source.code for name, source in sources.items()} | hashes
 
 
 def _packages(sources: Iterable[Source], pins: dict[str, str]) -> dict[str, str]:
@@ -154,7 +163,7 @@ def check_sources(stage: str, root: Path) -> str:
         raise ConfigError(f"{path}: there is no such file; {remedy}") from None
     except (ValueError, KeyError, TypeError):
         raise ConfigError(f"{path}: is broken; {remedy}") from None
-    present = {name: source.code for name, source in import_closure(Path(f"pipeline/{stage}.py"), root).items()}
+    present = _hashes(import_closure(Path(f"pipeline/{stage}.py"), root), root)
     pins = _pins(root)
     changed = [name for name in sorted(present | files) if present.get(name) != files.get(name)]
     changed += [f"{PINS}: {name}" for name, version in packages.items() if pins.get(name) != version]
