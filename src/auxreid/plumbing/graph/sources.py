@@ -1,9 +1,9 @@
 """The code that a stage's result follows from: the files that its script imports, without what changes no result.
 
 `pipeline/sources.py` writes results/sources/<stage>.json, and every other stage depends on its file instead of on all
-sources: the file changes exactly if one of the hashes in it does. YAML beside a module of the package counts with it. Left
-out are comments, docstrings and formatting of Python; all that lies under src/auxreid/plumbing; and the versions of
-packages that no file of the stage imports.
+sources: the file changes exactly if one of the hashes in it does. YAML beside a module of the package counts with it.
+Left out are comments, docstrings and formatting of Python; all that lies under src/auxreid/plumbing; and the versions
+of packages that no file of the stage imports.
 """
 
 import ast
