@@ -26,6 +26,7 @@ BENCHMARKS = (
     "ddp",
     "busy_neighbour",
     "kept_memory",
+    "pet_base",
 )
 
 

@@ -31,13 +31,13 @@ def main(stage: Stage) -> None:
         looks = Looks(embedding, predicted(stage.reads["predictions"], vocabulary, frames.frame_id))
         held_out = None
         if stage.reads["held_out"] is not None:
-            scores = read_metric_scores(RESULTS, stage.dataset, stage.entry["row"], stage.entry["seed"])
+            scores = read_metric_scores(RESULTS, stage.dataset, stage.entry["of_row"], stage.entry["seed"])
             held_out = placed(frames.frame_id, scores.held_out, embedding.shape[1])
         header = Header(
             dataset=stage.dataset,
             seed=stage.entry["seed"],
             model=files.hash(),
-            model_name=f"{stage.entry['row']} of {stage.dataset}, seed {stage.entry['seed']}",
+            model_name=f"{stage.entry['of_row']} of {stage.dataset}, seed {stage.entry['seed']}",
             dimensions=embedding.shape[1],
             vocabulary=vocabulary,
             encoder=files.described(),

@@ -39,7 +39,7 @@ WIDE = 400  # characters
 
 def main(stage: Stage) -> None:
     entry, test = stage.entry, stage.settings.test
-    with stage.run(row=entry["row"]) as run:
+    with stage.run(of_row=entry["of_row"]) as run:
         rows = {seed: read_rows(rows_file(RESULTS, stage.dataset, seed)) for seed in entry["seeds"]}
         frames = {seed: open_frames(stage.reads["frames"], entry["split"]) for seed in rows}
         tested = open_evaluated(stage.reads["frames"], entry["split"])

@@ -17,6 +17,15 @@ from warm_python import warm_python
 settings.register_profile("auxreid", deadline=None, max_examples=40, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("auxreid")
 
+# Files go to two workers: what takes longest comes first, so that none is left with it at the end; the first two share
+# nothing that one of them would wait for.
+LONGEST = ("fanout_cluster", "pipeline", "kills", "experiments", "parallel_stages", "sharing", "own_sets", "dvc_views")
+FIRST = {f"test_{name}.py": place for place, name in enumerate(LONGEST)}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: FIRST.get(item.path.name, len(FIRST)))
+
 
 @pytest.fixture(scope="session")
 def empty_database(tmp_path_factory):

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import finetune  # noqa: F401 (so that no life imports it)
 from tiny_study import DATASET, run
+from warm_python import import_all
 
 from auxreid.clipreid import stage2
 from auxreid.plumbing.stage.checkpoint_folder import CheckpointFolder
@@ -86,6 +87,7 @@ def let_live(child: int, before: int, rng: random.Random, epoch: float) -> None:
 
 
 def main(undisturbed: str, killed: str, row: str, kills: str, seed: str) -> None:
+    import_all()  # what a stage imports when it needs it, too: once, and not in each life
     with_journal()
     os.chdir(undisturbed)
     assert ended_well(start(row))

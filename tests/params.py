@@ -5,6 +5,7 @@ The settings' classes have no defaults, so that a test starts from the file's va
 
 import json
 from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 
 import yaml
@@ -20,9 +21,15 @@ def one_seed(params: dict, rows: Iterable[str]) -> None:
     params["study"] |= {"rows": list(rows), "seeds": [0], "row_seeds": {}}
 
 
+@cache
+def written() -> str:
+    """params.yaml as JSON: it is read hundreds of times, and by a YAML parser that takes twenty times as long."""
+    return json.dumps(yaml.safe_load((ROOT / "params.yaml").read_text()))
+
+
 def raw_params() -> dict:
     """All of params.yaml, with no block that an anchor shares between two places; of every row, one seed is run."""
-    raw = json.loads(json.dumps(yaml.safe_load((ROOT / "params.yaml").read_text())))
+    raw = json.loads(written())
     one_seed(raw, raw["ablations"])
     return raw
 

@@ -1,9 +1,12 @@
 """Drawn dogs for tests of the search: looks of photographs of which truth and noise are known."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
+import cv2
 import numpy as np
 
+from auxreid.data.frames import Frames, FramesMeta, open_frames, write_frames
 from auxreid.search.evidence import base_rates
 from auxreid.search.examples import Calibrating
 from auxreid.search.looks import Looks
@@ -43,3 +46,27 @@ def drawn_dogs(dogs: int, photographs: int, seed: int, noise: float = 2.0, dimen
         confusions={name: np.eye(len(words)) for name, words in VOCABULARY.items()},
         codes=codes,
     )
+
+
+def drawn_frames(path: Path, known: Calibrating, queries: int = 1, unlabelled: Sequence[int] = ()) -> Frames:
+    """Test frames of drawn dogs, a flat picture each: of every dog's photographs the first ones ask, the others are
+    searched.
+
+    Args:
+        unlabelled: dogs without any attribute.
+    """
+    meta = FramesMeta(
+        "drawn", "dogs", "dogs", "dog", attributes={name: list(words) for name, words in VOCABULARY.items()}
+    )
+    rows, seen = [], {}
+    for place, dog in enumerate(known.dog.tolist()):
+        seen[dog] = seen.get(dog, 0) + 1
+        pixels = np.full((12, 16, 3), (dog * 37 % 256, dog * 91 % 256, seen[dog] * 60 % 256), np.uint8)
+        row = {"path": f"{place}.png", "identity": dog, "identity_name": f"dog{dog}", "width": 16, "height": 12}
+        row |= {"split": "query" if seen[dog] <= queries else "gallery", "sequence": f"s{known.sequence[place]}"}
+        row["image"] = cv2.imencode(".png", pixels)[1].tobytes()
+        for name, words in VOCABULARY.items():
+            row[f"attr_{name}"] = None if dog in unlabelled else words[known.codes[name][place]]
+        rows.append(row)
+    write_frames(path, rows, meta)
+    return open_frames(path)

@@ -5,6 +5,7 @@ import shutil
 import signal
 import sqlite3
 import subprocess
+import sys
 from collections import Counter
 
 import pytest
@@ -93,9 +94,30 @@ def test_no_clone_is_left(lost, tmp_path_factory):
     assert left == []
 
 
+FORKED = """#!/bin/sh
+case "$2" in
+    *trained-0 | *twice-0) exec {forking} "$@" ;;
+esac
+exec {python} "$@"
+"""
+
+
 @pytest.fixture(scope="module")
-def miniature(tmp_path_factory, trained_people):
-    """The same miniature study, run by one `dvc repro` and by a fan-out of which a worker is killed in mid-training."""
+def fan_out_python(tmp_path_factory, stage_python):
+    """A folder for PATH, whose `python` forks what runs a script that others run as processes of their own."""
+    program = tmp_path_factory.mktemp("python") / "python"
+    program.write_text(FORKED.format(forking=stage_python / "python", python=sys.executable))
+    program.chmod(0o755)
+    return program.parent
+
+
+@pytest.fixture(scope="module")
+def miniature(tmp_path_factory, trained_people, fan_out_python):
+    """The same miniature study, run by one `dvc repro` and by a fan-out of which a worker is killed in mid-training.
+
+    The former's stages are forks of a process that has imported torch; of the latter's, each script is a process of its
+    own at least once, and each training of which one is killed.
+    """
     folder = tmp_path_factory.mktemp("miniature")
     serial = Clone(trained_people)
     serial.stages = executed(trained_people.with_suffix(".log").read_text())
@@ -104,6 +126,7 @@ def miniature(tmp_path_factory, trained_people):
     origin.dvc("commit", "-q", "-f", "data.dvc")
     origin.dvc("remote", "add", "-q", "--default", "team", str(folder / "remote"))
     origin.commit("A remote")
+    origin.take_python(fan_out_python)
     clones = folder / "clones"
     clones.mkdir()
     with two_nodes({**origin.env, "TMPDIR": str(clones)}) as cluster:

@@ -31,10 +31,10 @@ TOLERANCE = 1e-3  # of float32 after some steps; test_parallel.py has float64
 COAT = {"coat": ["short", "medium", "long"], "ears": ["hanging", "upright"]}
 
 
-def run(folder: Path, *command: str, **environment: str) -> subprocess.CompletedProcess:
+def run(folder: Path, *command: str, python: str = sys.executable, **environment: str) -> subprocess.CompletedProcess:
     """A Python script in a folder, with two threads in all however many processes there are."""
     return subprocess.run(
-        [sys.executable, *command],
+        [python, *command],
         cwd=folder,
         env=variables(**environment),
         capture_output=True,
@@ -120,12 +120,12 @@ def write_dogs(path: Path) -> None:
     write_frames(path, rows, FramesMeta(DOGS, "dogs", "dogs", "dog", attributes=COAT))
 
 
-def alone_and_in_two(study: Path, stage: str, key: str) -> tuple[Path, Path, str]:
+def alone_and_in_two(study: Path, python: Path, stage: str, key: str) -> tuple[Path, Path, str]:
     """The outputs of a stage in one process and in two, and what the latter printed."""
     out = study / "results" / stage / key
     script = str(ROOT / "pipeline" / f"{stage}.py")
     kept = out.with_name(out.name + ".alone")
-    done = run(study, script, key)
+    done = run(study, script, key, python=str(python / "python"))
     assert done.returncode == 0, done.stderr[-3000:]
     out.rename(kept)
     done = run(study, script, key, AUXREID_PROCESSES="2")
@@ -154,8 +154,8 @@ def assert_one_record_of_the_same_settings(alone: Path, pair: Path, printed: str
 
 
 @pytest.mark.slow
-def test_finetune_in_two_processes(study):
-    alone, pair, printed = alone_and_in_two(study, "finetune", f"{DATASET}-{ROW}-0")
+def test_finetune_in_two_processes(study, stage_python):
+    alone, pair, printed = alone_and_in_two(study, stage_python, "finetune", f"{DATASET}-{ROW}-0")
     assert_one_record_of_the_same_settings(alone, pair, printed)
     frames, embeddings = open_frames(study / f"results/ingest/{DATASET}/frames.arrow"), []
     for folder in (alone, pair):
@@ -168,8 +168,8 @@ def test_finetune_in_two_processes(study):
 
 
 @pytest.mark.slow
-def test_attributes_in_two_processes(study):
-    alone, pair, printed = alone_and_in_two(study, "attributes", DOGS)
+def test_attributes_in_two_processes(study, stage_python):
+    alone, pair, printed = alone_and_in_two(study, stage_python, "attributes", DOGS)
     assert_one_record_of_the_same_settings(alone, pair, printed)
     ours, expected = (json.loads((folder / "metrics.json").read_text()) for folder in (pair, alone))
     assert ours.keys() == expected.keys()

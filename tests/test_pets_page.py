@@ -30,6 +30,7 @@ GIVE = """([name, selector, base64]) => {
     ? new ClipboardEvent(name, {...props, clipboardData: data})
     : new DragEvent(name, {...props, dataTransfer: data}));
 }"""
+RIGA = {"latitude": 56.95, "longitude": 24.11}
 WAIT = 20  # seconds
 
 
@@ -129,7 +130,7 @@ def test_nothing_is_inline_and_no_other_host_is_named():
 
 
 def test_a_search_from_two_photographs_to_what_is_said_of_a_dog(browser, address, photos):
-    with shown(browser, address, "desktop") as one:
+    with shown(browser, address, "desktop", geolocation=RIGA, permissions=["geolocation"]) as one:
         page = one.page
         one.open()
         assert page.inner_text("#about").startswith("21 photographs to compare with")
@@ -143,7 +144,8 @@ def test_a_search_from_two_photographs_to_what_is_said_of_a_dog(browser, address
         page.fill("#text", "маленькая собака, синий")
         page.click("#facts summary")
         page.fill("#since", "2026-05-02")
-        page.fill("#query-coordinates", "56.95, 24.11")
+        page.click("#query-place button")
+        until(lambda: page.input_value("#query-coordinates") == "56.95000, 24.11000")
         page.select_option("#km", "50")
         one.check("filled")
         left, top, width, height = search(one)["crops"][0]
@@ -247,6 +249,9 @@ def test_a_dog_is_reported_found_waits_in_a_saved_search_and_comes_home(browser,
         search(one)
         one.check("results")
         assert "белая" in page.inner_text("#understood")
+        page.click(".dog >> nth=0 >> .photo")
+        one.check("compare")
+        page.click("#compare-close")
         page.fill("#save-name", "Белка")
         page.click(".save button")
         link = page.input_value(".done .copy input")
@@ -261,6 +266,10 @@ def test_a_dog_is_reported_found_waits_in_a_saved_search_and_comes_home(browser,
         one.check("mine")
         assert "Найденная собака" in page.inner_text("#mine-searches .dog")
         assert "me@example.org" not in page.content()
+        page.click("#mine-searches >> text=Похожие на неё")
+        page.wait_for_selector("#view-search :text('Похожие на')")
+        assert page.evaluate("document.activeElement.id") == "results-title"
+        page.click("nav a[href='#mine']")
         message(one)
         # another visit: what was kept is there, what was not kept is not, and the token opens it
         page.reload()
@@ -421,6 +430,8 @@ def test_what_is_refused_is_said_where_it_belongs(browser, address, photos, tmp_
         page.wait_for_selector("#problem-query-photos:has-text('“letter.jpg” is not a picture')")
         page.fill("#text", "qwerty")
         page.click("#facts summary")
+        page.click("#query-place button")
+        page.wait_for_selector("#problem-query-coordinates:has-text('does not tell where you are')")
         page.fill("#query-coordinates", "somewhere")
         page.click("#go")
         assert "in degrees" in page.inner_text("#problem-query-coordinates")
@@ -441,5 +452,24 @@ def test_what_is_refused_is_said_where_it_belongs(browser, address, photos, tmp_
         page.set_input_files("#query-photos input[multiple]", [photos["white3"], photos["blue7"], photos["blue8"]])
         page.wait_for_selector("#problem-query-photos:has-text('At most 6')")
         assert page.locator("#query-photos li").count() == 6
+        page.fill("#since", "")
+        for kind in ("found", "base"):
+            page.uncheck(f"[name=kind][value={kind}]")
+        search(one)
+        assert page.inner_text("#answer .card >> nth=0").startswith("Nothing is left to compare with.")
+        assert re.search(r"\d+ photographs were left out by kind", page.inner_text(".summary"))
+        page.uncheck("[name=kind][value=lost]")
+        page.click("#go")
+        assert page.inner_text("#problem-kinds") == "Choose at least one kind."
         assert len(one.said) == 2 and all("Failed to load resource" in line for line in one.said)
         one.said.clear()  # the browser's own lines about the requests that failed
+
+
+def test_a_browser_that_keeps_nothing_is_served_too(browser, address):
+    with shown(browser, address, "phone") as one:
+        one.page.add_init_script("Object.defineProperty(window, 'localStorage', {get() { throw Error('no') }})")
+        one.open()
+        one.page.click("[data-language=ru]")
+        one.page.wait_for_selector("html[lang=ru]")
+        one.page.click("nav a[href='#mine']")
+        assert "Пока нет" in one.page.inner_text("#mine-reports")

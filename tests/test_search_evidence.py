@@ -14,7 +14,7 @@ from auxreid.search.calibration import (
     calibration_record,
     read_calibration,
 )
-from auxreid.search.confusion import fit_confusion
+from auxreid.search.confusion import fit_confusion, proven_confusion
 from auxreid.search.evidence import attribute_llr, base_rates, paired_llr, stated_vector, through
 from auxreid.search.weights import fit_weights
 
@@ -105,6 +105,17 @@ def test_confusions_worked_by_hand_for_sure_predictions():
 def test_without_labels_nothing_is_changed():
     p = distributions(np.random.default_rng(0), 4, 3)
     assert (through(p, fit_confusion(p, np.full(4, -1))) == p).all()
+
+
+def test_confusions_are_used_only_where_they_prove_to_be_worth_it():
+    rng = np.random.default_rng(0)
+    p = distributions(rng, 200, 3)
+    codes = (rng.random((len(p), 1)) > p.cumsum(axis=1)).sum(axis=1)
+    assert (proven_confusion(p, codes, np.arange(200) // 2) == np.eye(3)).all()  # calibrated
+    sure = np.eye(3)[rng.integers(3, size=200)]  # as sure as can be, and says nothing
+    assert np.diag(proven_confusion(sure, codes, np.arange(200) // 2)).max() < 0.8
+    assert (proven_confusion(sure, codes, np.arange(200) // 50) == np.eye(3)).all()  # of four dogs
+    assert (proven_confusion(sure, np.full(200, -1), np.arange(200)) == np.eye(3)).all()
 
 
 # similarities

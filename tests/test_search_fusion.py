@@ -14,7 +14,7 @@ from auxreid.plumbing.base.errors import DataError
 from auxreid.search.calibration import Logistic
 from auxreid.search.calibration_dogs import calibration_rows, calibration_set, classifier_learnt, dog_codes
 from auxreid.search.decision import Level, Strangers, Thresholds, measured_growth, set_thresholds
-from auxreid.search.examples import Extra, predicted_examples, stated_examples
+from auxreid.search.examples import Extra, limited, predicted_examples, stated_examples
 from auxreid.search.fit import fit_fusion, fit_on
 from auxreid.search.fusion import Fusion
 from auxreid.search.left_out import LeftOut
@@ -47,7 +47,7 @@ def by_hand() -> Fusion:
         weights={"visual": 0.5, "ears": 2.0},
         stated_weights={"ears": 1.0},
         softness=0.2,
-        thresholds=Thresholds((Level(1, 0, 2.0, 0.0),), 1.0, 0.01, 0.1, 100, 50, ""),
+        thresholds=Thresholds((Level(1, 0, 2.0, 0.0),), 1.0, 0.01, 0.1, 100, 50, 99, ""),
         posterior=Posterior(1.0, 0.0),
     )
 
@@ -211,6 +211,16 @@ def test_the_fit_is_a_function_of_its_seed(known, fitted):
     assert fit_fusion(known, "a-model").to_json() == fitted.to_json()
 
 
+def test_of_many_photographs_whole_dogs_are_drawn():
+    many = replace(drawn_dogs(50, 3, seed=0), fold=np.repeat(np.arange(50), 3))
+    few = limited(many, 100, seed=0)
+    assert len(few.dog) == 99 and (np.unique(few.dog, return_counts=True)[1] == 3).all()
+    kept = np.isin(many.dog, few.dog)
+    assert (few.looks.embedding == many.looks.embedding[kept]).all() and (few.fold == few.dog - 1).all()
+    assert (few.codes["ears"] == many.codes["ears"][kept]).all()
+    assert limited(many, 150, seed=0) is many
+
+
 def test_without_attributes_there_is_likeness_alone(known):
     bare = replace(known, looks=Looks(known.looks.embedding, {}), vocabulary={}, priors={}, confusions={}, codes={})
     found = fit_fusion(bare, "m")
@@ -267,7 +277,7 @@ def test_thresholds_are_the_lowest_that_so_few_strangers_reach():
     values = np.arange(200.0)
     found = set_thresholds([strangers(values, np.arange(200))])
     assert (values >= found.level().match).sum() == 2 and (values >= found.level().possible).sum() == 20
-    assert found.note == "" and (found.strangers, found.dogs) == (200, 200)
+    assert found.note == "" and (found.strangers, found.dogs, found.searched) == (200, 200, 1)
 
 
 def test_few_strangers_say_what_they_cannot_show():

@@ -4,6 +4,7 @@ Such imports are most of what a miniature stage costs. The script gets its own a
 and nothing of auxreid is imported for it. But DVC is not its parent: it runs as one that was started by hand.
 """
 
+import importlib
 import json
 import os
 import socket
@@ -48,12 +49,15 @@ def ask(place: str, script: list[str]) -> int:
     return code if code >= 0 else 128 - code
 
 
-def serve(place: str) -> None:
-    """Returns in a fork that is to run `sys.argv`, again and again; the process itself never does."""
-    import importlib
-
+def import_all() -> None:
+    """In this process, so that no fork of it need do so."""
     for name in IMPORTED:
         importlib.import_module(name)
+
+
+def serve(place: str) -> None:
+    """Returns in a fork that is to run `sys.argv`, again and again; the process itself never does."""
+    import_all()
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
         listener.bind(place)
         listener.listen()

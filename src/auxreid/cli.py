@@ -589,25 +589,6 @@ def search(
     answer_of(query, photos or [], dataset, out, as_json, language)
 
 
-@app.command()
-def pets(jobs: Jobs = JOBS) -> None:
-    """Make the lost-pet search of the sample's dogs; params.yaml stays as it is."""
-    from contextlib import nullcontext
-
-    from auxreid.plumbing.graph.for_a_while import study_for_a_while
-    from auxreid.plumbing.graph.pets import is_asked_for, pets_study, target
-    from auxreid.plumbing.graph.repro import run_repro
-    from auxreid.plumbing.settings.load import load_config
-
-    if not any(SAMPLE.glob("*")):
-        sample()
-    config = load_config()
-    study = nullcontext() if is_asked_for(config) else study_for_a_while(ROOT, pets_study(config))
-    with study:
-        if code := run_repro([target()], jobs):
-            raise typer.Exit(code)
-
-
 Home = Annotated[Path, typer.Option(help="folder of the base, reports and photographs")]
 HOME = Path("pets")
 
@@ -639,10 +620,11 @@ def index(
                     f"{home}: no longer has the photographs of {source}: index them again; reports come back by serve"
                 )
     if photos is not None and address is not None:
-        from auxreid.lostpets.indexing.on_cluster import cluster
+        from auxreid.lostpets.indexing.on_cluster import looked_on_cluster
+        from auxreid.plumbing.fanout.cluster import connected
 
-        with cluster(address) as looked:
-            print(summary(index_photographs(home, made, photos, looked)))
+        with connected(address):
+            print(summary(index_photographs(home, made, photos, looked_on_cluster)))
     elif photos is not None:
         print(summary(index_photographs(home, made, photos)))
     base = open_home_base(home, made.rows)
@@ -696,6 +678,32 @@ def restore(
     from auxreid.lostpets.service.backup import restore as read
 
     print(f"{home}: {read(file, home)} files, as they were in {file}")
+
+
+@app.command()
+def pets(
+    jobs: Jobs = JOBS,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0: any")] = 8000,
+    home: Home = HOME,
+    only_make: Annotated[bool, typer.Option("--only-make", help="make the search, and serve nothing")] = False,
+) -> None:
+    """Make the lost-pet search of the sample's dogs, and serve it; params.yaml stays as it is."""
+    from contextlib import nullcontext
+
+    from auxreid.plumbing.graph.for_a_while import study_for_a_while
+    from auxreid.plumbing.graph.pets import DATASET, is_asked_for, pets_study, target
+    from auxreid.plumbing.graph.repro import run_repro
+    from auxreid.plumbing.settings.load import load_config
+
+    if not any(SAMPLE.glob("*")):
+        sample()
+    config = load_config()
+    study = nullcontext() if is_asked_for(config) else study_for_a_while(ROOT, pets_study(config))
+    with study:
+        if code := run_repro([target()], jobs):
+            raise typer.Exit(code)
+    if not only_make:
+        serve(port=port, home=home, dataset=DATASET)
 
 
 def main() -> None:

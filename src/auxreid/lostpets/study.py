@@ -17,6 +17,7 @@ class Made:
 
     dataset: str
     rows: IndexRows
+    rows_path: Path
     fusion: Fusion
     files: Files
 
@@ -37,7 +38,7 @@ def open_made(dataset: str | None = None, root: Path = Path()) -> Made:
     if not path.is_file():
         raise DataError(f"{path}: no such file; make it with: dvc repro search@{dataset}")
     fusion = Fusion.from_json(path.read_text(encoding="utf-8"))
-    rows = _rows_of(root / RESULTS / FOLDER / dataset, fusion)
+    rows, rows_path = _rows_of(root / RESULTS / FOLDER / dataset, fusion)
     files = Files.read(rows.header.encoder, root)
     for name, file in files.paths().items():
         if not file.is_file():
@@ -46,7 +47,7 @@ def open_made(dataset: str | None = None, root: Path = Path()) -> Made:
         raise DataError(
             f"the networks of {dataset} are others than those of its search; run: dvc repro search@{dataset}"
         )
-    return Made(dataset, rows, fusion, files)
+    return Made(dataset, rows, rows_path, fusion, files)
 
 
 def _meant(named: str | None, folder: Path) -> str:
@@ -64,7 +65,7 @@ def _meant(named: str | None, folder: Path) -> str:
     )
 
 
-def _rows_of(folder: Path, fusion: Fusion) -> IndexRows:
+def _rows_of(folder: Path, fusion: Fusion) -> tuple[IndexRows, Path]:
     """The rows that the fusion is of: those of the first seed."""
     files = sorted(folder.glob("*.parquet"), key=lambda path: int(path.stem))
     if not files:
@@ -72,5 +73,5 @@ def _rows_of(folder: Path, fusion: Fusion) -> IndexRows:
     for path in files:
         rows = read_rows(path)
         if rows.header.model == fusion.model:
-            return rows
+            return rows, path
     raise DataError(f"{folder}: rows of other networks than those of the search; run: dvc repro search@{folder.name}")

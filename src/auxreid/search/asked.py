@@ -11,6 +11,7 @@ import numpy as np
 
 from auxreid.data.frames import Frames
 from auxreid.evaluation.protocols import EVALUATED, Entities, query_and_gallery
+from auxreid.plumbing.base.errors import DataError
 from auxreid.search.calibration_dogs import dog_codes
 from auxreid.search.evidence import through
 from auxreid.search.fusion import VISUAL, Fusion
@@ -58,13 +59,17 @@ class Asking:
     Args:
         frames: n test frames, of split query and gallery.
         say: a description of true words, and what is understood of it; None: there is nothing that understands it.
+
+    Raises:
+        DataError: the protocol does not rank photographs.
     """
 
     def __init__(self, frames: Frames, seed: Seed, protocol: str, say: Say | None):
         self.seed, self.say = seed, say
         self.query, self.gallery = query_and_gallery(frames, seed.looks.embedding, protocol)
         if any(len(one) > 1 for part in (self.query, self.gallery) for one in part.members):
-            raise NotPossibleError(f"protocol {protocol!r}: a search ranks photographs, not tracks")
+            named = f"{frames.meta.dataset}: protocol {protocol!r}"
+            raise DataError(f"{named} ranks tracks; a search compares photographs")
         self.own, self.theirs = (seed.looks.take(np.concatenate(part.members)) for part in (self.query, self.gallery))
         vocabulary = seed.fusion.vocabulary
         codes = dog_codes(frames, list(vocabulary))
@@ -116,9 +121,9 @@ class Asking:
 
     def described(self, language: str) -> Asked:
         """With a description of some attributes, as far as it is understood."""
-        drawn = self._drawn(DESCRIBED)
         if self.say is None:
             raise NotPossibleError("no descriptions: nothing understands them")
+        drawn = self._drawn(DESCRIBED)
         try:
             return self._with([self.say(one, language, turn) for turn, one in enumerate(drawn)], DESCRIBED)
         except ValueError as error:

@@ -13,6 +13,7 @@ import numpy as np
 from auxreid.search.weights import fit_weights, log_loss
 
 LEAST_SLOPE = 1e-3  # nats per unit of similarity: of an encoder that knows nothing of dogs
+LEAST_RISE = 1e-6  # from one step to the next, of a rate: what is less is lost in rounding
 RIDGE = 1e-6  # so that pairs which a threshold separates have a finite slope
 PSEUDO_PAIRS = 1.0  # added to each step of the isotonic curve, half of one dog: a step of one kind is finite
 
@@ -134,7 +135,7 @@ def _steps(y: np.ndarray, weight: np.ndarray) -> np.ndarray:
     weights: list[float] = []
     for place, (value, own) in enumerate(zip(y.tolist(), weight.tolist(), strict=True)):
         start, total = place, value * own
-        while starts and sums[-1] * own >= total * weights[-1]:  # the step before is as high or higher
+        while starts and sums[-1] / weights[-1] > total / own - LEAST_RISE:  # the step before is as high or higher
             start, total, own = starts.pop(), total + sums.pop(), own + weights.pop()
         starts.append(start)
         sums.append(total)

@@ -8,10 +8,10 @@ that somebody looks for. Choosing an epoch or a temperature by them is no learni
 - The embedding of the untouched encoder learns from nobody, that of a trained metric row from all known individuals:
   it then needs embeddings by models that were trained without the dog's fold.
 
-Confusions are of labelled val frames that the classifier has not learnt from; without such frames they are the
-identity: its probabilities are calibrated. Base rates are those of the dogs that are searched: where calibration dogs
-have labels they are of the labelled population, and the labels of all learnt frames tell them best; else they are the
-means of what is predicted for calibration dogs.
+Confusions are of labelled val frames that the classifier has not learnt from, where they prove to be worth it; without
+such frames they are the identity: the classifier's probabilities are calibrated. Base rates are those of the dogs that
+are searched: where calibration dogs have labels they are of the labelled population, and the labels of all learnt
+frames tell them best; else they are the means of what is predicted for calibration dogs.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,7 +20,7 @@ import numpy as np
 
 from auxreid.data.frames import Frames
 from auxreid.plumbing.base.errors import DataError
-from auxreid.search.confusion import fit_confusion
+from auxreid.search.confusion import proven_confusion
 from auxreid.search.evidence import PSEUDO_COUNT, base_rates, through
 from auxreid.search.examples import Calibrating
 from auxreid.search.looks import Looks
@@ -84,10 +84,11 @@ def calibration_set(
     rows = calibration_rows(frames, learnt)
     own, codes = looks.take(rows), dog_codes(frames, list(vocabulary))
     proving = ~by_classifier & (frames.split == "val")
+    dogs = np.where(frames.identity > 0, frames.identity, -1 - np.arange(len(frames)))  # each unknown one is another
     confusions, priors = {}, {}
     for name in vocabulary:
         labels = frames.attribute_codes(name)
-        confusions[name] = fit_confusion(looks.probabilities[name][proving], labels[proving])
+        confusions[name] = proven_confusion(looks.probabilities[name][proving], labels[proving], dogs[proving])
         if (codes[name][rows] >= 0).any():
             priors[name] = base_rates(labels[by_classifier], len(vocabulary[name]))
         else:

@@ -51,6 +51,7 @@ class Thresholds:
     possible_fpir: float
     strangers: int  # queries, of one photograph
     dogs: int
+    searched: int  # photographs of the base, the median
     note: str  # what so few cannot show; empty: nothing to say
 
     def decide(self, best: float, searched: int, photos: int = 1, stated: int = 0) -> str:
@@ -126,7 +127,8 @@ def set_thresholds(strangers: Sequence[Strangers], seed: int = 0) -> Thresholds:
     growth = measured_growth(plain.scores, np.random.default_rng(seed))
     levels = tuple(_level(one, growth) for one in asked if len(np.unique(one.dog)) == dogs)
     rates = {f"{name}_fpir": fpir for name, fpir in FPIRS.items()}
-    return Thresholds(levels, growth, **rates, strangers=len(plain.dog), dogs=dogs, note=_note(dogs))
+    counts = {"strangers": len(plain.dog), "dogs": dogs, "searched": int(np.median(plain.searched))}
+    return Thresholds(levels, growth, **rates, **counts, note=_note(dogs))
 
 
 def measured_growth(scores: np.ndarray, rng: np.random.Generator) -> float:

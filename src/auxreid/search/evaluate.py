@@ -130,7 +130,8 @@ def _padded(values: np.ndarray, judged: Judged, count: int) -> np.ndarray:
 
 
 def _mean_figure(values: Sequence[np.ndarray], judged: Sequence[Judged], level: float) -> Figure:
-    return _figure(by_individual(values, [one.asked.query.identity for one in judged]), level)
+    found = _figure(by_individual(values, [one.asked.query.identity for one in judged]), level)
+    return Figure(found.value, max(found.low, 0.0), min(found.high, 1.0))  # a share
 
 
 def _figure(values: np.ndarray, level: float) -> Figure:

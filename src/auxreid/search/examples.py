@@ -69,6 +69,23 @@ class Examples:
         )
 
 
+def limited(known: Calibrating, most: int, seed: int) -> Calibrating:
+    """Whole dogs with at most so many photographs in all, drawn; everybody where there are no more."""
+    if len(known.dog) <= most:
+        return known
+    names, own, counts = np.unique(known.dog, return_inverse=True, return_counts=True)
+    order = np.random.default_rng(seed).permutation(len(names))
+    rows = np.flatnonzero(np.isin(own, order[np.cumsum(counts[order]) <= most]))
+    return replace(
+        known,
+        looks=known.looks.take(rows),
+        dog=known.dog[rows],
+        sequence=known.sequence[rows],
+        codes={name: values[rows] for name, values in known.codes.items()},
+        fold=None if known.fold is None else known.fold[rows],
+    )
+
+
 def similarities(known: Calibrating, pairs: Pairs) -> np.ndarray:
     """Cosines, float64 [p]."""
     own, theirs = known.looks.embedding[pairs.first], known.looks.embedding[pairs.second]

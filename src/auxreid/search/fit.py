@@ -14,6 +14,7 @@ from auxreid.search.examples import (
     Examples,
     Extra,
     extra_examples,
+    limited,
     predicted_examples,
     similarities,
     stated_examples,
@@ -25,6 +26,7 @@ from auxreid.search.posterior import fit_posterior
 from auxreid.search.weights import fit_weights, log_loss
 
 FOLDS = 5  # of calibration dogs
+MOST = 2000  # photographs of calibration dogs: time and memory grow with their square
 RIDGE = 3e-3  # of 1e-4 to 1e-1 the one of the least log loss on dogs left out, drawn ones and real ones
 SOFTNESSES = (0.05, 0.1, 0.2, 0.3)  # labels are surer than people, so that none is below the first
 SOFTNESS_WITHOUT_LABELS = 0.1
@@ -43,6 +45,7 @@ def fit_fusion(known: Calibrating, model: str, seed: int = 0, extra: Extra | Non
     Raises:
         ValueError: too few dogs, or too few sequences.
     """
+    known = limited(known, MOST, seed)
     fusion = fit_on(known, np.arange(len(known.dog)), model, seed, extra)
     dealt = deal_folds(known.dog, FOLDS, seed)
     left_out = LeftOut(known, dealt, lambda rows: fit_on(known, rows, model, seed, extra), seed)

@@ -63,7 +63,7 @@ def hard_case_picture(evaluation: Evaluation, frames: Frames, count: int) -> Ima
 def told(case: HardCase) -> str:
     """ "color -2.1, ears -0.7", the largest differences."""
     largest = sorted(case.less.items(), key=lambda item: item[1])[:NAMED]
-    return ", ".join(f"{name} {value:+.1f}" for name, value in largest if value < 0)
+    return ", ".join(f"{name} {value:+.1f}" for name, value in largest if value < -0.05)
 
 
 def _first(asked: Asked, row: int) -> int:

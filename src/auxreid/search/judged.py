@@ -7,7 +7,7 @@ import numpy as np
 
 from auxreid.attributes.calibration import binned_errors
 from auxreid.evaluation.ranking import JUNK, RankedQueries, rank_queries
-from auxreid.metric.open_set import FPIRS, Drawing, Pairs, draw_strangers, pairs_of
+from auxreid.metric.open_set import Drawing, Pairs, draw_strangers, pairs_of
 from auxreid.search.asked import Asked
 from auxreid.search.decision import levelled
 
@@ -131,6 +131,3 @@ def _strangers(query: np.ndarray, share: float, drawings: int, seed: int) -> Ite
     count = min(max(1, round(share * len(names))), len(names) - 1)
     for _ in range(drawings):
         yield names[rng.permutation(len(names))[:count]]
-
-
-__all__ = ["FPIRS", "Decided", "Judged", "best_of_dogs", "judge"]

@@ -11,7 +11,6 @@ import numpy as np
 RANDOM = 100  # pairs of two dogs per photograph, or all there are
 HARD = 20  # per photograph, the most alike of two dogs
 SHARES = 0.5, 0.4, 0.1  # of the weight: pairs of one dog, random and hard ones of two
-MOST = 4000  # photographs; of more, whole dogs are drawn
 
 
 @dataclass(frozen=True)
@@ -40,7 +39,6 @@ def draw_pairs(
         ValueError: they have no pair of one dog, or none of two.
     """
     rng = np.random.default_rng(seed)
-    rows = _limited(rows, dog, rng)
     cosine = embedding[rows] @ embedding[rows].T
     one, usable = dog[rows][:, None] == dog[rows], fold[rows][:, None] == fold[rows]
     upper = np.triu(usable, 1)
@@ -71,12 +69,3 @@ def _once(first: np.ndarray, second: np.ndarray, dog: np.ndarray, weight: np.nda
     pairs, own = np.unique(np.stack([first, second], axis=1), axis=0, return_inverse=True)
     a, b = pairs.T
     return Pairs(a, b, dog[a] == dog[b], np.bincount(own.ravel(), weight))
-
-
-def _limited(rows: np.ndarray, dog: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    if len(rows) <= MOST:
-        return rows
-    names, own, counts = np.unique(dog[rows], return_inverse=True, return_counts=True)
-    order = rng.permutation(len(names))
-    kept = order[np.cumsum(counts[order]) <= MOST]
-    return rows[np.isin(own, kept)]

@@ -87,8 +87,8 @@ def notes(evaluation: Evaluation) -> list[str]:
         f"DIR at FPIR: the mean of {evaluation.drawings} drawings, in each of which {share} of the query dogs are "
         "strangers, at the threshold that suits the drawing.",
         f"match, possible: by the thresholds of the fusion as they are, set on calibration dogs at a FPIR of "
-        f"{100 * thresholds.match_fpir:g} and {100 * thresholds.possible_fpir:g} %: the share of strangers who are "
-        "named, and of others who are named rightly.",
+        f"{100 * thresholds.match_fpir:g} and {100 * thresholds.possible_fpir:g} % in bases of {thresholds.searched} "
+        "photographs: the share of strangers who are named, and of others who are named rightly.",
         "ECE: expected calibration error of the probability that the best dog is the right one, in these drawings.",
         "stated: true words of the query's dog, so many, drawn from its labels; text: a description made of three.",
         "hard filter: by likeness, among photographs for which the classifier says the same of all attributes.",

@@ -79,7 +79,7 @@ class Photos:
             DataError: the file is gone, or another one since it was looked at.
         """
         photo = self._photos[index]
-        pixels = decode(_content(photo.source))
+        pixels = decode(content_of(photo.source))
         if pixels is None:
             raise DataError(f"{photo.name}: no image any more; it was one a moment ago")
         return pixels
@@ -155,14 +155,15 @@ def _looked_at(position: int, image: Image) -> Photo | LeftOut:
     large = is_large(io.BytesIO(source) if isinstance(source, bytes) else source)
     with room_for(large):
         try:
-            content = _content(source)
+            content = content_of(source)
         except DataError as error:
             return LeftOut(name, str(error).removeprefix(f"{name}: "))
         found = look(content, large) if content else "zero bytes"
     return LeftOut(name, found) if isinstance(found, str) else Photo(name, source, found.width, found.height)
 
 
-def _content(source: Path | bytes) -> bytes:
+def content_of(source: Path | bytes) -> bytes:
+    """The bytes of an image file. Raises DataError for one that cannot be read."""
     if isinstance(source, bytes):
         return source
     try:

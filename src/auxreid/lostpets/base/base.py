@@ -1,5 +1,6 @@
 """A base of photographs that is searched while it is written to."""
 
+import time
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -60,6 +61,7 @@ class Base:
         self.path, self.writable = path, writable
         self._table = open_table(path)
         self.header, identity = header_of(self._table, path, model)
+        self._last_search = time.monotonic()
         self._looking = Lock()  # held while this object takes notice of what is new
         self._facts, self._version = columns.FactTable(), -1
         self._vectors = Vectors(path / "copy" / f"{identity}.f32", vector_columns(self.header))
@@ -143,6 +145,7 @@ class Base:
         Args:
             embedding: float32 [dimensions], of unit length; None: any photographs will do.
         """
+        self._last_search = time.monotonic()
         state = self._look()
         left, filters = left_by(facts, state.facts)
         searched = filters[-1].after if filters else state.rows
@@ -188,6 +191,10 @@ class Base:
             with self._writing():
                 self._index.write(index, told)
         return scattered or due
+
+    def quiet_for(self) -> float:
+        """Seconds since the last search."""
+        return time.monotonic() - self._last_search
 
     def count(self) -> int:
         """Photographs."""

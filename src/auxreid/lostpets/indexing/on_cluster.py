@@ -5,9 +5,9 @@ The nodes have auxreid installed and see the photographs under the same paths; t
 
 import pickle
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
 from dataclasses import fields, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -17,39 +17,29 @@ from auxreid.lostpets.indexing.looked import Looked, look
 from auxreid.lostpets.indexing.run import Batch
 from auxreid.lostpets.looker import Looker
 from auxreid.plumbing.base.errors import DataError
-from auxreid.plumbing.fanout.cluster import connected
 from auxreid.search.networks import Files
 
 AT_ONCE = 256  # batches that are handed to Ray Data together
 
 
-@contextmanager
-def cluster(address: str, cpus: int = 1, gpus: float = 0) -> Iterator[Callable]:
-    """What looks at batches on the cluster, while the block runs.
-
-    Raises:
-        ConfigError: no cluster answers at the address.
-    """
-    with connected(address):
-        yield lambda files, source, batches: _looked(files, source, batches, cpus, gpus)
-
-
-def _looked(files: Files, source: str, batches: Iterable[Batch], cpus: int, gpus: float) -> Iterator[Looked]:
+def looked_on_cluster(files: Files, source: str, batches: Iterable[Batch]) -> Iterator[Looked]:
+    """The batches looked at, in any order. Needs a connection to a cluster."""
     import ray
 
     ray.data.DataContext.get_current().enable_progress_bars = False
     contents = {name: path.read_bytes() for name, path in files.paths().items()}
-    sent, places = ray.put(contents), int(ray.cluster_resources().get("GPU" if gpus else "CPU", 1) // (gpus or cpus))
-    rest = iter(batches)
-    while part := [batch for batch, _ in zip(rest, range(AT_ONCE), strict=False)]:
+    sent, model, rest, has = ray.put(contents), files.hash(), iter(batches), ray.cluster_resources()
+    gpus = int(has.get("GPU", 0))
+    most = gpus or max(1, int(has["CPU"]) - 1)  # a core is left to what reads and hands out
+    while part := list(islice(rest, AT_ONCE)):
         items = [{"batch": pickle.dumps(batch)} for batch in part]
         looked = ray.data.from_items(items, override_num_blocks=len(items)).map_batches(
             Looking,
-            fn_constructor_args=(files, sent, source),
+            fn_constructor_args=(files, model, sent, source),
             batch_size=1,
-            concurrency=(1, max(1, places - 1)),
-            num_cpus=cpus,
-            num_gpus=gpus,
+            concurrency=(1, most),
+            num_cpus=1,
+            num_gpus=min(gpus, 1),
         )
         for row in looked.iter_rows():
             yield pickle.loads(row["looked"])
@@ -58,12 +48,12 @@ def _looked(files: Files, source: str, batches: Iterable[Batch], cpus: int, gpus
 class Looking:
     """A process of the cluster that looks at batches."""
 
-    def __init__(self, files: Files, sent: Any, source: str) -> None:
+    def __init__(self, files: Files, model: str, sent: Any, source: str) -> None:
         import ray
 
         self.folder = tempfile.TemporaryDirectory(prefix="auxreid-index-")
         self.looker, self.source = Looker(written(ray.get(sent), files, Path(self.folder.name))), source
-        if self.looker.model != files.hash():
+        if self.looker.model != model:
             raise DataError("the networks arrived changed")
 
     def __call__(self, block: dict[str, np.ndarray]) -> dict[str, list[bytes]]:

@@ -24,7 +24,8 @@ export class Chips {
   }
 
   chip(name, word) {
-    const input = h("input", { type: "radio", name: `attribute-${name}`, value: word, onclick: () => this.state(name, word) });
+    const chosen = () => this.state(name, word);
+    const input = h("input", { type: "radio", name: `attribute-${name}`, value: word, onclick: chosen });
     const text = word === UNKNOWN ? "attributes.unknown" : `word.${name}.${word}`;
     return h("label", { className: word === UNKNOWN ? "chip unsure" : "chip" }, input, h("span", { t: text }),
       h("small", { className: "share" }));

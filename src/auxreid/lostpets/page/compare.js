@@ -41,7 +41,8 @@ function pan(x, y) {
 
 const KEYS = {
   "+": () => zoom(STEP), "=": () => zoom(STEP), "-": () => zoom(1 / STEP), 0: reset,
-  ArrowLeft: () => pan(PAN, 0), ArrowRight: () => pan(-PAN, 0), ArrowUp: () => pan(0, PAN), ArrowDown: () => pan(0, -PAN),
+  ArrowLeft: () => pan(PAN, 0), ArrowRight: () => pan(-PAN, 0),
+  ArrowUp: () => pan(0, PAN), ArrowDown: () => pan(0, -PAN),
 };
 
 function pressed(event) {
@@ -85,15 +86,18 @@ function rolled(event) {
 /** A pane: which of the photographs it shows is chosen where there are several. */
 function pane(name, addresses) {
   const picture = h("img", { src: addresses[0], tAlt: `compare.${name}`, draggable: false });
-  const stage = h("div", { className: "pane", tabIndex: 0, role: "group", tLabel: `compare.${name}Pane`, onkeydown: pressed,
-    onpointerdown: touched, onpointermove: moved, onpointerup: left, onpointercancel: left }, picture);
+  const props = { className: "pane", tabIndex: 0, role: "group", tLabel: `compare.${name}Pane` };
+  const pointer = { onpointerdown: touched, onpointermove: moved, onpointerup: left, onpointercancel: left };
+  const stage = h("div", { ...props, ...pointer, onkeydown: pressed }, picture);
   stage.addEventListener("wheel", rolled, { passive: false });
-  return h("figure", {}, stage, h("figcaption", {}, h("span", { t: `compare.${name}` }), which(name, addresses, picture)));
+  const caption = h("figcaption", {}, h("span", { t: `compare.${name}` }), which(name, addresses, picture));
+  return h("figure", {}, stage, caption);
 }
 
 function which(name, addresses, picture) {
   if (addresses.length < 2) return null;
-  const options = addresses.map((_, place) => h("option", { value: place, t: "compare.which", v: { number: place + 1 } }));
+  const options = addresses.map((_, place) =>
+    h("option", { value: place, t: "compare.which", v: { number: place + 1 } }));
   const chosen = (event) => {
     picture.src = addresses[event.target.value];
     reset();

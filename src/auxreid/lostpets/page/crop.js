@@ -4,6 +4,7 @@ import { $, $$ } from "./dom.js";
 
 const SMALLEST = 5; // per cent of a side
 const WHOLE = { left: 0, top: 0, right: 100, bottom: 100 };
+const OPPOSITE = { left: "right", right: "left", top: "bottom", bottom: "top" };
 
 let edges = { ...WHOLE };
 
@@ -23,9 +24,9 @@ function show() {
 
 /** An edge was moved: the opposite one keeps its distance. */
 function move(name, value) {
-  const other = { left: edges.right - SMALLEST, top: edges.bottom - SMALLEST, right: edges.left + SMALLEST, bottom: edges.top + SMALLEST };
+  const opposite = edges[OPPOSITE[name]];
   const first = name === "left" || name === "top";
-  edges[name] = first ? Math.min(value, other[name]) : Math.max(value, other[name]);
+  edges[name] = first ? Math.min(value, opposite - SMALLEST) : Math.max(value, opposite + SMALLEST);
   show();
 }
 
@@ -63,7 +64,8 @@ export function crop(url, now) {
   dialog.returnValue = "cancel";
   dialog.showModal();
   sliders()[0].focus();
-  return new Promise((resolve) => dialog.addEventListener("close", () => resolve(chosen(dialog.returnValue)), { once: true }));
+  return new Promise((resolve) =>
+    dialog.addEventListener("close", () => resolve(chosen(dialog.returnValue)), { once: true }));
 }
 
 function chosen(pressed) {

@@ -8,8 +8,8 @@ export const $$ = (selector, root = document) => [...root.querySelectorAll(selec
 const ATTRIBUTES = { label: ["tLabel", "aria-label"], alt: ["tAlt", "alt"], title: ["tTitle", "title"] };
 
 /**
- * An element. Of `props`: t and v say a text, tLabel, tAlt and tTitle an attribute; on... listens, others are properties or,
- * where they have a hyphen, attributes.
+ * An element. Of `props`: t and v say a text, tLabel, tAlt and tTitle an attribute; on... listens; others are
+ * properties or, where they have a hyphen, attributes.
  */
 export function h(tag, props = {}, ...children) {
   const element = document.createElement(tag);
@@ -45,6 +45,9 @@ export function tell(key, values) {
   status.className = "toast";
   setTimeout(() => (status.className = "unseen"), SHOWN);
 }
+
+/** An element where an error is shown. */
+export const problemLine = (props = {}) => h("p", { className: "problem", role: "alert", ...props });
 
 /** Show at an element what went wrong: a text of the page, or the reason that the server gave. */
 export function problem(element, error) {
@@ -91,7 +94,8 @@ export function confirmed(question, yes, values = {}) {
 /** A line that is shown once and can be copied, such as a token. */
 export function copyable(text, label) {
   const said = h("span", { className: "soft", role: "status" });
-  const field = h("input", { value: text, readOnly: true, tLabel: label, className: "mono", onfocus: () => field.select() });
+  const chosen = () => field.select();
+  const field = h("input", { value: text, readOnly: true, tLabel: label, className: "mono", onfocus: chosen });
   const copy = async () => {
     field.select();
     try {
@@ -101,5 +105,6 @@ export function copyable(text, label) {
       say(said, "copyByHand");
     }
   };
-  return h("div", { className: "copy" }, h("span", { "aria-hidden": "true", t: label }), field, h("button", { type: "button", t: "copy", onclick: copy }), said);
+  return h("div", { className: "copy" }, h("span", { "aria-hidden": "true", t: label }), field,
+    h("button", { type: "button", t: "copy", onclick: copy }), said);
 }

@@ -1,4 +1,4 @@
-// Tokens of own reports and saved searches: for as long as this page is open, and in the browser only where the person asks.
+// Tokens of own reports and saved searches: while this page is open, and in the browser only where the person asks.
 
 const KEPT = "pets.tokens";
 const here = { reports: new Map(), searches: new Map() };
@@ -24,10 +24,11 @@ export function know(what, one) {
   document.dispatchEvent(new CustomEvent("owned"));
 }
 
-/** Keep one in the browser, or no longer. */
+/** Keep one in the browser, or no longer. Throws where the browser keeps nothing. */
 export function keep(what, one, wanted) {
   const all = kept();
   const others = all[what].filter((other) => other.id !== one.id);
+  if (!wanted && others.length === all[what].length) return;
   const { id, token, name } = one;
   localStorage.setItem(KEPT, JSON.stringify({ ...all, [what]: wanted ? [...others, { id, token, name }] : others }));
 }

@@ -1,8 +1,9 @@
 // Own reports and saved searches.
 
 import * as api from "./api.js";
-import { $, confirmed, h, problem, tell } from "./dom.js";
+import { $, confirmed, h, problem, problemLine, tell } from "./dom.js";
 import { drop, know, owned } from "./keep.js";
+import { factsOf, pictureOf } from "./reported.js";
 import { remember } from "./save.js";
 
 /** Show both lists; `open` shows a saved search's candidates. */
@@ -18,7 +19,7 @@ function list(selector, what, none, entry) {
 
 /** An entry's buttons, each with what is done when it is pressed, and where an error of it is shown. */
 function entry(title, picture, buttons, extra) {
-  const wrong = h("p", { className: "problem", role: "alert" });
+  const wrong = problemLine();
   const pressed = (action) => async () => {
     problem(wrong, null);
     try {
@@ -28,7 +29,8 @@ function entry(title, picture, buttons, extra) {
     }
   };
   const made = buttons.map(([key, action]) => h("button", { type: "button", t: key, onclick: pressed(action) }));
-  return h("li", { className: "own" }, picture, h("div", {}, title, extra, h("div", { className: "actions" }, ...made), wrong));
+  const actions = h("div", { className: "actions" }, ...made);
+  return h("li", { className: "own" }, picture, h("div", {}, title, extra, actions, wrong));
 }
 
 /** An entry is no more: say so, and leave the keyboard where it can go on. */
@@ -70,8 +72,8 @@ function report(one) {
     drop("reports", one.id);
     gone("mine.deleted");
   };
-  const made = entry(title, picture, [["mine.reunited", close("reunited")], ["mine.close", close("other")], ["mine.delete", remove]],
-    h("div", {}, state, remember("reports", one)));
+  const buttons = [["mine.reunited", close("reunited")], ["mine.close", close("other")], ["mine.delete", remove]];
+  const made = entry(title, picture, buttons, h("div", {}, state, remember("reports", one)));
   const fill = () => details(one, { state, picture, made });
   fill().catch((error) => problem(made.querySelector(".problem"), error));
   return made;
@@ -82,11 +84,10 @@ async function details(one, { state, picture, made }) {
   const known = await api.report(one.id);
   const closed = known.state !== "open";
   made.querySelector("h3").replaceWith(h("h3", { t: `mine.${known.kind}Named`, v: { name: known.name } }));
-  const v = { date: known.date ? { day: known.date } : { t: "mine.noDate" }, place: known.place.name || { t: "mine.noPlace" } };
-  state.replaceChildren(
-    h("span", { className: `tag ${closed ? "none" : "match"}`, t: closed ? `mine.state.${known.reason ?? known.state}` : "mine.state.open" }),
-    " ", h("span", { t: "mine.facts", v }));
-  picture.replaceChildren(...known.photos.slice(0, 1).map((photo) => h("img", { src: api.thumbnail(photo), tAlt: "mine.photo" })));
+  const tag = closed ? { className: "tag none", t: `mine.state.${known.reason ?? known.state}` }
+    : { className: "tag match", t: "mine.state.open" };
+  state.replaceChildren(h("span", tag), " ", factsOf(known));
+  picture.replaceChildren(...pictureOf(known, "mine.photo"));
   for (const button of made.querySelectorAll(".actions button"))
     button.hidden = closed && button.dataset.t !== "mine.delete";
 }

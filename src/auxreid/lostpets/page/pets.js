@@ -20,9 +20,9 @@ let looking = null; // the request for what the photographs say, to be given up 
 let chips, photos, position, reporting;
 
 const places = () => ({
-  photos: $("#problem-query-photos"), crops: $("#problem-query-photos"), stated: $("#problem-stated"), text: $("#problem-text"),
-  near: $("#problem-near"), position: $("#problem-query-coordinates"), since: $("#problem-since"), until: $("#problem-until"),
-  kinds: $("#problem-kinds"),
+  photos: $("#problem-query-photos"), crops: $("#problem-query-photos"), stated: $("#problem-stated"),
+  text: $("#problem-text"), near: $("#problem-near"), position: $("#problem-query-coordinates"),
+  since: $("#problem-since"), until: $("#problem-until"), kinds: $("#problem-kinds"),
 });
 
 /** Ask what the photographs say; the chips are filled with it. */
@@ -196,7 +196,8 @@ function listen() {
     route();
   });
   addEventListener("hashchange", route);
-  for (const link of $$("nav a")) link.addEventListener("click", (event) => link.hash === location.hash && route(event));
+  for (const link of $$("nav a"))
+    link.addEventListener("click", (event) => link.hash === location.hash && route(event));
   for (const name of ["dragover", "drop"]) addEventListener(name, (event) => event.preventDefault());
 }
 
@@ -220,4 +221,7 @@ async function start() {
   document.body.dataset.ready = "yes";
 }
 
-start();
+start().catch((error) => {
+  const text = `The page could not be loaded; reload it. / Страница не загрузилась; обновите её. (${error.message})`;
+  document.body.append(h("p", { className: "notice", role: "alert", textContent: text }));
+});

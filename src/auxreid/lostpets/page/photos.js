@@ -1,7 +1,7 @@
 // Up to six photographs of one dog: chosen, dropped, pasted or taken, and cropped by hand.
 
 import { crop } from "./crop.js";
-import { announce, h, problem } from "./dom.js";
+import { announce, h, problem, problemLine } from "./dom.js";
 
 const MOST = 6;
 const KEPT_AS_IT_IS = ["image/jpeg", "image/png", "image/webp"];
@@ -18,12 +18,15 @@ async function ready(file) {
   return new Promise((resolve) => canvas.toBlob(resolve, "image/jpeg", QUALITY));
 }
 
+/** `sha` is its name on the server, once that has looked at it. */
+const entry = (file, part = null) => ({ file, url: URL.createObjectURL(file), crop: part, sha: null });
+
 /** The photographs of a form, in `root`; `changed` is called after each change. */
 export class PhotoBox {
   constructor(root, name, changed) {
     Object.assign(this, { root, name, changed, photos: [] });
     this.list = h("ul", { className: "photos" });
-    this.problem = h("p", { className: "problem", role: "alert", id: `problem-${name}-photos` });
+    this.problem = problemLine({ id: `problem-${name}-photos` });
     root.append(this.list, this.dropZone(), this.problem);
     this.render();
   }
@@ -37,7 +40,8 @@ export class PhotoBox {
       event.preventDefault();
       this.zone.classList.add("over");
     });
-    for (const name of ["dragleave", "drop"]) this.zone.addEventListener(name, () => this.zone.classList.remove("over"));
+    for (const name of ["dragleave", "drop"])
+      this.zone.addEventListener(name, () => this.zone.classList.remove("over"));
     this.zone.addEventListener("drop", (event) => {
       event.preventDefault();
       this.add([...event.dataTransfer.files]);
@@ -71,8 +75,7 @@ export class PhotoBox {
         break;
       }
       try {
-        const taken = await ready(file);
-        this.photos.push({ file: taken, url: URL.createObjectURL(taken), crop: null, sha: null });
+        this.photos.push(entry(await ready(file)));
       } catch {
         this.refuse({ key: "photos.unreadable", values: { name: file.name } });
       }
@@ -83,7 +86,7 @@ export class PhotoBox {
   /** Take another form's photographs, with their crops. */
   take(other) {
     this.refuse(null);
-    this.photos = other.photos.map(({ file, crop: part }) => ({ file, url: URL.createObjectURL(file), crop: part, sha: null }));
+    this.photos = other.photos.map(({ file, crop: part }) => entry(file, part));
     this.tell();
   }
 

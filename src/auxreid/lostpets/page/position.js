@@ -1,6 +1,6 @@
 // Coordinates: typed, pasted from a map, or the browser's when the person asks for it.
 
-import { h, problem } from "./dom.js";
+import { h, problem, problemLine } from "./dom.js";
 import { say } from "./words.js";
 
 const DIGITS = 5; // a metre
@@ -18,7 +18,7 @@ export class Position {
   constructor(root, name) {
     this.input = h("input", { id: name, autocomplete: "off", inputMode: "text", placeholder: "55.7522, 37.6156",
       "aria-describedby": `problem-${name}` });
-    this.problem = h("p", { className: "problem", id: `problem-${name}`, role: "alert" });
+    this.problem = problemLine({ id: `problem-${name}` });
     this.said = h("span", { className: "soft", role: "status" });
     const here = h("button", { type: "button", t: "place.here", onclick: () => this.locate() });
     root.append(h("label", { htmlFor: name, t: "place.position" }), h("div", { className: "row" }, this.input, here),

@@ -1,11 +1,12 @@
 // A report of a lost or found dog.
 
 import * as api from "./api.js";
-import { $, $$, confirmed, copyable, h, problem, refuse } from "./dom.js";
+import { $, $$, confirmed, copyable, h, problem, problemLine, refuse } from "./dom.js";
 import { know } from "./keep.js";
 import { writeTo } from "./message.js";
 import { PhotoBox } from "./photos.js";
 import { Position } from "./position.js";
+import { factsOf, pictureOf } from "./reported.js";
 import { remember } from "./save.js";
 
 const places = () => ({
@@ -73,7 +74,8 @@ function show({ report: id, token, duplicates, matches }, report) {
   know("reports", one);
   const title = h("h2", { tabIndex: -1, t: `posted.${report.kind}` });
   $("#posted").replaceChildren(h("div", { className: "card done" }, title,
-    h("p", { t: "posted.token" }), copyable(id, "posted.idLabel"), copyable(token, "posted.tokenLabel"), remember("reports", one),
+    h("p", { t: "posted.token" }), copyable(id, "posted.idLabel"), copyable(token, "posted.tokenLabel"),
+    remember("reports", one),
     matches.length ? others("matches", matches, reporter) : null,
     duplicates.length ? others("alike", duplicates, (other) => merger(id, token, other)) : null,
     h("p", {}, h("a", { href: "#mine", t: "posted.toMine" }))));
@@ -91,21 +93,22 @@ export function anotherReport() {
 /** Reports that may be of the same dog, each with what can be done: a person decides. */
 function others(name, all, actions) {
   return h("section", { className: "alike", "aria-labelledby": `${name}-title` },
-    h("h3", { id: `${name}-title`, t: `${name}.title`, v: { number: all.length } }), h("p", { className: "soft", t: `${name}.hint` }),
+    h("h3", { id: `${name}-title`, t: `${name}.title`, v: { number: all.length } }),
+    h("p", { className: "soft", t: `${name}.hint` }),
     h("ul", { className: "plain" }, ...all.map((other) => another(other, actions(other)))));
 }
 
 function another(other, actions) {
   const picture = h("div", { className: "pictures" });
   const facts = h("p", { className: "soft" });
-  const wrong = h("p", { className: "problem", role: "alert" });
+  const wrong = problemLine();
   api.report(other.report).then((known) => {
-    picture.replaceChildren(...known.photos.slice(0, 1).map((one) => h("img", { src: api.thumbnail(one), tAlt: "alike.photo" })));
-    const v = { date: known.date ? { day: known.date } : { t: "mine.noDate" }, place: known.place.name || { t: "mine.noPlace" } };
-    facts.replaceChildren(h("span", { t: "mine.facts", v }));
+    picture.replaceChildren(...pictureOf(known, "alike.photo"));
+    facts.replaceChildren(factsOf(known));
   }).catch((error) => problem(wrong, error));
-  return h("li", { className: "own" }, picture, h("div", {},
-    h("h4", { t: `alike.${other.kind}` }), h("p", { t: `alike.why.${other.why.replace(" ", "_")}` }), facts, actions, wrong));
+  const why = h("p", { t: `alike.why.${other.why.replace(" ", "_")}` });
+  const told = h("div", {}, h("h4", { t: `alike.${other.kind}` }), why, facts, actions, wrong);
+  return h("li", { className: "own" }, picture, told);
 }
 
 const reporter = (other) => h("div", { className: "actions" },
@@ -113,7 +116,7 @@ const reporter = (other) => h("div", { className: "actions" },
 
 /** The buttons that merge a report into another, or leave both. */
 function merger(id, token, other) {
-  const wrong = h("p", { className: "problem", role: "alert" });
+  const wrong = problemLine();
   const said = h("p", { className: "soft", role: "status" });
   const done = (key) => {
     said.replaceChildren(h("span", { t: key }));

@@ -1,20 +1,22 @@
 // A search that is saved: it is run again on each new report, and its new candidates wait.
 
 import * as api from "./api.js";
-import { copyable, h, problem, refuse } from "./dom.js";
+import { copyable, h, problem, problemLine, refuse } from "./dom.js";
 import { keep, know } from "./keep.js";
 
 /** The form that saves a search of this id. */
 export function saveForm(search) {
-  const wrong = h("p", { className: "problem", role: "alert", id: "problem-save" });
+  const wrong = problemLine({ id: "problem-save" });
   const name = h("input", { id: "save-name", maxLength: 100, autocomplete: "off", "aria-describedby": "problem-save" });
-  const hook = h("input", { id: "save-webhook", type: "url", autocomplete: "off", placeholder: "https://", "aria-describedby": "problem-webhook" });
-  const wrongHook = h("p", { className: "problem", role: "alert", id: "problem-webhook" });
+  const hook = h("input", { id: "save-webhook", type: "url", autocomplete: "off", placeholder: "https://",
+    "aria-describedby": "problem-webhook" });
+  const wrongHook = problemLine({ id: "problem-webhook" });
   const form = h("form", { className: "card save", noValidate: true },
     h("h3", { t: "save.title" }), h("p", { className: "soft", t: "save.hint" }),
     h("label", { htmlFor: "save-name", t: "save.name" }),
     h("div", { className: "row" }, name, h("button", { t: "save.go" })), wrong,
-    h("details", {}, h("summary", { t: "save.webhookTitle" }), h("label", { htmlFor: "save-webhook", t: "save.webhook" }), hook, wrongHook));
+    h("details", {}, h("summary", { t: "save.webhookTitle" }),
+      h("label", { htmlFor: "save-webhook", t: "save.webhook" }), hook, wrongHook));
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
     problem(wrong, null);
@@ -38,7 +40,8 @@ function savedBox({ saved, token }, name) {
   return h("div", { className: "card done" }, title, h("p", { t: "save.doneText" }),
     copyable(linkOf(one), "save.link"),
     remember("searches", one),
-    h("p", {}, h("a", { href: "#mine", t: "save.toMine" }), " · ", h("a", { href: api.feed(saved, token), t: "save.feed" })));
+    h("p", {}, h("a", { href: "#mine", t: "save.toMine" }), " · ",
+      h("a", { href: api.feed(saved, token), t: "save.feed" })));
 }
 
 /** The address that opens a saved search; what is behind # is not sent to any server. */
@@ -46,6 +49,15 @@ const linkOf = ({ id, token }) => `${location.origin}${location.pathname}#saved/
 
 /** The box that keeps a token in this browser, if the person wants it. */
 export function remember(what, one) {
-  const box = h("input", { type: "checkbox", checked: Boolean(one.kept), onchange: () => keep(what, one, box.checked) });
-  return h("label", { className: "check" }, box, h("span", { t: "remember" }));
+  const wrong = problemLine();
+  const changed = () => {
+    try {
+      keep(what, one, box.checked);
+    } catch {
+      box.checked = false;
+      problem(wrong, { key: "keepsNothing" });
+    }
+  };
+  const box = h("input", { type: "checkbox", checked: Boolean(one.kept), onchange: changed });
+  return h("div", {}, h("label", { className: "check" }, box, h("span", { t: "remember" })), wrong);
 }

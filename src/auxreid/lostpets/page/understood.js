@@ -14,16 +14,19 @@ export function showUnderstood(words) {
   ].filter(Boolean));
 }
 
-const part = (title, all) => h("div", {}, h("p", { className: "soft", t: title }), h("ul", { className: "tags" }, ...all));
+const part = (title, all) =>
+  h("div", {}, h("p", { className: "soft", t: title }), h("ul", { className: "tags" }, ...all));
 
 const quoted = (one) => h("q", { textContent: one.text });
 
 function taken(one) {
-  const words = one.words.flatMap((word, place) => [place ? ", " : "", h("span", { t: `word.${one.attribute}.${word}` })]);
+  const words = one.words.flatMap((word, place) =>
+    [place ? ", " : "", h("span", { t: `word.${one.attribute}.${word}` })]);
   return h("li", {}, quoted(one), " → ", h("span", { t: `attribute.${one.attribute}` }), ": ",
     one.negated ? h("strong", { t: "understood.not" }) : null, ...words);
 }
 
 function left(one) {
-  return h("li", { className: "unused" }, quoted(one), one.note ? h("small", {}, " – ", h("span", { lang: CYRILLIC.test(one.note) ? "ru" : "en", textContent: one.note })) : null);
+  const note = h("span", { lang: CYRILLIC.test(one.note) ? "ru" : "en", textContent: one.note });
+  return h("li", { className: "unused" }, quoted(one), one.note ? h("small", {}, " – ", note) : null);
 }

@@ -9,9 +9,25 @@ let plural = new Intl.PluralRules(language);
 
 /** The language that was chosen before, or the browser's, or English. */
 export function wanted() {
-  const kept = localStorage.getItem(KEPT);
   const browsers = (navigator.languages ?? []).map((one) => one.slice(0, 2).toLowerCase());
-  return [kept, ...browsers].find((one) => LANGUAGES.includes(one)) ?? LANGUAGES[0];
+  return [remembered(), ...browsers].find((one) => LANGUAGES.includes(one)) ?? LANGUAGES[0];
+}
+
+/** The choice of a former visit; a browser may keep nothing. */
+function remembered() {
+  try {
+    return localStorage.getItem(KEPT);
+  } catch {
+    return null;
+  }
+}
+
+function keepChoice(chosen) {
+  try {
+    localStorage.setItem(KEPT, chosen);
+  } catch {
+    // the browser keeps nothing: the choice holds for this visit
+  }
 }
 
 /** Take a language, and say everything on the page in it. */
@@ -21,7 +37,7 @@ export async function speak(chosen, keep = false) {
   texts = await answer.json();
   language = chosen;
   plural = new Intl.PluralRules(language);
-  if (keep) localStorage.setItem(KEPT, chosen);
+  if (keep) keepChoice(chosen);
   document.documentElement.lang = language;
   translate(document);
   document.dispatchEvent(new CustomEvent("language"));
@@ -61,7 +77,8 @@ function shown(value) {
 }
 
 const day = (iso) =>
-  new Intl.DateTimeFormat(language, { dateStyle: "medium", timeZone: "UTC" }).format(new Date(`${iso.slice(0, 10)}T00:00Z`));
+  new Intl.DateTimeFormat(language, { dateStyle: "medium", timeZone: "UTC" })
+    .format(new Date(`${iso.slice(0, 10)}T00:00Z`));
 
 const signed = (number) =>
   new Intl.NumberFormat(language, { signDisplay: "exceptZero", minimumFractionDigits: 1, maximumFractionDigits: 1 })

@@ -251,11 +251,16 @@ def _add_search(graph: Graph, config: Config, dataset: str) -> None:
     seeds = config.study.seeds if embedding.kind == "metric" else config.seeds(embedding.row)
     for seed in seeds:
         files = {"metric": _metric_network, "row": _chain_network}[embedding.kind](config, dataset, embedding.row, seed)
-        named = {"kind": embedding.kind, "row": embedding.row, "seed": seed, "split": split_of(config, dataset, seed)}
+        named = {
+            "kind": embedding.kind,
+            "of_row": embedding.row,
+            "seed": seed,
+            "split": split_of(config, dataset, seed),
+        }
         graph["index"][f"{dataset}-{seed}"] = common | named | files | attributes
     graph["search"][dataset] = common | {
         "kind": embedding.kind,
-        "row": embedding.row,
+        "of_row": embedding.row,
         "attributes_recipe": attributes["attributes_recipe"],
         "seeds": list(seeds),
         "split": split_of(config, dataset, seeds[0]),

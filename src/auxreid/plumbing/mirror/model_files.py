@@ -7,8 +7,8 @@ weights are the result's own file. Equal results give equal files, but for the i
 import json
 import platform
 import shutil
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 SCRIPTS = Path(__file__).parents[2] / "serving"
 FRAMES = "results/ingest/"
+FUSION = "fusion.json"
 REQUIREMENTS, ENVIRONMENT, MLMODEL = "requirements.txt", "python_env.yaml", "MLmodel"
 EXAMPLE, REQUEST = "input_example.json", "serving_input_example.json"  # MLflow's names
 PACKAGES = ("mlflow", "numpy", "pandas", "pillow", "opencv-python-headless", "pyarrow", "pydantic", "filelock", "rich")
@@ -47,12 +48,15 @@ class Kind:
     artifact: str
     script: str
     header: frozenset[str]
+    name: str = ""  # of the model; empty: as the file
+    packages: tuple[str, ...] = ()  # beside PACKAGES
 
 
 KINDS = {
     "finetune": Kind(view.ENCODER, "encoder", "encoder_model.py", frozenset({"encoder", "input"})),
     "attributes": Kind(MODEL, "model", "attribute_model.py", frozenset({"vocabulary", "input"})),
     view.METRIC_STAGE: Kind(MODEL, "model", "metric_model.py", frozenset({"backbone"})),
+    view.SEARCH_STAGE: Kind(FUSION, "fusion", "search_model.py", frozenset(), "search", ("scipy", "pyyaml")),
 }
 
 
@@ -84,17 +88,20 @@ class Weights:
     header: Mapping[str, Any]  # what the file says of itself
     precision: str
     backbone: Backbone | None = None  # of a metric model, once it is known
+    parts: Mapping[str, Path] = field(default_factory=dict)  # of a search, once they are known: files by name
 
     @property
-    def input(self) -> Mapping[str, Any]:
-        """The size of the images, and how their pixels are normalised."""
+    def input(self) -> Mapping[str, Any] | None:
+        """The size of the images, and how their pixels are normalised; None of a search, which has two networks."""
+        if self.kind is KINDS[view.SEARCH_STAGE]:
+            return None
         found = self.header["input"] if self.backbone is None else self.backbone.input
         return {name: found[name] for name in InputConfig.model_fields}
 
     @property
     def name(self) -> str:
         """The model's name within its run, which is the folder that the file would have among the run's artifacts."""
-        return self.path.stem
+        return self.kind.name or self.path.stem
 
     def columns(self) -> dict[str, tuple[Any, Any]]:
         """What is asked beside the image: by column the nested type, innermost last, and an example."""
@@ -144,6 +151,8 @@ def with_backbone(weights: Weights, result: Result, results: Iterable[Result]) -
     Raises:
         DataError: the features that the row was trained on are not among the results, or the encoder is another now.
     """
+    if result.main.record.stage == view.SEARCH_STAGE:
+        return replace(weights, parts=search_parts(result))
     if result.main.record.stage != view.METRIC_STAGE:
         return weights
     made_of = next((one for one in results if is_read_by(one, result)), None)
@@ -160,6 +169,21 @@ def with_backbone(weights: Weights, result: Result, results: Iterable[Result]) -
     return replace(weights, precision=precision, backbone=Backbone(weights.header["backbone"], path and root / path))
 
 
+def search_parts(result: Result) -> dict[str, Path]:
+    """The base and the networks of a search, by the names that the script has for them.
+
+    Raises:
+        DataError: they are not here, or are not those that the fusion is of.
+    """
+    from auxreid.lostpets.study import open_made  # imports torch
+
+    made = open_made(result.main.record.dataset, result.main.folder.parents[3])
+    files = {"rows": made.rows_path, **made.files.paths()}
+    if made.files.backbone == made.files.attributes:  # which the script takes for both
+        del files["backbone"]
+    return files
+
+
 def is_read_by(features: Result, result: Result) -> bool:
     """Whether a result of stage `metric_features` has made what another one read."""
     locked, wrote = result.main.locked, features.main.locked
@@ -170,7 +194,7 @@ def is_read_by(features: Result, result: Result) -> bool:
 def write_files(folder: Path, weights: Weights, result: Result, model: "LoggedModel") -> list[Path]:
     """Writes what lies beside the weights; returns the paths, the one that makes it a model last."""
     shutil.copyfile(SCRIPTS / weights.kind.script, folder / weights.kind.script)
-    requirements = "".join(f"{line}\n" for line in pinned(result.main.record.versions))
+    requirements = "".join(f"{line}\n" for line in pinned(result.main.record.versions, weights.kind.packages))
     (folder / REQUIREMENTS).write_text(requirements, encoding="utf-8")
     environment = {"python": platform.python_version(), "dependencies": [f"-r {REQUIREMENTS}"]}
     if weights.backbone is not None:
@@ -179,19 +203,27 @@ def write_files(folder: Path, weights: Weights, result: Result, model: "LoggedMo
     example = json.dumps(example_table(weights))
     (folder / EXAMPLE).write_text(example, encoding="utf-8")
     (folder / REQUEST).write_text(json.dumps({"dataframe_split": example_table(weights)}), encoding="utf-8")
+    for name, path in weights.parts.items():
+        shutil.copyfile(path, folder / part_file(name, path))
     describe(weights, result, model).save(folder / MLMODEL)
     names = (weights.kind.script, REQUIREMENTS, ENVIRONMENT, EXAMPLE, REQUEST)
     beside = () if weights.backbone is None else (BACKBONE,)
+    beside += tuple(part_file(name, path) for name, path in weights.parts.items())
     return [folder / name for name in (*beside, *names, MLMODEL)]
 
 
-def pinned(recorded: Mapping[str, str]) -> list[str]:
+def part_file(name: str, path: Path) -> str:
+    """What a part of a search is called in the model's folder."""
+    return f"{name}{path.suffix}"
+
+
+def pinned(recorded: Mapping[str, str], more: Sequence[str] = ()) -> list[str]:
     """The packages that the scripts need: in the versions that the result was made with, else the ones that are here.
 
     A package that is neither recorded nor here has no line.
     """
     lines = []
-    for name in PACKAGES:
+    for name in (*PACKAGES, *more):
         try:
             lines.append(f"{name}=={recorded.get(name) or version(name)}")
         except PackageNotFoundError:  # MLflow's skinny form, or another build of OpenCV
@@ -201,6 +233,8 @@ def pinned(recorded: Mapping[str, str]) -> list[str]:
 
 def example_table(weights: Weights) -> dict[str, list]:
     """One row, as pandas' "split" form has it; the picture is in base64, as over HTTP."""
+    if weights.kind is KINDS[view.SEARCH_STAGE]:
+        return {"columns": ["image", "text"], "data": [[PICTURE, "small dog"]]}
     beside = weights.columns()
     names = ["image", *beside] if beside else [0]  # as a list of images becomes a table
     return {"columns": names, "data": [[PICTURE, *(example for _, example in beside.values())]]}
@@ -215,6 +249,7 @@ def describe(weights: Weights, result: Result, model: "LoggedModel") -> "Model":
     artifacts = {weights.kind.artifact: weights.path.name}
     if weights.backbone is not None:
         artifacts[Path(BACKBONE).stem] = BACKBONE
+    artifacts |= {name: part_file(name, path) for name, path in weights.parts.items()}
     created = datetime.fromtimestamp(record.finished / 1000, UTC).replace(tzinfo=None)
     about = {"dataset": record.dataset, "row": record.ablation, "seed": record.seed, "result": result.digest()}
     described = Model(
@@ -255,6 +290,8 @@ def signature(weights: Weights) -> "ModelSignature":
     from mlflow.types import ColSpec, DataType, Schema, TensorSpec
     from mlflow.types.schema import Array
 
+    if weights.kind is KINDS[view.SEARCH_STAGE]:
+        return search_signature()
     nested = (DataType.long, Array(DataType.double), Array(Array(DataType.double)))
     beside = [ColSpec(nested[depth], name) for name, (depth, _) in weights.columns().items()]
     inputs = [ColSpec(DataType.binary, "image"), *beside] if beside else [ColSpec(DataType.binary)]
@@ -265,3 +302,15 @@ def signature(weights: Weights) -> "ModelSignature":
         outputs.append(ColSpec(DataType.string, name))
         outputs += [ColSpec(DataType.float, f"{name}={word}") for word in words]
     return ModelSignature(Schema(inputs), Schema(outputs))
+
+
+def search_signature() -> "ModelSignature":
+    """A photograph, a description, statements as JSON, and which lines are of one dog; each may be missing."""
+    from mlflow.models import ModelSignature
+    from mlflow.types import ColSpec, DataType, Schema
+
+    asked = [ColSpec(DataType.binary, "image", required=False)]
+    asked += [ColSpec(DataType.string, name, required=False) for name in ("text", "stated", "query")]
+    told = [ColSpec(DataType.string, name) for name in ("query", "decision", "dog")]
+    told += [ColSpec(DataType.double, "score"), ColSpec(DataType.string, "answer")]
+    return ModelSignature(Schema(asked), Schema(told))

@@ -19,7 +19,7 @@ from auxreid.plumbing.mirror import view
 from auxreid.plumbing.mirror.experiment_results import Trial, experiment_results
 from auxreid.plumbing.mirror.home import plain_path
 from auxreid.plumbing.mirror.models import Models, ensure_models, plain_files
-from auxreid.plumbing.mirror.registry import register_attributes, register_best, register_metric
+from auxreid.plumbing.mirror.registry import register_best, register_metric, register_single
 from auxreid.plumbing.mirror.result import AGAIN, Content, Result, gather, naming_changes, never_here, never_here_line
 from auxreid.plumbing.mirror.rows import publish_rows, publish_trial_rows, retire_metric_rows
 from auxreid.plumbing.mirror.shared_views import ensure_views
@@ -74,7 +74,7 @@ def publish(root: Path = Path("."), uri: str | None = None, registry: RegistryCo
                     published, models = publish_dataset(store, dataset, present, report)
                     if registry is not None:
                         lines = register_best(store, registry, dataset, published, skipped, models.of_run)
-                        lines += register_attributes(store, registry, dataset, published, models.of_run)
+                        lines += register_single(store, registry, dataset, published, models.of_run)
                         lines += register_metric(store, registry, dataset, published, skipped, models.of_run)
                         report.registered += lines
                     tried = [trial for trial in trials if trial.result.main.record.dataset == dataset]

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
 
 CHOSEN = ".chosen"  # ending of the metric table's figures: 1 for one row
+SINGLE = ("attributes", view.SEARCH_STAGE)  # stages with one model of a data set
 MODEL = "auxreid.model"  # tag of a version: the id of its logged model, which MLflow itself does not keep
 
 
@@ -62,22 +63,22 @@ def register_best(
     return [f"{line}: {view.run_name(record)}, {seed}"]
 
 
-def register_attributes(
+def register_single(
     store: Store,
     rule: RegistryConfig,
     dataset: str,
     published: Sequence[tuple[Result, "MlflowRun"]],
     models: Mapping[str, "LoggedModel"],
 ) -> list[str]:
-    """Registers the data set's attribute classifier, under the same alias. Returns a line, or none where there is none.
+    """Registers the data set's attribute classifier and its search, under the same alias. Returns a line for each.
 
     There is one of a data set, so that no figure chooses it.
     """
-    name, lines = f"{dataset}-attributes", []
+    lines = []
     for result, run in published:
-        model = models.get(run.info.run_id)
-        if result.main.record.stage == "attributes" and model is not None:
-            lines.append(register(store.client, name, rule.alias, result, run, model, {}))
+        model, stage = models.get(run.info.run_id), result.main.record.stage
+        if stage in SINGLE and model is not None:
+            lines.append(register(store.client, f"{dataset}-{stage}", rule.alias, result, run, model, {}))
     return lines
 
 
