@@ -122,6 +122,27 @@ def test_a_deleted_report_leaves_nothing(service):
     assert dog not in service.found(WHITE[0])
 
 
+def test_of_a_merged_report_the_feedback_goes_with_it(service):
+    first, second = service.post(photo_of("black", 7)), service.post(WHITE[1])
+    into = {"into": first["report"]}
+    assert service.ask("POST", f"/api/reports/{second['report']}/merge", second["token"], into).status_code == 200
+    search = service.search(WHITE[1]).json()
+    found = search["answer"]["dogs"][0]
+    assert (found["report"], found["photo"].startswith(second["report"])) == (first["report"], True)
+    said = {"search": search["search"], "dog": found["dog"], "verdict": "same"}
+    assert service.ask("POST", "/api/feedback", said=said).status_code == 204
+    assert service.ask("DELETE", f"/api/reports/{second['report']}", second["token"]).status_code == 204
+    assert second["report"].encode() not in bytes_below(service.home)
+
+
+def test_an_answer_s_address_is_one_line(service):
+    report = service.post(WHITE[0])["report"]
+    for reply_to in ("me@example.org\r\nBcc: all@example.org", "a\u2028bcd"):
+        said = {"text": "Two\nlines", "reply_to": reply_to}
+        answer = service.ask("POST", f"/api/reports/{report}/message", said=said)
+        assert (answer.status_code, answer.json()["field"]) == (422, "reply_to")
+
+
 def test_a_message_reaches_the_contacts_and_nobody_is_shown_them(service):
     first, second = service.post(WHITE[0], contact="one@example.org"), service.post(WHITE[1], contact="two@example.org")
     service.ask("POST", f"/api/reports/{second['report']}/merge", second["token"], {"into": first["report"]})
@@ -146,6 +167,7 @@ def test_tokens_are_hashed_at_rest(service):
     [
         ({"kind": "seen"}, "report.kind"),
         ({"contact": "  "}, "report.contact"),
+        ({"contact": "me@example.org\nBcc: all@example.org"}, "report.contact"),
         ({"date": "2999-01-01"}, "report.date"),
         ({"place": {"latitude": 91, "longitude": 0}}, "report.place.latitude"),
         ({"place": {"latitude": 1}}, "report.place"),
