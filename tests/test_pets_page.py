@@ -473,3 +473,35 @@ def test_a_browser_that_keeps_nothing_is_served_too(browser, address):
         one.page.wait_for_selector("html[lang=ru]")
         one.page.click("nav a[href='#mine']")
         assert "Пока нет" in one.page.inner_text("#mine-reports")
+
+
+def test_a_feed_s_link_shows_its_report_and_a_choice_of_language_leaves_the_key(browser, address, photos):
+    with shown(browser, address, "phone") as one:
+        page = one.page
+        one.open("#report")
+        put(one, photos["white3"], form="report")
+        page.fill("#report-text", "By the old mill. \u05db\u05dc\u05d1")
+        page.fill("#report-contact", "me@example.org")
+        page.click("#report .main")
+        page.wait_for_selector("#posted .done")
+        said = "inputs => inputs.map(one => one.value)"
+        report_id, token = page.eval_on_selector_all("#posted .copy input", said)
+        page.click("[data-language=ru]")
+        page.wait_for_selector("html[lang=ru]")
+        assert page.eval_on_selector_all("#posted .copy input", said) == [report_id, token]
+        one.open(f"?report={report_id}")
+        assert "By the old mill." in page.inner_text("#answer .said") and page.inner_text("#answer h3")
+        one.check("linked")
+        page.click("#answer .actions button")
+        page.fill("#message-text", "Here")
+        page.fill("#message-reply", "you@example.org")
+        page.route("**/message", lambda route: (time.sleep(0.3), route.continue_()))
+        with page.expect_request_finished(lambda asked: asked.url.endswith("/message")):
+            page.dblclick("#message .main")
+        page.wait_for_selector("#status.toast")
+        assert sum(url.endswith("/message") for url in one.asked) == 1
+        mine = page.request.delete(f"{address}/api/reports/{report_id}", headers={"X-Report-Token": token})
+        assert mine.status == 204
+        one.open(f"?report={report_id}")
+        assert "No such report" in page.inner_text("#answer .problem")
+        assert len(one.said) == 1 and "404" in one.said.pop()

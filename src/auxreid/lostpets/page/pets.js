@@ -4,6 +4,7 @@ import * as api from "./api.js";
 import { candidates, showAnswer, showEmpty } from "./answer.js";
 import { Chips } from "./chips.js";
 import { $, $$, announce, h, problem, refuse } from "./dom.js";
+import { showLinked } from "./linked.js";
 import { openForm, recognise, showMine } from "./mine.js";
 import { PhotoBox } from "./photos.js";
 import { Position } from "./position.js";
@@ -84,8 +85,9 @@ async function search() {
   $("#go").disabled = true;
   announce("search.running");
   try {
+    const asked = photos.photos.map((one) => one.url);
     const answer = await ask(query());
-    showAnswer(answer, photos.photos.map((one) => one.url));
+    showAnswer(answer, asked);
     showUnderstood(answer.answer.understood);
     $("#results-title").focus({ preventScroll: true });
     results.scrollIntoView({ block: "start" });
@@ -129,7 +131,7 @@ async function route(event) {
     else one.removeAttribute("aria-current");
   }
   if (view === "report") {
-    anotherReport();
+    if (event) anotherReport(); // a choice of language leaves the key, which is shown once
     reporting.offer();
   }
   if (view === "mine") mine();
@@ -218,6 +220,8 @@ async function start() {
   }
   listen();
   await route();
+  const linked = new URLSearchParams(location.search).get("report");
+  if (linked) await showLinked(linked);
   document.body.dataset.ready = "yes";
 }
 

@@ -11,6 +11,7 @@ from auxreid.lostpets.service.errors import Refused
 from auxreid.lostpets.service.schemas import SearchIn
 from auxreid.lostpets.service.state import Service
 from auxreid.lostpets.service.tokens import new_id
+from auxreid.plumbing.base.errors import DataError
 from auxreid.search.looks import Looks
 
 
@@ -46,7 +47,10 @@ def recent_search(service: Service, search: str) -> Recent:
 def query_and_looks(service: Service, recent: Recent) -> tuple[Query | None, Looks | None]:
     """What it was asked by: the query, and what is seen on each of its photographs; None where it had none."""
     if recent.similar_to is not None:
-        return None, service.engine.base.looks([recent.similar_to])
+        try:
+            return None, service.engine.base.looks([recent.similar_to])
+        except DataError:  # its report was closed since
+            raise Refused(404, "the photograph that was searched by is not there any more", "search") from None
     query = query_of(recent.asked, named(recent.asked.photos, service), service.engine.vocabulary)
     looks = service.engine.look(query.photos, query.crops) if query.photos else None
     return query, looks
