@@ -22,6 +22,7 @@ from auxreid.search.asked import Say, Seed
 from auxreid.search.calibration_dogs import calibration_set
 from auxreid.search.evaluate import Evaluation, evaluate
 from auxreid.search.examples import without_attributes
+from auxreid.search.feedback import read_feedback
 from auxreid.search.figures import dir_figure, reliability_figure, weights_figure
 from auxreid.search.fit import fit_fusion
 from auxreid.search.hard_cases import hard_case_picture
@@ -67,7 +68,11 @@ def fitted(stage: Stage, frames: Frames, tested: Frames, rows: IndexRows) -> See
         fold=rows.fold,
     )
     model, seed = rows.header.model, rows.header.seed
-    fusion, visual = (fit_fusion(one, model, seed) for one in (known, without_attributes(known)))
+    log, dogs = stage.reads["feedback"], set(tested.identity_name[tested.identity > 0].tolist())
+    fusion, visual = (
+        fit_fusion(one, model, seed, log and read_feedback(log, one, model, dogs))
+        for one in (known, without_attributes(known))
+    )
     return Seed(seed, rows.looks.take(tested.frame_id), fusion, visual)
 
 
@@ -93,6 +98,7 @@ def write(run: Run, found: Evaluation, tested: Frames, pictures: int) -> None:
     if (picture := hard_case_picture(found, tested, pictures)) is not None:
         save_jpeg(picture, run.figure("ranked_lists/hard_cases.jpg"))
     metrics = {name: round(value, DIGITS) for name, value in summary(found).items() if np.isfinite(value)}
+    metrics["pairs_from_feedback"] = found.seeds[0].fusion.about["pairs_from_feedback"]
     write_text(run.out / "metrics.json", json.dumps(metrics, indent=2) + "\n")
     for name in ("fusion.json", "table.csv", "table.md"):
         run.artifact(name)

@@ -10,7 +10,7 @@ from search_rows import MODEL, PlainFusion, SeenBefore, dog_rows
 from auxreid.lostpets.answer import Term
 from auxreid.lostpets.candidates import Base
 from auxreid.lostpets.engine import Engine
-from auxreid.lostpets.explain import in_words
+from auxreid.lostpets.explain import in_words, told
 from auxreid.lostpets.memory import MemoryBase, day
 from auxreid.lostpets.query import Facts, Near, Query, Stated
 from auxreid.plumbing.base.errors import ConfigError, DataError
@@ -171,6 +171,13 @@ def test_terms_in_words():
     terms = [Term(name="ears", value=-0.74), Term(name="size", value=1.9, said=True), Term(name="visual", value=0.01)]
     assert in_words(terms) == "size (as stated) agrees +1.9, ears disagree −0.7, the photographs say nothing"
     assert in_words(terms[:2], "ru") == "размер (со слов) совпадает +1,9, уши не совпадают −0,7"
+
+
+def test_the_terms_that_say_nothing_share_a_line():
+    terms = [Term(name="coat", value=0.0, said=True), Term(name="ears", value=0.7), Term(name="size", value=-0.01)]
+    assert told(terms) == ["ears agree +0.7", "size, coat (as stated) say nothing"]
+    assert told(terms, "ru")[1] == "размер, шерсть (со слов) ни о чём не говорят"
+    assert told(terms[1:2]) == ["ears agree +0.7"] and told([]) == []
 
 
 def test_a_memory_base_is_a_base():

@@ -8,7 +8,7 @@ from html.parser import HTMLParser
 
 import pytest
 from pets_client import WHITE, files, pets
-from toy_engine import ToyLooker, photo_of, toy_engine
+from toy_engine import MODEL, ToyLooker, photo_of, toy_engine
 from waiting import wait_until
 
 from auxreid.lostpets.service.app import create_app
@@ -274,14 +274,15 @@ def test_feedback_keeps_the_raw_evidence(tmp_path):
         first = lines[0]
         assert first["dog"] == dogs[0] == "dog-red" and 0.5 < first["similarity"] <= 1
         assert first["stated"] == {"size": ["small"]} and first["model"] == answer["answer"]["model"]
+        assert first["networks"] == MODEL
         assert sum(first["query"]["coat_colour"]) == pytest.approx(1, abs=1e-4) and len(first["found"]["ears"]) == 2
         with (service.home / "feedback.jsonl").open("a") as file:
             file.write('{"cut o')
         assert service.ask(
             "POST", "/api/feedback", said={"search": answer["search"], "dog": dogs[0], "verdict": "same"}
         )
-        ends = (service.home / "feedback.jsonl").read_text().splitlines()[-2:]
-        assert ends[0] == '{"cut o' and json.loads(ends[1])["verdict"] == "same"
+        again = [json.loads(line) for line in (service.home / "feedback.jsonl").read_text().splitlines()]
+        assert again[:-1] == lines and again[-1]["verdict"] == "same"
 
 
 def test_a_similar_dog_is_another_one(service):

@@ -36,10 +36,12 @@ def note(service: Service, said: FeedbackIn) -> None:
 
 
 def append(path: Path, lines: list[dict]) -> None:
-    """On the disk when it returns. What a kill cut off, without an end of line, is ended first."""
+    """On the disk when it returns. What a kill cut off, without an end of line, was never acknowledged and goes."""
     with path.open("ab+") as file:
-        cut = file.tell() > 0 and (file.seek(-1, os.SEEK_END), file.read(1))[1] != b"\n"
-        file.write((b"\n" if cut else b"") + b"".join(json.dumps(line).encode() + b"\n" for line in lines))
+        if file.tell() > 0 and (file.seek(-1, os.SEEK_END), file.read(1))[1] != b"\n":
+            file.seek(0)
+            file.truncate(file.read().rfind(b"\n") + 1)
+        file.write(b"".join(json.dumps(line).encode() + b"\n" for line in lines))
         file.flush()
         os.fsync(file.fileno())
     path.chmod(0o600)
@@ -76,6 +78,7 @@ def _line(service: Service, said: FeedbackIn, recent: Recent, dog: Found, looks:
         "report": dog.report,
         "query_report": asked_by and asked_by["report"],
         "model": recent.answer.model,
+        "networks": service.engine.fusion.model,
         "score": round(dog.score, DIGITS),
         "similarity": None if looks is None else round(float(looks.embedding[0] @ other.embedding[0]), DIGITS),
         "query": None if looks is None else _probabilities(looks),

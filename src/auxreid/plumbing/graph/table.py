@@ -68,6 +68,7 @@ NO_TEXT = "pipeline/nothing/text.txt"  # or no text tower
 NO_PROMPTS = "pipeline/nothing/prompts.txt"  # or no texts
 NO_POSE = "pipeline/nothing/pose.txt"  # or no pose
 NO_HELD_OUT = "pipeline/nothing/held_out.txt"  # or no embeddings of held-out individuals
+NO_FEEDBACK = "pipeline/nothing/feedback.txt"  # or no feedback
 WRITTEN_BY = {"written_by": "auxreid plan"}  # the file's one parameter: without any, DVC shows each value in it as one
 TOP_KEY = "graph"  # DVC merges the file with params.yaml, whose sections bear stage names too
 SCORES = {"evaluate": "scores", "metric": "metric_scores"}  # folders of results/ with a file per row and seed
@@ -239,7 +240,8 @@ def _add_metric(graph: Graph, config: Config, dataset: str) -> None:
 
 def _add_search(graph: Graph, config: Config, dataset: str) -> None:
     """The rows of a data set's search for each seed of the row whose embedding it takes, and their evaluation."""
-    embedding = config.recipe(dataset).search.embedding
+    search = config.recipe(dataset).search
+    embedding = search.embedding
     by = config.datasets[dataset].attributes_by
     predictions = f"results/attributes/{dataset}/predictions.parquet"
     common = {"dataset": dataset, "recipe": config.datasets[dataset].recipe}
@@ -264,6 +266,7 @@ def _add_search(graph: Graph, config: Config, dataset: str) -> None:
         "attributes_recipe": attributes["attributes_recipe"],
         "seeds": list(seeds),
         "split": split_of(config, dataset, seeds[0]),
+        "feedback": search.feedback or NO_FEEDBACK,
     }
 
 
