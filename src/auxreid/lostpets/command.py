@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from auxreid.lostpets.engine import Engine
-from auxreid.lostpets.looker import Looker
+from auxreid.lostpets.looker import Looker, reader_of
 from auxreid.lostpets.memory import MemoryBase
 from auxreid.lostpets.query import Query
 from auxreid.lostpets.shown import draw_answer, print_answer
@@ -25,7 +25,8 @@ def answer_of(
     images = open_photos(files) if files else ()
     made = open_made(dataset)
     base = MemoryBase(made.rows)
-    engine = Engine(Looker(made.files) if files else None, base, made.fusion)
+    read = reader_of(made.files, made.fusion) if query.text.strip() else None
+    engine = Engine(Looker(made.files) if files else None, base, made.fusion, read=read)
     answer = engine.search(replace(query, photos=tuple(path.read_bytes() for path in files)))
     if as_json:
         print(answer.model_dump_json(indent=2))

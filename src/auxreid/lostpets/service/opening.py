@@ -10,7 +10,7 @@ import numpy as np
 from auxreid.data.frames import open_frames
 from auxreid.lostpets.engine import Engine
 from auxreid.lostpets.indexing.home import open_home_base
-from auxreid.lostpets.looker import Looker
+from auxreid.lostpets.looker import Looker, reader_of
 from auxreid.lostpets.service.looking import SharedLooker
 from auxreid.lostpets.study import RESULTS, open_made
 from auxreid.search.index import frame_names, read_facts
@@ -36,7 +36,8 @@ def open_study(home: Path, dataset: str | None, root: Path = Path()) -> Opened:
     made = open_made(dataset, root)
     base = open_home_base(home, made.rows)
     looker = SharedLooker(Looker(made.files))
-    return Opened(Engine(looker, base, made.fusion), Large(root / RESULTS / "ingest" / made.dataset / "frames.arrow"))
+    engine = Engine(looker, base, made.fusion, read=reader_of(made.files, made.fusion))
+    return Opened(engine, Large(root / RESULTS / "ingest" / made.dataset / "frames.arrow"))
 
 
 class Large:

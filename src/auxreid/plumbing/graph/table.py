@@ -266,6 +266,7 @@ def _add_search(graph: Graph, config: Config, dataset: str) -> None:
         "attributes_recipe": attributes["attributes_recipe"],
         "seeds": list(seeds),
         "split": split_of(config, dataset, seeds[0]),
+        "text": graph["index"][f"{dataset}-{seeds[0]}"]["text"],
         "feedback": search.feedback or NO_FEEDBACK,
     }
 
@@ -281,12 +282,14 @@ def _metric_network(config: Config, dataset: str, row: str, seed: int) -> dict[s
         "on_attributes": own,
         "trained": bool(body.trained),
         "held_out": NO_HELD_OUT if body.loss is None else scores,
+        "text": NO_TEXT,
     }
 
 
 def _chain_network(config: Config, dataset: str, row: str, seed: int) -> dict[str, Any]:
     files = {"embedding": encoder_path(config, dataset, row, seed), "backbone": NO_WEIGHTS, "held_out": NO_HELD_OUT}
-    return files | {"on_attributes": False, "trained": False}
+    text = f"{_start(config, dataset, seed)}/text.safetensors"
+    return files | {"on_attributes": False, "trained": False, "text": text}
 
 
 def _metric_backbone(config: Config, dataset: str, seed: int) -> str:
