@@ -86,7 +86,7 @@ def fitted(stage: Stage, frames: Frames, tested: Frames, rows: IndexRows) -> See
 def with_descriptions(known: Calibrating, stage: Stage, rows: IndexRows) -> tuple[Calibrating, str]:
     """With descriptions of the dogs as the embedding's text tower has them; or as it is, and why there are none."""
     path = stage.reads["text"]
-    if why := "the embedding is of no CLIP" if path is None else why_missing(path):
+    if why := "the embedding is a metric row's, which has no text tower" if path is None else why_missing(path):
         return known, why
     try:
         return replace(known, text=described(known, reader(path, rows), rows.header.seed)), ""
