@@ -77,7 +77,7 @@ def epoch_seconds(happened: list[tuple[str, float]], otherwise: float) -> float:
 def let_live(child: int, before: int, rng: random.Random, epoch: float) -> None:
     """Wait until a random moment: of the start, or of the first epochs that this life runs."""
     if rng.random() < 0.3:
-        time.sleep(rng.uniform(0.0, 0.3))
+        time.sleep(rng.uniform(0.0, 0.15))  # a start takes some 0.3 s, all being imported
         return
     wanted = rng.choice((1, 2))
     while sum(event == "epoch" for event, _ in events()[before:]) < wanted:

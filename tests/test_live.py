@@ -1,4 +1,5 @@
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -10,17 +11,18 @@ from params import ROOT
 from waiting import wait_until
 
 from auxreid.plumbing.mirror import live_writer, view
-from auxreid.plumbing.mirror.store import create_database, open_store
+from auxreid.plumbing.mirror.store import open_store
 from auxreid.plumbing.stage import live
 from auxreid.plumbing.stage import run as stage
 from auxreid.plumbing.stage.record import Point, point_line, read_history, read_record
 
 
 @pytest.fixture(scope="module")
-def repository(tmp_path_factory):
+def repository(tmp_path_factory, empty_database):
     """One store for all tests here; each has a data set, and hence an experiment, of its own."""
     root = tmp_path_factory.mktemp("repository")
-    create_database(root / "mlruns" / "mlflow.db")
+    (root / "mlruns").mkdir()
+    shutil.copy(empty_database, root / "mlruns")
     return root
 
 

@@ -1,17 +1,23 @@
 """What guards the lost-pet service: names, origins, headers, limits, the log, times after which things are deleted."""
 
+import io
 import json
 import logging
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from html.parser import HTMLParser
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 from pets_client import WHITE, files, pets
-from toy_engine import MODEL, ToyLooker, photo_of, toy_engine
+from PIL import Image
+from toy_engine import VOCABULARY, ToyLooker, photo_of, toy_engine
 from waiting import wait_until
 
+from auxreid.lostpets.service import limits
 from auxreid.lostpets.service.app import create_app
+from auxreid.lostpets.service.feedback import append
 from auxreid.lostpets.service.headers import HEADERS, host_name
 from auxreid.lostpets.service.limits import Rate
 from auxreid.lostpets.service.page_routes import page_files
@@ -20,6 +26,7 @@ from auxreid.lostpets.service.settings import Settings
 from auxreid.lostpets.service.tokens import fits, hashed, new_token
 from auxreid.lostpets.service.worker import forget_old
 from auxreid.plumbing.base.errors import ConfigError
+from auxreid.search.feedback import read_feedback
 
 
 @pytest.fixture(scope="module")
@@ -153,7 +160,8 @@ def test_the_log_has_nothing_personal(tmp_path, caplog, monkeypatch):
         assert part not in told, part
 
 
-def test_who_asks_too_often_waits(tmp_path):
+def test_who_asks_too_often_waits(tmp_path, monkeypatch):
+    monkeypatch.setattr(limits, "Rate", lambda most: Rate(most, lambda: 0.0))
     with pets(tmp_path, requests_a_minute=5, changes_a_minute=2) as service:
         changes = [service.look(WHITE[0]) for _ in range(3)]
         assert [answer.status_code for answer in changes] == [200, 200, 429]
@@ -274,15 +282,23 @@ def test_feedback_keeps_the_raw_evidence(tmp_path):
         first = lines[0]
         assert first["dog"] == dogs[0] == "dog-red" and 0.5 < first["similarity"] <= 1
         assert first["stated"] == {"size": ["small"]} and first["model"] == answer["answer"]["model"]
-        assert first["networks"] == MODEL
         assert sum(first["query"]["coat_colour"]) == pytest.approx(1, abs=1e-4) and len(first["found"]["ears"]) == 2
         with (service.home / "feedback.jsonl").open("a") as file:
             file.write('{"cut o')
         assert service.ask(
             "POST", "/api/feedback", said={"search": answer["search"], "dog": dogs[0], "verdict": "same"}
         )
-        again = [json.loads(line) for line in (service.home / "feedback.jsonl").read_text().splitlines()]
-        assert again[:-1] == lines and again[-1]["verdict"] == "same"
+        said = (service.home / "feedback.jsonl").read_text().splitlines()
+        assert len(said) == len(lines) + 1 and json.loads(said[-1])["verdict"] == "same"
+        words = {name: len(words) for name, words in VOCABULARY.items()}
+        known = SimpleNamespace(
+            vocabulary=VOCABULARY,
+            priors={name: np.ones(size) / size for name, size in words.items()},
+            confusions={name: np.eye(size) for name, size in words.items()},
+        )
+        pairs = read_feedback(service.home / "feedback.jsonl", known, service.service.model)
+        assert pairs.same.tolist() == [True, False, *[False] * len(dogs), True] and pairs.stated["size"].all()
+        assert pairs.raw["visual"][0] == pytest.approx(first["similarity"])
 
 
 def test_a_similar_dog_is_another_one(service):
@@ -295,11 +311,6 @@ def test_a_similar_dog_is_another_one(service):
 
 
 def test_a_crop_is_what_is_looked_at(service):
-    import io
-
-    import numpy as np
-    from PIL import Image
-
     file = io.BytesIO()
     both = [np.asarray(Image.open(io.BytesIO(photo_of(dog, 0)))) for dog in ("red", "blue")]
     Image.fromarray(np.concatenate(both, axis=1)).save(file, "PNG")
@@ -322,3 +333,13 @@ def test_what_is_begun_when_the_service_ends_is_done_after_the_next_start(tmp_pa
     with pets(tmp_path) as service:
         opened = lambda: service.ask("GET", f"/api/searches/{saved['saved']}", saved["token"]).json()  # noqa: E731
         wait_until(lambda: any(opened()[part] for part in ("new", "seen")), 20)
+
+
+@pytest.mark.parametrize("before", [0, 1, 3000])
+@pytest.mark.parametrize("cut", [0, 5, 70_000, 200_000])
+def test_a_line_that_was_cut_off_is_taken_away_whatever_its_length(tmp_path, before, cut):
+    path = tmp_path / "feedback.jsonl"
+    whole = b'{"verdict": "same", "pad": "xxxxxxxxxxxxxxxxxxxxxxxxx"}\n' * before
+    path.write_bytes(whole + b"x" * cut)
+    append(path, [{"a": 1}])
+    assert path.read_bytes() == whole + b'{"a": 1}\n'

@@ -3,7 +3,6 @@
 import json
 import socket
 import threading
-import time
 from contextlib import suppress
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -18,7 +17,6 @@ from auxreid.lostpets.service import webhooks
 from auxreid.lostpets.service.errors import Refused
 from auxreid.lostpets.service.settings import Settings
 from auxreid.lostpets.service.webhooks import NotDelivered, check_address, deliver, is_public
-from auxreid.lostpets.service.worker import send_messages, send_webhooks
 
 ATOM = "{http://www.w3.org/2005/Atom}"
 OPEN = Settings(private_webhooks=True, webhook_seconds=5)
@@ -64,6 +62,12 @@ def opened(service, saved: dict) -> dict:
 
 def to_run(service) -> int:
     return service.service.store.row("select count(*) from to_run")[0]
+
+
+def sent(service) -> bool:
+    """Whether no webhook waits; wakes who sends them."""
+    service.service.wake()
+    return to_run(service) == 0 and not service.service.store.rows("select * from deliveries")
 
 
 def test_new_candidates_wait_until_the_search_is_reopened(service):
@@ -139,9 +143,7 @@ def test_a_webhook_gets_each_candidate_and_is_tried_again(tmp_path, receiver):
         saved = service.save(WHITE[0], webhook=receiver.address)
         posted = service.post(WHITE[1], contact="secret@example.org")
         wait_until(lambda: to_run(service) == 0, 20)
-        while service.service.store.rows("select * from deliveries"):
-            send_webhooks(service.service)
-            time.sleep(0.01)
+        wait_until(lambda: sent(service), 20)
         assert len(receiver.got) == 3 and {path for path, _ in receiver.got} == {
             "/hook?key=1"
         }  # not where it redirects
@@ -151,9 +153,7 @@ def test_a_webhook_gets_each_candidate_and_is_tried_again(tmp_path, receiver):
         receiver.answers = [500] * 9
         service.post(WHITE[2])
         wait_until(lambda: to_run(service) == 0, 20)
-        while service.service.store.rows("select * from deliveries"):
-            send_webhooks(service.service)
-            time.sleep(0.01)
+        wait_until(lambda: sent(service), 20)
         assert len(receiver.got) == 6  # three tries, and no more
         assert len(opened(service, saved)["new"]) == 2
 
@@ -165,7 +165,7 @@ def test_messages_go_to_the_operators_address_and_stay_while_it_takes_none(tmp_p
         said = {"text": "Here it is", "reply_to": "me@example.org"}
         assert service.ask("POST", f"/api/reports/{posted['report']}/message", said=said).status_code == 204
         wait_until(lambda: receiver.got, 20)
-        wait_until(lambda: (send_messages(service.service), not list((tmp_path / "outbox").iterdir()))[1], 20)
+        wait_until(lambda: (service.service.wake(), not list((tmp_path / "outbox").iterdir()))[1], 20)
         assert receiver.got[-1][1]["to"] == "finder@example.org" and receiver.got[-1][1]["text"] == "Here it is"
 
 

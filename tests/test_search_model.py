@@ -24,7 +24,7 @@ model = mlflow.pyfunc.load_model(sys.argv[1])
 photo, other = (open(path, "rb").read() for path in sys.argv[2:])
 table = pandas.DataFrame(
     {
-        "image": [photo, other, None, photo],
+        "image": [photo, other, b"", photo],
         "text": [None, None, "a small dog", "маленькая"],
         "stated": [None, None, '{"ears": {"excluded": ["drop"]}}', None],
         "query": ["a", "a", "b", "c"],

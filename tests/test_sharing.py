@@ -15,8 +15,6 @@ from clones import ROOT, Clone, executed, git_clone
 from compare_stores import differences
 from s3_server import BUCKET, s3_server, without_credentials
 
-from auxreid.plumbing.mirror.store import create_database
-
 pytestmark = pytest.mark.slow
 
 ADD = "dvc remote add -d team {url} && git add .dvc/config && git commit -m 'Remote of the team'"
@@ -59,15 +57,13 @@ def table(clone: Clone) -> set[str]:
 
 
 @pytest.fixture(scope="module")
-def prepare(tmp_path_factory):
+def prepare(empty_database):
     """What `make` would do first in a clone, and an empty store, whose tables take MLflow seconds to make."""
-    database = tmp_path_factory.mktemp("store") / "mlflow.db"
-    create_database(database)
 
     def prepare(clone: Clone) -> Clone:
         clone.lend_environment()
         (clone.root / "mlruns").mkdir()
-        shutil.copy(database, clone.root / "mlruns")
+        shutil.copy(empty_database, clone.root / "mlruns")
         return clone
 
     return prepare

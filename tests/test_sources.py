@@ -75,6 +75,24 @@ def test_a_package_counts_with_its_pinned_version_if_a_file_of_the_stage_imports
     assert describe("go", small)["packages"] == {"numpy": "1.26.4", "pillow": "11.0"}
 
 
+def test_data_beside_a_module_counts_as_its_code_does(small):
+    without = describe("go", small)
+    Path("src/auxreid/room/words.yaml").write_text("white: [white]\n")
+    Path("src/auxreid/words.yaml").write_text("no module of the stage lies here\n")
+    named = describe("go", small)
+    assert set(named["files"]) - set(without["files"]) == {"src/auxreid/room/words.yaml"}
+    assert named["code"] != without["code"]
+    write_sources(small)
+    Path("src/auxreid/room/words.yaml").write_text("white: [white, snowy]\n")
+    with pytest.raises(ConfigError, match=r"before these changed: src/auxreid/room/words\.yaml; run"):
+        check_sources("go", small)
+
+
+def test_the_lexicon_of_descriptions_is_part_of_what_tests_a_search():
+    assert "src/auxreid/search/words/lexicon.yaml" in describe("search", ROOT)["files"]
+    assert not any(name.endswith(".yaml") for name in describe("finetune", ROOT)["files"])
+
+
 def test_the_files_that_are_written_are_what_dvc_expects_of_the_stage(small, monkeypatch, tmp_path_factory):
     assert [path.name for path in Path("results/sources").iterdir()] == ["go.json"]
     monkeypatch.chdir(tmp_path_factory.mktemp("all"))

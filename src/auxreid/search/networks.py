@@ -21,7 +21,7 @@ from auxreid.clip.checkpoints import load_ranked_encoder
 from auxreid.clip.images import PlainImages, normalise
 from auxreid.metric.backbone import ClipFeatures
 from auxreid.metric.checkpoint import ENCODER, MetricHeader, load_metric_model
-from auxreid.plumbing.base.errors import ConfigError
+from auxreid.plumbing.base.errors import ConfigError, DataError
 from auxreid.plumbing.base.progress import track
 from auxreid.search.looks import Looks
 from auxreid.training.precision import FULL, lengthened, tower_precision
@@ -63,6 +63,21 @@ class Files:
     def read(cls, described: Mapping[str, Any], root: Path = Path()) -> "Files":
         """What :meth:`described` gave, below a folder."""
         return cls(**dict(described) | {name: described[name] and root / described[name] for name in PATHS})
+
+    @classmethod
+    def found(cls, described: Mapping[str, Any], root: Path, model: str) -> "Files":
+        """As :meth:`read`, once they are known to be there and to have this hash.
+
+        Raises:
+            DataError: one is not there, or they are others.
+        """
+        files = cls.read(described, root)
+        for name, path in files.paths().items():
+            if not path.is_file():
+                raise DataError(f"{path}: no such file, the {name} of a search; bring it by `dvc checkout`")
+        if files.hash() != model:
+            raise DataError(f"{files.embedding}: the networks are others than those of the search; run `dvc repro`")
+        return files
 
     def hash(self) -> str:
         """SHA-256 (hex) over the files' contents and how they are used: embeddings of equal ones can be compared.

@@ -108,6 +108,30 @@ def read_rows(path: Path) -> IndexRows:
         ) from error
 
 
+def read_header(path: Path) -> Header:
+    """What a file's rows are of. Raises DataError for a file that is not there, or no such file."""
+    try:
+        return Header(**json.loads((pq.read_schema(path).metadata or {})[META_KEY]))
+    except (pa.ArrowException, OSError, KeyError, TypeError, ValueError) as error:
+        raise DataError(f"{path}: no rows of an index ({error})") from error
+
+
+def file_of_model(folder: Path, model: str) -> Path:
+    """The rows of a data set that are by these networks, of several seeds' the first.
+
+    Raises:
+        DataError: there are none.
+    """
+    remedy = f"run: dvc repro search@{folder.name}"
+    files = sorted(folder.glob("*.parquet"), key=lambda path: int(path.stem))
+    if not files:
+        raise DataError(f"{folder}: no rows of an index there; {remedy}")
+    found = next((path for path in files if read_header(path).model == model), None)
+    if found is None:
+        raise DataError(f"{folder}: rows of other networks than those of the search; {remedy}")
+    return found
+
+
 def _rows(header: Header, table: pa.Table) -> IndexRows:
     texts = {name: np.array(table[name].to_pylist(), dtype=str) for name in TEXTS}
     numbers = {name: table[name].to_numpy().astype(np.float64) for name in NUMBERS}

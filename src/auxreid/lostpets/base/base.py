@@ -4,7 +4,6 @@ import time
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 from pathlib import Path
 from threading import Lock
 
@@ -19,14 +18,7 @@ from auxreid.lostpets.base.filters import left_by
 from auxreid.lostpets.base.index import EXACT_MOST, Index, IndexFile, is_due, make_index
 from auxreid.lostpets.base.names import Names, Texts
 from auxreid.lostpets.base.row import RECORD, Header, Record, Row, arrow_rows, check, vector_columns
-from auxreid.lostpets.base.table import (
-    conditions,
-    create_table,
-    header_of,
-    open_table,
-    quoted,
-    read,
-)
+from auxreid.lostpets.base.table import Tables, conditions, create_tables, header_of, quoted
 from auxreid.lostpets.base.vectors import BATCH, Vectors, best, similarities
 from auxreid.lostpets.base.write_lock import WAIT, write_lock
 from auxreid.lostpets.query import Facts
@@ -34,8 +26,6 @@ from auxreid.plumbing.base.errors import DataError
 from auxreid.search.looks import Looks
 
 LOCK_FILE = ".lock"
-MOST_FRAGMENTS = 32  # of one addition each, before they are joined
-OLD = timedelta(hours=1)  # versions of the table, which another process may still read
 
 
 @dataclass(frozen=True)
@@ -59,11 +49,11 @@ class Base:
 
     def __init__(self, path: Path, model: str | None, writable: bool) -> None:
         self.path, self.writable = path, writable
-        self._table = open_table(path)
-        self.header, identity = header_of(self._table, path, model)
+        self._tables = Tables(path)
+        self.header, identity = header_of(self._tables, path, model)
         self._last_search = time.monotonic()
         self._looking = Lock()  # held while this object takes notice of what is new
-        self._facts, self._version = columns.FactTable(), -1
+        self._facts, self._versions = columns.FactTable(), (0, 0)
         self._vectors = Vectors(path / "copy" / f"{identity}.f32", vector_columns(self.header))
         self._index = IndexFile(path / "copy" / f"{identity}.cells.safetensors", path / "index.json")
         self._kept = Kept(path) if writable else None
@@ -76,7 +66,7 @@ class Base:
         Raises:
             ConfigError: there is one at this path.
         """
-        create_table(path, header)
+        create_tables(path, header)
         Kept(path, new=True).keep()
         return cls(path, header.model, writable=True)
 
@@ -94,7 +84,8 @@ class Base:
         return cls(path, model, writable)
 
     def add(self, rows: Sequence[Row]) -> None:
-        """All of the rows, or none: when this returns they are on the disk, and every search sees them.
+        """When this returns the rows are on the disk, and every search sees them; all of them, or after an error or a
+        kill none. Rows of data sets and of reports are two additions in this respect.
 
         Raises:
             DataError: a row would falsify a search, or its frame is there already; names it.
@@ -109,9 +100,9 @@ class Base:
             if twice:
                 raise DataError(f"photograph {twice[0]!r} is there already (in all {len(twice)} of {len(rows)})")
             start = max(self._facts.rows, self._vectors.rows_on_disk())
-            table = arrow_rows(rows, range(start, start + len(rows)), self._table.schema)
+            table = arrow_rows(rows, range(start, start + len(rows)), self._tables.schema)
             self._vectors.write(start, self._vectors.of(table))
-            open_table(self.path).add(table)
+            Tables(self.path).add(table)
             self._kept.keep()
             self._look()
 
@@ -127,11 +118,11 @@ class Base:
         wanted = conditions("frame", frames)
         wanted += [f"{name} = {quoted(value)}" for name, value in (("source", source), ("report", report)) if value]
         with self._writing():
-            before, table = self.count(), open_table(self.path)
+            before, tables = self.count(), Tables(self.path)
             for condition in wanted:
-                numbers = read(table, ["number"], condition)["number"].to_numpy()
+                numbers = tables.read(["number"], condition)["number"].to_numpy()
                 if len(numbers):
-                    table.delete(condition)
+                    tables.remove(condition)
                     with self._looking:
                         self._facts.kill(numbers)
                     self._vectors.blank(numbers)
@@ -179,17 +170,16 @@ class Base:
             BusyError: another writer is at work, and does not end.
         """
         with self._writing():
-            table = open_table(self.path)
-            scattered = table.stats()["fragment_stats"]["num_small_fragments"] > MOST_FRAGMENTS
-            if scattered:
-                table.optimize(cleanup_older_than=OLD)
-                self._kept.keep()
+            scattered = Tables(self.path).join_files()
+            self._kept.keep()
         state = self._look()
         due = is_due(state.index, state.rows)
         if due:
             index, told = make_index(state.vectors, self.header.dimensions, np.array(state.facts.alive))
             with self._writing():
                 self._index.write(index, told)
+                Tables(self.path).index_names()
+                self._kept.keep()
         return scattered or due
 
     def quiet_for(self) -> float:
@@ -206,7 +196,7 @@ class Base:
     def sources(self) -> dict[str, int]:
         """Photographs of each source."""
         self._look()
-        counted = pc.value_counts(read(self._table, ["source"])["source"])
+        counted = pc.value_counts(self._tables.read(["source"])["source"])
         return {one["values"]: one["counts"] for one in counted.to_pylist()}
 
     def of_source(self, source: str) -> Iterator[tuple[Record, np.ndarray]]:
@@ -221,7 +211,7 @@ class Base:
     def known(self, frames: Iterable[str]) -> set[str]:
         """Those of the names that are there."""
         self._look()
-        found = [read(self._table, ["frame"], one)["frame"].to_pylist() for one in conditions("frame", frames)]
+        found = [self._tables.read(["frame"], one)["frame"].to_pylist() for one in conditions("frame", frames)]
         return {name for part in found for name in part}
 
     def record(self, frame: str) -> Record:
@@ -239,7 +229,7 @@ class Base:
     def _of(self, frames: Sequence[str], wanted: list[str]) -> pa.Table:
         """These columns of these photographs, in their order."""
         self._look()
-        parts = [read(self._table, sorted({"frame", *wanted}), one) for one in conditions("frame", frames)]
+        parts = [self._tables.read(sorted({"frame", *wanted}), one) for one in conditions("frame", frames)]
         found = pa.concat_tables(parts)
         place = {name: number for number, name in enumerate(found["frame"].to_pylist())}
         missing = [name for name in frames if name not in place]
@@ -255,15 +245,15 @@ class Base:
     def _look(self) -> State:
         """Take notice of what is new. Rows are mostly added; if any were removed, all facts are read again."""
         with self._looking:
-            self._table.checkout_latest()
-            if self._table.version != self._version:
+            versions = self._tables.look_again()
+            if versions != self._versions:
                 self._append(self._facts)
-                if self._facts.alive != self._table.count_rows():
+                if self._facts.alive != self._tables.count():
                     self._facts = columns.FactTable()
                     self._append(self._facts)
-                self._version = self._table.version
+                self._versions = versions
             view = self._facts.view()
-            vectors = self._vectors.cover(self._table, len(view))
+            vectors = self._vectors.cover(self._tables, len(view))
             index = self._index.latest()
             if index is not None:
                 index = self._index.index = index.covering(vectors[:, : self.header.dimensions])
@@ -272,10 +262,10 @@ class Base:
     def _check_copy(self) -> None:
         """So that the copy of the embeddings is of this table, whatever was restored or cleared meanwhile."""
         if not self.writable:
-            self._vectors.check(self._table, self._rows_given(), mend=False)
+            self._vectors.check(self._tables, self._rows_given(), mend=False)
             return
         with self._writing():
-            self._vectors.check(self._table, self._rows_given(), mend=True)
+            self._vectors.check(self._tables, self._rows_given(), mend=True)
 
     def _rows_given(self) -> int:
         with self._looking:
@@ -283,4 +273,4 @@ class Base:
             return self._facts.rows
 
     def _append(self, known: columns.FactTable) -> None:
-        known.append(read(self._table, columns.COLUMNS, f"number >= {known.rows}"))
+        known.append(self._tables.read(columns.COLUMNS, f"number >= {known.rows}"))

@@ -16,6 +16,7 @@ import pyarrow as pa
 
 from auxreid.lostpets.base.durable import write_through
 from auxreid.lostpets.base.row import matrix
+from auxreid.lostpets.base.table import Tables
 
 CHUNK = 1024  # rows that are gathered at once: 2 MB of 512 numbers, which stay in the processor's cache
 BATCH = 20_000  # rows that are read of the table at once
@@ -40,35 +41,35 @@ class Vectors:
         except FileNotFoundError:
             return 0
 
-    def check(self, table, rows: int, mend: bool) -> None:
-        """Compare the file with the table at some rows.
+    def check(self, tables: Tables, rows: int, mend: bool) -> None:
+        """Compare the file with the tables at some rows.
 
         Args:
-            rows: how many numbers the table has given.
+            rows: how many numbers the tables have given.
             mend: write the file anew if it is not right; needs the write lock.
         """
-        self.usable = self.rows_on_disk() >= rows and self._agrees(table, rows)
+        self.usable = self.rows_on_disk() >= rows and self._agrees(tables, rows)
         if not self.usable and mend:
-            for number, vectors in self._in_table(table, 0):
+            for number, vectors in self._in_table(tables, 0):
                 self.write(number, vectors)
             if self.rows_on_disk() < rows:
                 self.write(rows - 1, np.zeros((1, self.width), np.float32))
             self.usable = True
 
-    def _agrees(self, table, rows: int) -> bool:
+    def _agrees(self, tables: Tables, rows: int) -> bool:
         here = np.memmap(self.path, np.float32, "r", shape=(rows, self.width)) if rows else self.mapped
         some = ", ".join(str(number) for number in np.linspace(0, max(rows - 1, 0), COMPARED, dtype=int))
-        there = table.search().where(f"number IN ({some})").select(["number", *self.columns]).to_arrow()
+        there = tables.read(["number", *self.columns], f"number IN ({some})")
         return np.array_equal(self.of(there), here[there["number"].to_numpy()])
 
-    def cover(self, table, rows: int) -> np.ndarray:
+    def cover(self, tables: Tables, rows: int) -> np.ndarray:
         """Of the numbers below `rows`."""
         if rows > len(self.mapped) and self.usable:
             self.mapped = np.memmap(self.path, np.float32, "r", shape=(self.rows_on_disk(), self.width))
         elif rows > len(self.mapped):
             held = np.zeros((rows, self.width), np.float32)
             held[: len(self.mapped)] = self.mapped
-            for number, vectors in self._in_table(table, len(self.mapped)):
+            for number, vectors in self._in_table(tables, len(self.mapped)):
                 held[number] = vectors
             self.mapped = held
         return self.mapped[:rows]
@@ -105,10 +106,9 @@ class Vectors:
         """The rows of a table as this file has them."""
         return np.concatenate([matrix(table[name]) for name in self.columns], axis=1)
 
-    def _in_table(self, table, start: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    def _in_table(self, tables: Tables, start: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Numbers of `start` and above and their rows, batch by batch."""
-        query = table.search().where(f"number >= {start}").select(["number", *self.columns])
-        for batch in query.to_batches(BATCH):
+        for batch in tables.batches(["number", *self.columns], f"number >= {start}", BATCH):
             if len(batch):
                 part = pa.table(batch).sort_by("number")
                 yield part["number"].to_numpy(), self.of(part)

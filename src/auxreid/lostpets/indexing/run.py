@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from time import perf_counter
 
 from auxreid.data.layouts.listing import LeftOut
 from auxreid.lostpets.base.base import Base
@@ -27,6 +28,7 @@ class Done:
     added: int = 0
     known: int = 0  # were in the base, or are there twice
     left_out: list[LeftOut] = field(default_factory=list)
+    seconds: float = 0.0
 
 
 def index_photographs(
@@ -43,7 +45,7 @@ def index_photographs(
         DataError: the folder or list is wrong.
     """
     photographs = listed(place)
-    base, done = open_home_base(home, made.rows), Done()
+    started, base, done = perf_counter(), open_home_base(home, made.rows), Done()
     new = track(_new(base, photographs, done), f"indexing {place.name}", total=-(-len(photographs) // BATCH))
     for one in (looked or _looked_here)(made.files, place.name, new):
         rows = _not_there(base, one, done)
@@ -51,12 +53,15 @@ def index_photographs(
         done.added += len(rows)
         done.left_out += one.left_out
     base.tidy()
+    done.seconds = perf_counter() - started
     return done
 
 
 def summary(done: Done) -> str:
     """For people, with the first of those that cannot be used."""
     text = f"{done.added} photographs added, {done.known} were there"
+    if done.added:
+        text += f", {1e3 * done.seconds / done.added:.0f} ms each"
     return text + (f"; {len(done.left_out)} cannot be used: {told(done.left_out)}" if done.left_out else "")
 
 

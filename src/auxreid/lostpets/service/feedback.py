@@ -3,6 +3,7 @@
 import json
 import os
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
@@ -16,6 +17,7 @@ from auxreid.search.looks import Looks
 
 FILE = "feedback.jsonl"
 DIGITS = 6
+BLOCK = 2**16  # bytes
 
 
 def note(service: Service, said: FeedbackIn) -> None:
@@ -36,15 +38,26 @@ def note(service: Service, said: FeedbackIn) -> None:
 
 
 def append(path: Path, lines: list[dict]) -> None:
-    """On the disk when it returns. What a kill cut off, without an end of line, was never acknowledged and goes."""
+    """On the disk when it returns. A line that a kill cut off was not acknowledged and is taken away first."""
+    content = b"".join(json.dumps(line).encode() + b"\n" for line in lines)
     with path.open("ab+") as file:
-        if file.tell() > 0 and (file.seek(-1, os.SEEK_END), file.read(1))[1] != b"\n":
-            file.seek(0)
-            file.truncate(file.read().rfind(b"\n") + 1)
-        file.write(b"".join(json.dumps(line).encode() + b"\n" for line in lines))
+        file.truncate(_whole(file))
+        file.write(content)
         file.flush()
         os.fsync(file.fileno())
     path.chmod(0o600)
+
+
+def _whole(file: BinaryIO) -> int:
+    """Up to where the lines are whole, in bytes."""
+    end = file.seek(0, os.SEEK_END)
+    while end > 0:
+        start = max(0, end - BLOCK)
+        file.seek(start)
+        if (found := file.read(end - start).rfind(b"\n")) >= 0:
+            return start + found + 1
+        end = start
+    return 0
 
 
 def read(path: Path) -> list[dict]:
@@ -77,8 +90,8 @@ def _line(service: Service, said: FeedbackIn, recent: Recent, dog: Found, looks:
         "frame": dog.photo,
         "report": dog.report,
         "query_report": asked_by and asked_by["report"],
+        "networks": service.model,
         "model": recent.answer.model,
-        "networks": service.engine.fusion.model,
         "score": round(dog.score, DIGITS),
         "similarity": None if looks is None else round(float(looks.embedding[0] @ other.embedding[0]), DIGITS),
         "query": None if looks is None else _probabilities(looks),

@@ -1,6 +1,7 @@
 """How much one client may ask, how much one request may hold, and how many searches run at once."""
 
 import hashlib
+import math
 import secrets
 import time
 from collections.abc import Callable, Iterator
@@ -57,7 +58,7 @@ class Limits:
             wait = self._changes.wait(client)
         length = Headers(scope=scope).get("content-length", "0")
         if wait:
-            again = str(int(wait) + 1)
+            again = str(math.ceil(wait))
             answer = problem(429, f"too many requests; again in {again} s", None, {"Retry-After": again})
             await answer(scope, receive, send)
         elif not length.isdecimal() or int(length) > self._most_bytes:

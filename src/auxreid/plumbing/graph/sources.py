@@ -1,8 +1,9 @@
 """The code that a stage's result follows from: the files that its script imports, without what changes no result.
 
 `pipeline/sources.py` writes results/sources/<stage>.json, and every other stage depends on its file instead of on all
-sources: the file changes exactly if one of the hashes in it does. Left out are comments, docstrings and formatting; all
-that lies under src/auxreid/plumbing; and the versions of packages that no file of the stage imports.
+sources: the file changes exactly if one of the hashes in it does. YAML beside a module of the package counts with it.
+Left out are comments, docstrings and formatting of Python; all that lies under src/auxreid/plumbing; and the versions
+of packages that no file of the stage imports.
 """
 
 import ast
@@ -10,8 +11,9 @@ import hashlib
 import json
 import re
 import sys
-from collections.abc import Iterator, Mapping
-from functools import cache
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache, lru_cache
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
@@ -20,37 +22,52 @@ from auxreid.plumbing.base.files import write_text
 from auxreid.plumbing.dvc.stages import read_stages
 
 FOLDER = Path("results/sources")
-PLUMBING = "src/auxreid/plumbing/"
+PACKAGE, PLUMBING = "src/auxreid/", "src/auxreid/plumbing/"
 PINS = Path("requirements.lock")
 _PIN = re.compile(r"^([\w.-]+)==([^\s;]+)", re.MULTILINE)
 
 
-def import_closure(script: Path, root: Path) -> dict[str, ast.Module]:
+@dataclass(frozen=True)
+class Source:
+    """What is to be known of a file."""
+
+    imports: tuple[str, ...]  # as :func:`_imports` names them
+    code: str  # its :func:`code_hash`
+
+
+def import_closure(script: Path, root: Path) -> dict[str, Source]:
     """Files of `root` that `script` imports, directly or not, imports inside functions too, with the script itself.
 
     Package files (`__init__.py`) are left out: they are empty in this project, but for the version.
 
     Returns:
-        Syntax trees by path relative to `root`, sorted.
+        By path relative to `root`, sorted.
 
     Raises:
         ConfigError: a file is not Python.
     """
-    found: dict[str, ast.Module] = {}
+    found: dict[str, Source] = {}
     todo = [script.as_posix()]
     while todo:
         name = todo.pop()
         if name not in found:
-            found[name] = _parse(root / name)
-            todo += (file for module in _imports(found[name]) if (file := _file_of(module, root)) is not None)
+            found[name] = _read(root / name)
+            todo += (file for module in found[name].imports if (file := _file_of(module, root)) is not None)
     return dict(sorted(found.items()))
 
 
-def _parse(path: Path) -> ast.Module:
+def _read(path: Path) -> Source:
     try:
-        return ast.parse(path.read_bytes(), str(path))
+        return _source_of(path.read_bytes())
     except SyntaxError as error:
         raise ConfigError(f"{path}, line {error.lineno}: not Python ({error.msg})") from None
+
+
+@lru_cache(maxsize=1024)
+def _source_of(text: bytes) -> Source:
+    """Kept by content: most files are in the closure of most stages, and parsing them is what takes long."""
+    tree = ast.parse(text)
+    return Source(tuple(_imports(tree)), code_hash(tree))
 
 
 def _imports(tree: ast.Module) -> Iterator[str]:
@@ -87,16 +104,24 @@ def _has_docstring(node: ast.AST) -> bool:
 def describe(stage: str, root: Path) -> dict[str, object]:
     """What results/sources/<stage>.json holds: a hash of every file, the version of every package that one of them
     imports, as requirements.lock pins it, and `code`, one hash over both."""
-    trees = import_closure(Path(f"pipeline/{stage}.py"), root)
-    packages = _packages(trees.values(), _pins(root))
-    files = {name: code_hash(tree) for name, tree in trees.items()}
+    sources = import_closure(Path(f"pipeline/{stage}.py"), root)
+    packages = _packages(sources.values(), _pins(root))
+    files = _hashes(sources, root)
     content = {"files": files, "packages": packages}
     return {"code": hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()} | content
 
 
-def _packages(trees, pins: dict[str, str]) -> dict[str, str]:
+def _hashes(sources: Mapping[str, Source], root: Path) -> dict[str, str]:
+    """Of these files, and of data that lies beside them in the package: what a module reads counts as its code does."""
+    folders = {Path(name).parent for name in sources if name.startswith(PACKAGE)}
+    data = sorted(path for folder in folders for path in (root / folder).glob("*.yaml"))
+    hashes = {path.relative_to(root).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in data}
+    return {name: source.code for name, source in sources.items()} | hashes
+
+
+def _packages(sources: Iterable[Source], pins: dict[str, str]) -> dict[str, str]:
     """Pinned versions by distribution: a package may bear another name than what is imported (PIL is Pillow's)."""
-    imported = {name.partition(".")[0] for tree in trees for name in _imports(tree)} - sys.stdlib_module_names
+    imported = {name.partition(".")[0] for source in sources for name in source.imports} - sys.stdlib_module_names
     names = {_normalised(one) for name in imported for one in _distributions().get(name, ())}
     return {name: pins[name] for name in sorted(names & pins.keys())}
 
@@ -138,7 +163,7 @@ def check_sources(stage: str, root: Path) -> str:
         raise ConfigError(f"{path}: there is no such file; {remedy}") from None
     except (ValueError, KeyError, TypeError):
         raise ConfigError(f"{path}: is broken; {remedy}") from None
-    present = {name: code_hash(tree) for name, tree in import_closure(Path(f"pipeline/{stage}.py"), root).items()}
+    present = _hashes(import_closure(Path(f"pipeline/{stage}.py"), root), root)
     pins = _pins(root)
     changed = [name for name in sorted(present | files) if present.get(name) != files.get(name)]
     changed += [f"{PINS}: {name}" for name, version in packages.items() if pins.get(name) != version]

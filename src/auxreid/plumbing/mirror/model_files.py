@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from mlflow.entities import LoggedModel
     from mlflow.models import Model, ModelSignature
 
-SCRIPTS = Path(__file__).parents[2] / "serving"
+PACKAGE = Path(__file__).parents[2]
 FRAMES = "results/ingest/"
 FUSION = "fusion.json"
 REQUIREMENTS, ENVIRONMENT, MLMODEL = "requirements.txt", "python_env.yaml", "MLmodel"
@@ -51,12 +51,17 @@ class Kind:
     name: str = ""  # of the model; empty: as the file
     packages: tuple[str, ...] = ()  # beside PACKAGES
 
+    @property
+    def script_name(self) -> str:
+        """In the model's folder."""
+        return Path(self.script).name
+
 
 KINDS = {
-    "finetune": Kind(view.ENCODER, "encoder", "encoder_model.py", frozenset({"encoder", "input"})),
-    "attributes": Kind(MODEL, "model", "attribute_model.py", frozenset({"vocabulary", "input"})),
-    view.METRIC_STAGE: Kind(MODEL, "model", "metric_model.py", frozenset({"backbone"})),
-    view.SEARCH_STAGE: Kind(FUSION, "fusion", "search_model.py", frozenset(), "search", ("scipy", "pyyaml")),
+    "finetune": Kind(view.ENCODER, "encoder", "serving/encoder_model.py", frozenset({"encoder", "input"})),
+    "attributes": Kind(MODEL, "model", "serving/attribute_model.py", frozenset({"vocabulary", "input"})),
+    view.METRIC_STAGE: Kind(MODEL, "model", "serving/metric_model.py", frozenset({"backbone"})),
+    view.SEARCH_STAGE: Kind(FUSION, "fusion", "lostpets/search_model.py", frozenset(), "search", ("scipy", "pyyaml")),
 }
 
 
@@ -175,13 +180,19 @@ def search_parts(result: Result) -> dict[str, Path]:
     Raises:
         DataError: they are not here, or are not those that the fusion is of.
     """
-    from auxreid.lostpets.study import open_made  # imports torch
+    from auxreid.search.networks import Files  # imports torch
+    from auxreid.search.rows import FOLDER, file_of_model
+    from auxreid.search.rows import read_header as rows_header
 
-    made = open_made(result.main.record.dataset, result.main.folder.parents[3])
-    files = {"rows": made.rows_path, **made.files.paths()}
-    if made.files.backbone == made.files.attributes:  # which the script takes for both
-        del files["backbone"]
-    return files
+    results, dataset = result.main.folder.parents[2], result.main.record.dataset
+    with naming_changes(result.main.folder):
+        model = json.loads((result.main.folder.parent / FUSION).read_text(encoding="utf-8"))["model"]
+    rows = file_of_model(results / FOLDER / dataset, model)
+    files = Files.found(rows_header(rows).encoder, results.parent, model)
+    parts = {"rows": rows, **files.paths()}
+    if files.backbone == files.attributes:  # which the script takes for both
+        del parts["backbone"]
+    return parts
 
 
 def is_read_by(features: Result, result: Result) -> bool:
@@ -193,7 +204,7 @@ def is_read_by(features: Result, result: Result) -> bool:
 
 def write_files(folder: Path, weights: Weights, result: Result, model: "LoggedModel") -> list[Path]:
     """Writes what lies beside the weights; returns the paths, the one that makes it a model last."""
-    shutil.copyfile(SCRIPTS / weights.kind.script, folder / weights.kind.script)
+    shutil.copyfile(PACKAGE / weights.kind.script, folder / weights.kind.script_name)
     requirements = "".join(f"{line}\n" for line in pinned(result.main.record.versions, weights.kind.packages))
     (folder / REQUIREMENTS).write_text(requirements, encoding="utf-8")
     environment = {"python": platform.python_version(), "dependencies": [f"-r {REQUIREMENTS}"]}
@@ -206,7 +217,7 @@ def write_files(folder: Path, weights: Weights, result: Result, model: "LoggedMo
     for name, path in weights.parts.items():
         shutil.copyfile(path, folder / part_file(name, path))
     describe(weights, result, model).save(folder / MLMODEL)
-    names = (weights.kind.script, REQUIREMENTS, ENVIRONMENT, EXAMPLE, REQUEST)
+    names = (weights.kind.script_name, REQUIREMENTS, ENVIRONMENT, EXAMPLE, REQUEST)
     beside = () if weights.backbone is None else (BACKBONE,)
     beside += tuple(part_file(name, path) for name, path in weights.parts.items())
     return [folder / name for name in (*beside, *names, MLMODEL)]
@@ -273,7 +284,7 @@ def describe(weights: Weights, result: Result, model: "LoggedModel") -> "Model":
         loader_module="mlflow.pyfunc.loaders.code_model",
         python_env=ENVIRONMENT,
         model_config={"precision": weights.precision},
-        model_code_path=weights.kind.script,
+        model_code_path=weights.kind.script_name,
         streamable=False,
         artifacts={name: {"path": file, "uri": file} for name, file in artifacts.items()},
     )

@@ -49,7 +49,7 @@ class DogSearch(PythonModel):
         """A table with a line per query: `query`, `decision`, `dog` and `score` of the first, and the whole `answer`
         as JSON.
 
-        Of a table, `image` is a photograph, which may be missing, `text` a description, `stated` JSON such as
+        Of a table, `image` is a photograph, empty where there is none, `text` a description, `stated` JSON such as
         {"size": ["small"], "ears": {"excluded": ["drop"]}}; lines of one `query` are photographs of one dog. A list is
         of photographs, each a query.
         """
@@ -92,10 +92,8 @@ def stated_of(text: str) -> dict[str, Stated]:
         found = json.loads(text)
         return {name: Stated(**_lists(said)) for name, said in found.items()}
     except (ValueError, TypeError, AttributeError):
-        raise DataError(
-            f'{STATED}: {str(text)[:80]!r}: JSON is needed, such as {{"size": ["small"], "ears": {{"excluded": '
-            '["drop"]}}}}'
-        ) from None
+        wanted = '{"size": ["small"], "ears": {"excluded": ["drop"]}}'
+        raise DataError(f"{STATED}: {str(text)[:80]!r}: JSON is needed, such as {wanted}") from None
 
 
 def _lists(said) -> dict[str, tuple[str, ...]]:
@@ -110,7 +108,7 @@ def _photos(images) -> list[bytes]:
 
 
 def _is_there(value) -> bool:
-    return value is not None and value != "" and not (isinstance(value, float) and math.isnan(value))
+    return value is not None and value not in ("", b"") and not (isinstance(value, float) and math.isnan(value))
 
 
 set_model(DogSearch())
