@@ -79,6 +79,8 @@ def fitted(stage: Stage, frames: Frames, tested: Frames, rows: IndexRows) -> See
         fit_fusion(one, model, seed, log and read_feedback(log, one, model, dogs))
         for one in (known, without_attributes(known))
     )
+    if not why and fusion.text is None:
+        why = "too few calibration dogs have attribute labels"
     fusion = replace(fusion, about={**fusion.about, "no_text": why})
     return Seed(seed, rows.looks.take(tested.frame_id), fusion, visual, text_teller(stage, rows) if not why else None)
 

@@ -1,6 +1,5 @@
 """The fusion from calibration dogs: known ones that neither the classifier nor the embedding has learnt from."""
 
-from collections.abc import Callable
 from dataclasses import replace
 from functools import reduce
 
@@ -14,7 +13,6 @@ from auxreid.search.examples import (
     Calibrating,
     Examples,
     Extra,
-    examples_where,
     extra_examples,
     limited,
     predicted_examples,
@@ -23,9 +21,9 @@ from auxreid.search.examples import (
 )
 from auxreid.search.fusion import Fusion
 from auxreid.search.left_out import LeftOut
-from auxreid.search.pairs import Pairs, draw_pairs
+from auxreid.search.pairs import Pairs, draw_pairs, halved
 from auxreid.search.posterior import fit_posterior
-from auxreid.search.text_image import TextImage, cosines
+from auxreid.search.text_fit import fit_text
 from auxreid.search.weights import fit_weights, log_loss
 
 FOLDS = 5  # of calibration dogs
@@ -86,7 +84,7 @@ def fit_on(known: Calibrating, rows: np.ndarray, model: str, seed: int, extra: E
         softness=softness,
         thresholds=None,
         posterior=None,
-        text=_text(known, pairs, folds, softness, llr_of),
+        text=fit_text(known, pairs, folds, softness, llr_of, RIDGE),
         about={
             "dogs": len(np.unique(known.dog[rows])),
             "photographs": len(rows),
@@ -107,12 +105,6 @@ def _with_feedback(examples: Examples, known: Calibrating, pairs: Pairs, extra: 
     return replace(examples, weight=halved(examples.same, examples.weight))
 
 
-def halved(same: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    """The weights of pairs [n], so that those of one dog have half of all."""
-    halves = [np.where(same == kind, weight, 0.0) for kind in (True, False)]
-    return sum(half / (2 * half.sum()) for half in halves)
-
-
 def _weights(examples: Examples, visual: Calibration) -> tuple[np.ndarray, float]:
     """Of the visual term and of predicted attributes [1 + a], from pairs for which nothing is stated; and the loss."""
     plain = ~examples.said.any(axis=1)
@@ -130,24 +122,6 @@ def _stated_weights(examples: Examples, visual: Calibration, weights: np.ndarray
     found = fit_weights(examples.stated, examples.same, examples.weight, ridge=RIDGE, towards=1.0, given=given)
     llr = given + examples.stated @ found.weights + found.offset
     return found.weights, log_loss(llr, examples.same, examples.weight)
-
-
-def _text(
-    known: Calibrating, pairs: Pairs, folds: np.ndarray, softness: float, llr_of: Callable[[Examples], np.ndarray]
-) -> TextImage | None:
-    """The text-image term from descriptions of a dog beside photographs of it and of others, with the weight that it
-    has beside the other terms, whose sum `llr_of` gives."""
-    if known.text is None:
-        return None
-    said = known.text.said[pairs.first]
-    used = said.any(axis=1)
-    examples = examples_where(known, pairs, softness, said)
-    given = llr_of(examples)[used]
-    similarity = cosines(known.text.feature[pairs.first[used]], known.looks.embedding[pairs.second[used]])
-    same, weight = pairs.same[used], halved(pairs.same[used], pairs.weight[used])
-    calibration, _ = best_calibration(similarity, same, folds[used])
-    found = fit_weights(calibration.llr(similarity)[:, None], same, weight, ridge=RIDGE, given=given)
-    return TextImage(calibration, float(found.weights[0]))
 
 
 def _softness(known: Calibrating, pairs: Pairs, visual: Calibration, weights: np.ndarray, seed: int) -> float:
