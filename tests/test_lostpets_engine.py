@@ -8,6 +8,7 @@ import pytest
 from search_rows import MODEL, PlainFusion, SeenBefore, dog_rows
 
 from auxreid.lostpets.answer import Term
+from auxreid.lostpets.asked import day_of, near_of, stated_of
 from auxreid.lostpets.candidates import Base
 from auxreid.lostpets.engine import Engine
 from auxreid.lostpets.explain import in_words, told
@@ -165,6 +166,27 @@ def test_another_models_base_is_refused_by_name():
     with pytest.raises(ConfigError, match="the base is of the networks ffffffffffff, the fusion"):
         Engine(SeenBefore(rows), MemoryBase(other), PlainFusion())
     assert Engine(None, MemoryBase(rows), PlainFusion()).model != MODEL
+
+
+def test_options_of_the_command_are_parts_of_a_query():
+    assert near_of("55.75,37.62,5") == Near(55.75, 37.62, 5)
+    assert day_of("--since", "2024-05-17") == date(2024, 5, 17)
+    said = stated_of(["size=small,medium", "ears!=drop", "size=large"])
+    assert said == {"size": Stated(("small", "medium", "large")), "ears": Stated((), ("drop",))}
+
+
+@pytest.mark.parametrize(
+    ("wrong", "reason"),
+    [
+        (lambda: near_of("park"), "--near park: latitude, longitude and kilometres"),
+        (lambda: near_of("95,0,1"), "--near 95,0,1: degrees from -90 to 90"),
+        (lambda: day_of("--until", "yesterday"), "--until yesterday: a date is needed: 2024-05-17"),
+        (lambda: stated_of(["small"]), "--stated small: "),
+    ],
+)
+def test_an_option_that_says_nothing_is_told_with_what_it_takes(wrong, reason):
+    with pytest.raises(ConfigError, match=reason):
+        wrong()
 
 
 def test_terms_in_words():

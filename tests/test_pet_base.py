@@ -131,6 +131,19 @@ def test_a_reader_sees_what_a_writer_adds_and_removes(base):
     assert reader.candidates(pet_row(13).embedding, EVERYTHING, 1).frames == ["frame13"]
 
 
+def test_without_a_photograph_all_that_the_facts_leave_is_gone_through_for_what_is_preferred(base, monkeypatch):
+    monkeypatch.setattr("auxreid.lostpets.base.base.BATCH", 2)
+    base.add([pet_row(number, kind="lost", report="r") for number in (10, 11)])
+    name, values = next(iter(base.looks(["frame3"]).probabilities.items()))
+    found = base.candidates(None, Facts(kinds=("base",)), 3, lambda looks: looks.probabilities[name] @ values[0])
+    expected = {
+        frame: base.looks([frame]).probabilities[name][0] @ values[0]
+        for frame in base.known(f"frame{number}" for number in range(6))
+    }
+    assert found.frames == sorted(expected, key=lambda frame: -expected[frame])[:3] and found.searched == 6
+    assert found.exact
+
+
 def test_what_is_removed_leaves_no_embedding_in_the_copy(base):
     base.remove(frames=["frame2"])
     copied = np.fromfile(next((base.path / "copy").glob("*.f32")), np.float32).reshape(-1, DIMENSIONS + 5)

@@ -60,6 +60,10 @@ def test_a_folder_that_has_something_is_not_replaced(tmp_path, made):
     restore(file, tmp_path / "empty")
     with pytest.raises(ConfigError, match="within the folder"):
         backup(tmp_path / "pets", tmp_path / "pets/photos/a.tar")
+    (tmp_path / "empty2").mkdir()
+    with pytest.raises(ConfigError, match="has nothing in it"):
+        backup(tmp_path / "empty2", tmp_path / "a.tar")
+    assert not (tmp_path / "a.tar").exists()
     with pytest.raises(ConfigError, match="no such folder"):
         backup(tmp_path / "none", tmp_path / "a.tar")
 

@@ -16,6 +16,7 @@ from auxreid.lostpets.base.base import Base
 from auxreid.lostpets.base.row import Header
 from auxreid.lostpets.engine import Engine
 from auxreid.lostpets.service.backup import backup, restore
+from auxreid.lostpets.service.kept_looks import from_bytes
 from auxreid.lostpets.service.looking import SharedLooker
 from auxreid.lostpets.service.opening import Large
 from auxreid.search.index import frame_names, read_facts
@@ -64,6 +65,21 @@ def test_reports_live_and_die_in_the_base_on_disk(tmp_path):
     restore(tmp_path / "pets.tar", tmp_path / "again")
     with pets(tmp_path / "again", engine_on_disk(tmp_path / "again")) as service:
         assert service.client.get("/api/about").json()["counts"] == {"photographs": 24, "reports": 2}
+
+
+def test_of_a_deleted_report_no_byte_is_left_in_the_base(tmp_path):
+    home = tmp_path / "pets"
+    home.mkdir()
+    with pets(home, engine_on_disk(home)) as service:
+        posted = service.post(WHITE[0])
+        looks = from_bytes(service.service.store.row("select looks from report_photos")["looks"])
+        thumbnail = service.service.store.row("select thumbnail from photos")["thumbnail"]
+        parts = [looks.embedding[0].tobytes(), thumbnail, posted["report"].encode()]
+        there = b"".join(path.read_bytes() for path in home.rglob("*") if path.is_file())
+        assert all(part in there for part in parts)
+        assert service.ask("DELETE", f"/api/reports/{posted['report']}", posted["token"]).status_code == 204
+        left = b"".join(path.read_bytes() for path in home.rglob("*") if path.is_file())
+        assert not any(part in left for part in parts)
 
 
 def test_rows_that_the_base_lost_are_made_anew_from_the_tables(tmp_path):

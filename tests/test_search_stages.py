@@ -24,7 +24,7 @@ from auxreid.lostpets.study import open_made
 from auxreid.metric.scores import read_metric_scores
 from auxreid.plumbing.base.errors import ConfigError, DataError
 from auxreid.plumbing.graph.study_files import missing_files
-from auxreid.plumbing.graph.table import build_graph
+from auxreid.plumbing.graph.table import build_graph, remove_stale_scores
 from auxreid.plumbing.settings.load import load_config, parse_config
 from auxreid.plumbing.stage.record import read_record
 from auxreid.search.fusion import Fusion
@@ -89,6 +89,16 @@ def test_a_fault_is_told_in_a_line(path, value, told):
     with pytest.raises(ConfigError) as caught:
         parse_config(raw)
     assert [line for line in str(caught.value).splitlines() if told in line], caught.value
+
+
+def test_rows_of_a_seed_that_left_the_study_are_removed_and_those_of_a_search_beside_it_stay(tmp_path):
+    raw = search_params()
+    files = [tmp_path / f"index_rows/{name}.parquet" for name in (f"{DATASET}/0", f"{DATASET}/7", "others/7")]
+    for path in files:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    assert remove_stale_scores(parse_config(raw), tmp_path) == [files[1]]
+    assert [path.exists() for path in files] == [True, False, True]
 
 
 # the scripts

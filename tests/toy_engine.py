@@ -126,7 +126,7 @@ class ToyBase:
         names = [row.source for row in self.rows.values()]
         return {name: names.count(name) for name in sorted(set(names))}
 
-    def candidates(self, embedding, facts, most) -> Found:
+    def candidates(self, embedding, facts, most, prefer=None) -> Found:
         rows = list(self.rows.values())
         left, filters = Known(rows).narrowed(facts)
         rows = [rows[place] for place in left]

@@ -294,7 +294,7 @@ def table(
     graph = build_graph(config)
     datasets = list(graph["compare"])
     if form is None and output is None and not thesis:
-        _print_tables([f"{stage}/{dataset}" for stage in ("compare", "metric_table") for dataset in graph[stage]])
+        _print_tables([f"{stage}/{dataset}" for stage in TABLES for dataset in graph[stage]])
         return
     from auxreid.plumbing.base.files import write_text
     from auxreid.plumbing.report.paper_table import read_paper_table
@@ -306,6 +306,9 @@ def table(
         print(text, end="")
     else:
         write_text(output, text)
+
+
+TABLES = ("compare", "metric_table", "search")  # stages with a table.md
 
 
 def _print_tables(places: list[str]) -> None:

@@ -1,7 +1,7 @@
 """What a base hands to the ranking: the photographs that may be of the dog, and how many were looked through."""
 
 import datetime
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -10,6 +10,8 @@ import numpy as np
 from auxreid.lostpets.answer import Filter
 from auxreid.lostpets.query import Facts, Kind
 from auxreid.search.looks import Looks
+
+Prefer = Callable[[Looks], np.ndarray]  # m photographs -> how well each fits what is asked for, float [m]
 
 
 class Record(Protocol):
@@ -31,7 +33,7 @@ class Candidates(Protocol):
     frames: Sequence[str]
     dogs: Sequence[str]
     looks: Looks
-    similarity: np.ndarray  # float32 [m], cosines; zero where the query has no photograph
+    similarity: np.ndarray  # float32 [m], cosines; what is preferred, or zero, where the query has no photograph
     records: Sequence[Record]
     filters: list[Filter]
     searched: int  # photographs that stay after the filters
@@ -44,8 +46,11 @@ class Base(Protocol):
 
     header: Any  # with `model`, the hash of the networks, and `vocabulary`
 
-    def candidates(self, embedding: np.ndarray | None, facts: Facts, most: int) -> Candidates:
-        """Those that are nearest, at most so many, of those that the facts leave; None: any of them."""
+    def candidates(
+        self, embedding: np.ndarray | None, facts: Facts, most: int, prefer: Prefer | None = None
+    ) -> Candidates:
+        """Those that are nearest, at most so many, of those that the facts leave; without an embedding those that are
+        preferred, and without either any of them."""
 
     def record(self, frame: str) -> Record:
         """Of a photograph; raises DataError for one that is not there."""

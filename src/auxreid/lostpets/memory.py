@@ -5,7 +5,7 @@ from datetime import date
 
 import numpy as np
 
-from auxreid.lostpets.candidates import Found, Kept
+from auxreid.lostpets.candidates import Found, Kept, Prefer
 from auxreid.lostpets.narrowing import Known
 from auxreid.lostpets.query import Facts
 from auxreid.plumbing.base.errors import DataError
@@ -26,13 +26,16 @@ class MemoryBase:
         """How many photographs there are."""
         return len(self._records)
 
-    def candidates(self, embedding: np.ndarray | None, facts: Facts, most: int) -> Found:
-        """The photographs that the facts leave, nearest first and at most so many; without an embedding any of them."""
+    def candidates(self, embedding: np.ndarray | None, facts: Facts, most: int, prefer: Prefer | None = None) -> Found:
+        """The photographs that the facts leave, nearest first and at most so many; without an embedding those that are
+        preferred."""
         places, filters = self._known.narrowed(facts)
         all_looks = self._rows.looks
         similarity = np.zeros(len(places), np.float32)
         if embedding is not None:
             similarity = all_looks.embedding[places] @ np.asarray(embedding, np.float32)
+        elif prefer is not None:
+            similarity = np.asarray(prefer(all_looks.take(places)), np.float32)
         nearest = np.argsort(-similarity, kind="stable")[:most]
         chosen = places[nearest]
         return Found(

@@ -21,6 +21,7 @@ from auxreid.lostpets.base.row import RECORD, Header, Record, Row, arrow_rows, c
 from auxreid.lostpets.base.table import Tables, conditions, create_tables, header_of, quoted
 from auxreid.lostpets.base.vectors import BATCH, Vectors, best, similarities
 from auxreid.lostpets.base.write_lock import WAIT, write_lock
+from auxreid.lostpets.candidates import Prefer
 from auxreid.lostpets.query import Facts
 from auxreid.plumbing.base.errors import DataError
 from auxreid.search.looks import Looks
@@ -130,11 +131,14 @@ class Base:
             self._look()
             return before - self.count()
 
-    def candidates(self, embedding: np.ndarray | None, facts: Facts, most: int) -> Candidates:
+    def candidates(
+        self, embedding: np.ndarray | None, facts: Facts, most: int, prefer: Prefer | None = None
+    ) -> Candidates:
         """Of the photographs that the facts leave, the `most` that are most alike.
 
         Args:
-            embedding: float32 [dimensions], of unit length; None: any photographs will do.
+            embedding: float32 [dimensions], of unit length; None: there is no photograph to be alike.
+            prefer: in its place, how well photographs fit what is asked for; all that are left are gone through.
         """
         self._last_search = time.monotonic()
         state = self._look()
@@ -142,8 +146,8 @@ class Base:
         searched = filters[-1].after if filters else state.rows
         exact = embedding is None or searched <= EXACT_MOST or state.index is None
         if embedding is None:
-            rows = np.flatnonzero(left)[:most]
-            similarity = np.zeros(len(rows), np.float32)
+            rows = np.flatnonzero(left)
+            similarity = self._preferred(state.vectors, rows, prefer)
         else:
             query = np.asarray(embedding, np.float32)
             rows = np.flatnonzero(left) if exact else state.index.near(query, left)
@@ -153,6 +157,14 @@ class Base:
         records = columns.records(state.facts, state.texts, rows[chosen])
         looks = self._looks_of(state.vectors[rows[chosen]])
         return Candidates(records, looks, similarity[chosen], filters, searched, dogs, exact)
+
+    def _preferred(self, vectors: np.ndarray, rows: np.ndarray, prefer: Prefer | None) -> np.ndarray:
+        """How well each of these rows fits; 0 where it is not asked."""
+        found = np.zeros(len(rows), np.float32)
+        for start in range(0, len(rows) if prefer else 0, BATCH):
+            part = rows[start : start + BATCH]
+            found[start : start + BATCH] = prefer(self._looks_of(vectors[part]))
+        return found
 
     def _looks_of(self, vectors: np.ndarray) -> Looks:
         ends = np.cumsum(list(vector_columns(self.header).values()))

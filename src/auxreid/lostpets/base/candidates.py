@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -22,11 +23,11 @@ class Candidates:
     searched_dogs: int
     exact: bool  # false: an index chose those that were compared
 
-    @property
+    @cached_property
     def frames(self) -> list[str]:
         return [record.frame for record in self.records]
 
-    @property
+    @cached_property
     def dogs(self) -> list[str]:
         return [record.dog for record in self.records]
 

@@ -7,7 +7,7 @@ tenth of a file is; what a report had must be gone at once, and the table of rep
 import uuid
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pyarrow as pa
@@ -99,12 +99,13 @@ class Tables:
             with warnings.catch_warnings(action="ignore"):  # that older versions are gone: this is what is wanted
                 self.reports.optimize(cleanup_older_than=timedelta(0), delete_unverified=True)
 
-    def join_files(self) -> bool:
-        """Make few files of many small ones. Returns whether there were many."""
-        scattered = [table for table in (self.rows, self.reports) if _small_files(table) > MOST_FRAGMENTS]
-        for table in scattered:
-            table.optimize(cleanup_older_than=OLD)
-        return bool(scattered)
+    def join_files(self, old: timedelta = OLD) -> bool:
+        """Make few files of many small ones, and delete those of old versions. Returns whether there was any."""
+        due = [table for table in (self.rows, self.reports) if _small_files(table) > MOST_FRAGMENTS or _has(table, old)]
+        for table in due:
+            with warnings.catch_warnings(action="ignore"):  # of versions that are gone, where that is what is wanted
+                table.optimize(cleanup_older_than=old)
+        return bool(due)
 
     def index_names(self) -> None:
         """So that a photograph is found by its name without reading all names."""
@@ -116,6 +117,12 @@ class Tables:
 def _asked(table, columns: Sequence[str], where: str | None):
     query = table.search().select(list(columns))
     return query if where is None else query.where(where)
+
+
+def _has(table, old: timedelta) -> bool:
+    """Whether there are versions that are as old, and not the latest."""
+    *former, _ = table.list_versions()
+    return any(datetime.now() - version["timestamp"] > old for version in former)
 
 
 def _small_files(table) -> int:

@@ -51,6 +51,8 @@ def backup(home: Path, file: Path) -> int:
         tables = _copied_tables(home / TABLES, Path(folder) / TABLES)
         with tarfile.open(unfinished, "w") as archive:
             listed = {name: _added(archive, name, path) for name, path in _files(home, tables)}
+            if not listed:
+                raise ConfigError(f"{home}: has nothing in it to keep; --home names the one that is served")
             manifest = json.dumps({"format": FORMAT, "made": now(), "files": listed}).encode()
             member = tarfile.TarInfo(MANIFEST)
             member.size = len(manifest)

@@ -400,9 +400,16 @@ def remove_stale_scores(config: Config, results: Path = Path("results")) -> list
     """
     graph = build_graph(config)
     stale = [path for stage, name in SCORES.items() for path in _stale(graph[stage], results / name)]
+    stale += _stale_rows(graph, results / "index_rows")
     for path in stale:
         path.unlink(missing_ok=True)  # a stage that starts removes its own
     return stale
+
+
+def _stale_rows(graph: Graph, folder: Path) -> list[Path]:
+    """Rows of an index of seeds that a data set's search has no more; a search that is no part of the study stays."""
+    files = (path for dataset in graph["search"] for path in sorted((folder / dataset).glob("*.parquet")))
+    return [path for path in files if path.stem.isdecimal() and f"{path.parent.name}-{path.stem}" not in graph["index"]]
 
 
 def _stale(entries: dict[str, dict[str, Any]], folder: Path) -> list[Path]:
