@@ -102,6 +102,24 @@ def test_stated_attributes_alone_are_a_query_without_visual_evidence(engine):
     assert {term.name for term in answer.dogs[0].terms} == {"size", "ears"}
 
 
+def test_what_is_said_to_be_unknown_adds_nothing_whatever_the_photograph_says(engine):
+    answer = engine.search(Query((b"4",), text="a small dog", stated={"size": Stated(), "ears": Stated(("drop",))}))
+    values = {term.name: (term.value, term.said) for term in answer.dogs[0].terms}
+    assert values["size"] == (pytest.approx(0.0, abs=1e-6), False) and values["ears"][1]
+    assert answer.stated == {"ears": ["drop"]}
+    with pytest.raises(DataError, match="nothing to search by"):
+        engine.search(Query(stated={"size": Stated()}))
+
+
+def test_without_a_photograph_the_best_of_all_are_found_and_not_of_the_first(engine, monkeypatch):
+    stated = {"size": Stated(("large",)), "ears": Stated(("erect",))}
+    every = engine.search(Query(stated=stated))
+    monkeypatch.setattr("auxreid.lostpets.engine.MOST", 2)
+    few = engine.search(Query(stated=stated))
+    assert [dog.dog for dog in few.dogs] == [dog.dog for dog in every.dogs][: len(few.dogs)] != []
+    assert few.searched == every.searched == 12
+
+
 def test_a_description_is_stated_where_the_user_does_not_say_otherwise(engine):
     answer = engine.search(Query(text="a small dog with drop ears", stated={"size": Stated(("large",))}))
     assert answer.stated == {"size": ["large"], "ears": ["drop"]}

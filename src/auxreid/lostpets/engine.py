@@ -35,7 +35,7 @@ class Asked:
     """A query as it is ranked."""
 
     looks: Looks | None  # one row, of all photographs; None: there is none
-    stated: Mapping[str, Stated]
+    stated: Mapping[str, Stated]  # one of no words: whatever the photographs say of it is not used
     understood: list[Understood]
     facts: Facts
     dogs: int
@@ -43,6 +43,11 @@ class Asked:
     without: str | None = None  # a dog that is not to be found
     photos: int = 1  # of which the looks are pooled
     text: np.ndarray | None = None  # [e], the description as the text tower has it; None: it is not compared
+
+    @property
+    def said(self) -> Mapping[str, Stated]:
+        """What is stated but for what is said to be unknown."""
+        return {name: one for name, one in self.stated.items() if says(one)}
 
 
 class Engine:
@@ -95,7 +100,7 @@ class Engine:
         """
         told, understood = self._told(query.text)
         stated = self._stated(query, told)
-        if not query.photos and not stated:
+        if not query.photos and not any(map(says, stated.values())):
             raise DataError(NOTHING)
         looks = self.look(query.photos, query.crops).pooled() if query.photos else None
         photos, text = len(query.photos), self._text(query.text, told)
@@ -124,7 +129,7 @@ class Engine:
         """
         told, understood = self._told(query.text)
         stated = self._stated(query, told)
-        if looks is None and not stated:
+        if looks is None and not any(map(says, stated.values())):
             raise DataError(NOTHING)
         pooled, photos = (None, 0) if looks is None else (looks.pooled(), max(len(looks), len(query.photos)))
         asked = Asked(pooled, stated, understood, query.facts, query.dogs, photos=photos)
@@ -132,8 +137,13 @@ class Engine:
 
     def answer(self, asked: Asked) -> Answer:
         """The answer to a query that was looked at and understood."""
-        embedding = None if asked.looks is None else asked.looks.embedding[0]
-        return self._answer(asked, self.base.candidates(embedding, asked.facts, MOST))
+        if asked.looks is not None:
+            return self._answer(asked, self.base.candidates(asked.looks.embedding[0], asked.facts, MOST))
+
+        def prefer(looks: Looks) -> np.ndarray:
+            return sum(self._evidence(asked, looks).values())
+
+        return self._answer(asked, self.base.candidates(None, asked.facts, MOST, prefer))
 
     def _given(self, asked: Asked, frames: Sequence[str]) -> Candidates:
         records = [self.base.record(frame) for frame in frames]
@@ -150,7 +160,7 @@ class Engine:
             decision=dogs[0].decision if dogs else "no match",
             dogs=dogs,
             predicted={} if asked.looks is None else _told(asked.looks, self.vocabulary),
-            stated={name: allowed(one, self.vocabulary[name]) for name, one in asked.stated.items()},
+            stated={name: allowed(one, self.vocabulary[name]) for name, one in asked.said.items()},
             understood=asked.understood,
             filters=found.filters,
             searched=found.searched,
@@ -165,7 +175,7 @@ class Engine:
 
     def _stated(self, query: Query, told: Mapping[str, Stated]) -> dict[str, Stated]:
         """What the user states, and the description where that says nothing of the attribute."""
-        merged = {name: one for name, one in {**told, **query.stated}.items() if one.words or one.excluded}
+        merged = {name: one for name, one in told.items() if says(one)} | dict(query.stated)
         for name, one in merged.items():
             _check_words(name, one, self.vocabulary)
         return merged
@@ -179,13 +189,18 @@ class Engine:
         """The evidence [m] by name."""
         if not len(found.frames):
             return {}
-        terms = dict(self.fusion.terms(asked.looks, found.looks, asked.stated))
-        if asked.looks is None:  # of the rest nothing is known
-            terms = {name: values for name, values in terms.items() if name in asked.stated}
-        elif asked.rerank:
+        terms = self._evidence(asked, found.looks)
+        if asked.looks is not None and asked.rerank:
             terms[VISUAL] = handed_out(terms[VISUAL][None], asked.looks.embedding, found.looks.embedding)[0]
+        return terms
+
+    def _evidence(self, asked: Asked, looks: Looks) -> dict[str, np.ndarray]:
+        """The evidence [m] for photographs of the base, by name, without re-ranking."""
+        terms = dict(self.fusion.terms(asked.looks, looks, asked.stated))
+        if asked.looks is None:  # of the rest nothing is known
+            terms = {name: values for name, values in terms.items() if name in asked.said}
         if asked.text is not None:
-            terms[TEXT] = self.fusion.text.term(asked.text, found.looks.embedding)
+            terms[TEXT] = self.fusion.text.term(asked.text, looks.embedding)
         return terms
 
     def _dogs(self, asked: Asked, found: Candidates, terms: Mapping[str, np.ndarray]) -> list[Found]:
@@ -219,8 +234,8 @@ class Engine:
         return Found(
             dog=dog,
             score=score,
-            decision=self.fusion.decide(decided, found.searched, asked.photos, len(asked.stated)),
-            terms=[Term(name=name, value=float(one[best]), said=name in asked.stated) for name, one in terms.items()],
+            decision=self.fusion.decide(decided, found.searched, asked.photos, len(asked.said)),
+            terms=[Term(name=name, value=float(one[best]), said=name in asked.said) for name, one in terms.items()],
             photo=found.frames[best],
             photos=[found.frames[place] for place in places],
             kind=record.kind,
@@ -230,6 +245,11 @@ class Engine:
             km=None if near is None else away(near, record),
             lacks=lacking(asked.facts, record),
         )
+
+
+def says(stated: Stated) -> bool:
+    """Whether a statement says anything."""
+    return bool(stated.words or stated.excluded)
 
 
 def described(text: str, vocabulary: Vocabulary) -> Described:

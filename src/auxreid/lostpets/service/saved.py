@@ -3,6 +3,7 @@
 import sqlite3
 
 from auxreid.lostpets.answer import Found
+from auxreid.lostpets.engine import says
 from auxreid.lostpets.service.asking import named, query_of
 from auxreid.lostpets.service.errors import Refused
 from auxreid.lostpets.service.kept_looks import from_bytes, to_bytes
@@ -27,7 +28,9 @@ def save(service: Service, asked: SaveIn) -> tuple[str, str]:
     if recent.similar_to is not None:
         raise Refused(409, "a search for similar dogs is not saved; search by photographs", "search")
     _, looks = query_and_looks(service, recent)
+    unknown = {name: one for name, one in recent.asked.stated.items() if not one.words and not one.excluded}
     stated = {name: StatedIn(words=words) for name, words in recent.answer.stated.items()}  # the description's as well
+    stated |= unknown
     kept = recent.asked.model_copy(update={"stated": stated, "text": ""})
     saved, token = new_id(), new_token()
     with service.writer.turn(), service.store.change():
@@ -107,7 +110,7 @@ def run_on(service: Service, report: str) -> None:
         answer = service.engine.among(query, _looks(service, saved, asked), frames)
         for found in answer.dogs[:1]:
             # As the search itself would decide: among few photographs less would be a match.
-            known = (saved["searched"], len(asked.photos), len(query.stated))
+            known = (saved["searched"], len(asked.photos), sum(map(says, query.stated.values())))
             decision = service.engine.fusion.decide(found.score, *known)
             if decision != "no match":
                 _keep(service, saved, report, found.model_copy(update={"decision": decision}))
