@@ -16,6 +16,7 @@ from auxreid.search.index import index_rows, placed, predicted
 from auxreid.search.looks import Looks
 from auxreid.search.networks import Files, Networks
 from auxreid.search.rows import Header, rows_file, write_rows
+from auxreid.search.text_reader import why_missing
 from auxreid.training.precision import FULL
 
 RESULTS = Path("results")
@@ -51,6 +52,7 @@ def main(stage: Stage) -> None:
 def open_files(stage: Stage) -> Files:
     """The networks' files: a metric row may stand on the attribute classifier's own backbone."""
     entry, reads = stage.entry, stage.reads
+    has_text = reads["text"] is not None and not why_missing(reads["text"])
     own = entry["on_attributes"]
     return Files(
         embedding=reads["embedding"],
@@ -59,6 +61,7 @@ def open_files(stage: Stage) -> Files:
         backbone=reads["attributes"] if own else reads["backbone"],
         precision=FULL if entry["trained"] else stage.blocks[f"recipes.{entry['recipe']}.precision"],
         attribute_precision=stage.blocks[f"recipes.{entry['attributes_recipe']}.precision"],
+        text=reads["text"] if has_text else None,
     )
 
 

@@ -5,6 +5,7 @@ usage: python pipeline/search.py DATASET
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import checkout  # noqa: F401
@@ -18,18 +19,23 @@ from auxreid.plumbing.base.files import write_text
 from auxreid.plumbing.stage.instance import Stage
 from auxreid.plumbing.stage.run import Run
 from auxreid.plumbing.stage.script import run_script
-from auxreid.search.asked import Say, Seed
+from auxreid.search.asked import Say, Seed, Tell
 from auxreid.search.calibration_dogs import calibration_set
+from auxreid.search.descriptions import described
 from auxreid.search.evaluate import Evaluation, evaluate
-from auxreid.search.examples import without_attributes
+from auxreid.search.examples import Calibrating, without_attributes
+from auxreid.search.feedback import read_feedback
 from auxreid.search.figures import dir_figure, reliability_figure, weights_figure
 from auxreid.search.fit import fit_fusion
 from auxreid.search.hard_cases import hard_case_picture
 from auxreid.search.looks import Looks, Vocabulary
+from auxreid.search.networks import Files
 from auxreid.search.rows import IndexRows, read_rows, rows_file
 from auxreid.search.stated import Stated
 from auxreid.search.table import console_table, csv_table, markdown_table, notes, summary
+from auxreid.search.text_reader import TextReader, why_missing
 from auxreid.search.words.describe import describe
+from auxreid.search.words.english import in_english
 from auxreid.search.words.understand import stated, understand
 
 RESULTS = Path("results")
@@ -67,8 +73,44 @@ def fitted(stage: Stage, frames: Frames, tested: Frames, rows: IndexRows) -> See
         fold=rows.fold,
     )
     model, seed = rows.header.model, rows.header.seed
-    fusion, visual = (fit_fusion(one, model, seed) for one in (known, without_attributes(known)))
-    return Seed(seed, rows.looks.take(tested.frame_id), fusion, visual)
+    log, dogs = stage.reads["feedback"], set(tested.identity_name[tested.identity > 0].tolist())
+    known, why = with_descriptions(known, stage, rows)
+    fusion, visual = (
+        fit_fusion(one, model, seed, log and read_feedback(log, one, model, dogs))
+        for one in (known, without_attributes(known))
+    )
+    if not why and fusion.text is None:
+        why = "too few calibration dogs have attribute labels"
+    fusion = replace(fusion, about={**fusion.about, "no_text": why})
+    return Seed(seed, rows.looks.take(tested.frame_id), fusion, visual, text_teller(stage, rows) if not why else None)
+
+
+def with_descriptions(known: Calibrating, stage: Stage, rows: IndexRows) -> tuple[Calibrating, str]:
+    """With descriptions of the dogs as the embedding's text tower has them; or as it is, and why there are none."""
+    path = stage.reads["text"]
+    if why := "the embedding is a metric row's, which has no text tower" if path is None else why_missing(path):
+        return known, why
+    try:
+        return replace(known, text=described(known, reader(path, rows), rows.header.seed)), ""
+    except ValueError as error:
+        return known, str(error)
+
+
+def reader(path: Path, rows: IndexRows) -> TextReader:
+    """The text tower of the rows' embedding."""
+    return TextReader(path, Files.read(rows.header.encoder).precision)
+
+
+def text_teller(stage: Stage, rows: IndexRows) -> Tell:
+    """Describes a dog, and reads the description by the text tower."""
+    read, vocabulary = reader(stage.reads["text"], rows), rows.header.vocabulary
+
+    def tell(words: Mapping[str, str], language: str, turn: int) -> np.ndarray | None:
+        text = describe(words, language, turn)
+        english = in_english(text, stated(understand(text, vocabulary)))
+        return None if english is None else read([english])[0]
+
+    return tell
 
 
 def teller(vocabulary: Vocabulary) -> Say:
@@ -93,6 +135,7 @@ def write(run: Run, found: Evaluation, tested: Frames, pictures: int) -> None:
     if (picture := hard_case_picture(found, tested, pictures)) is not None:
         save_jpeg(picture, run.figure("ranked_lists/hard_cases.jpg"))
     metrics = {name: round(value, DIGITS) for name, value in summary(found).items() if np.isfinite(value)}
+    metrics["pairs_from_feedback"] = found.seeds[0].fusion.about["pairs_from_feedback"]
     write_text(run.out / "metrics.json", json.dumps(metrics, indent=2) + "\n")
     for name in ("fusion.json", "table.csv", "table.md"):
         run.artifact(name)

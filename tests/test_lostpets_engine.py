@@ -11,7 +11,7 @@ from auxreid.lostpets.answer import Term
 from auxreid.lostpets.asked import day_of, near_of, stated_of
 from auxreid.lostpets.candidates import Base
 from auxreid.lostpets.engine import Engine
-from auxreid.lostpets.explain import in_words
+from auxreid.lostpets.explain import in_words, told
 from auxreid.lostpets.memory import MemoryBase, day
 from auxreid.lostpets.query import Facts, Near, Query, Stated
 from auxreid.plumbing.base.errors import ConfigError, DataError
@@ -100,6 +100,24 @@ def test_stated_attributes_alone_are_a_query_without_visual_evidence(engine):
     answer = engine.search(Query(stated={"size": Stated(("large",)), "ears": Stated(("erect",))}))
     assert answer.dogs[0].dog == "dog3" and answer.predicted == {}
     assert {term.name for term in answer.dogs[0].terms} == {"size", "ears"}
+
+
+def test_what_is_said_to_be_unknown_adds_nothing_whatever_the_photograph_says(engine):
+    answer = engine.search(Query((b"4",), text="a small dog", stated={"size": Stated(), "ears": Stated(("drop",))}))
+    values = {term.name: (term.value, term.said) for term in answer.dogs[0].terms}
+    assert values["size"] == (pytest.approx(0.0, abs=1e-6), False) and values["ears"][1]
+    assert answer.stated == {"ears": ["drop"]}
+    with pytest.raises(DataError, match="nothing to search by"):
+        engine.search(Query(stated={"size": Stated()}))
+
+
+def test_without_a_photograph_the_best_of_all_are_found_and_not_of_the_first(engine, monkeypatch):
+    stated = {"size": Stated(("large",)), "ears": Stated(("erect",))}
+    every = engine.search(Query(stated=stated))
+    monkeypatch.setattr("auxreid.lostpets.engine.MOST", 2)
+    few = engine.search(Query(stated=stated))
+    assert [dog.dog for dog in few.dogs] == [dog.dog for dog in every.dogs][: len(few.dogs)] != []
+    assert few.searched == every.searched == 12
 
 
 def test_a_description_is_stated_where_the_user_does_not_say_otherwise(engine):
@@ -194,6 +212,13 @@ def test_terms_in_words():
     terms = [Term(name="ears", value=-0.74), Term(name="size", value=1.9, said=True), Term(name="visual", value=0.01)]
     assert in_words(terms) == "size (as stated) agrees +1.9, ears disagree −0.7, the photographs say nothing"
     assert in_words(terms[:2], "ru") == "размер (со слов) совпадает +1,9, уши не совпадают −0,7"
+
+
+def test_the_terms_that_say_nothing_share_a_line():
+    terms = [Term(name="coat", value=0.0, said=True), Term(name="ears", value=0.7), Term(name="size", value=-0.01)]
+    assert told(terms) == ["ears agree +0.7", "size, coat (as stated) say nothing"]
+    assert told(terms, "ru")[1] == "размер, шерсть (со слов) ни о чём не говорят"
+    assert told(terms[1:2]) == ["ears agree +0.7"] and told([]) == []
 
 
 def test_a_memory_base_is_a_base():

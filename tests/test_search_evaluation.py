@@ -199,6 +199,16 @@ def test_decisions_and_probabilities_are_those_of_each_drawing():
     assert rates["possible_DIR"] == (named & decided.right)[own].mean()
 
 
+def test_what_decisions_leave_out_ranks_alone():
+    """The first dog is the one with the text; how sure it is, is told by the rest, of which no dog has more."""
+    text = np.random.default_rng(0).normal(0, 3, (4, 6))
+    asked = replace(small_asked(SCORES + text), decided=small_asked(SCORES).scores)
+    judged, plain = judge(asked, 0.5, 3, 0), judge(small_asked(SCORES), 0.5, 3, 0)
+    assert not np.array_equal(judged.decided.right, plain.decided.right)
+    assert (judged.decided.level <= plain.decided.level).all() and (judged.decided.level < plain.decided.level).any()
+    assert (judged.ranked.average_precision != plain.ranked.average_precision).any()
+
+
 def test_the_curve_goes_through_the_figures_of_the_table(asking):
     judged = judge(asking.fused(), 0.5, 20, 0)
     found = identification(judged.drawings, np.ones((1, 30)))

@@ -17,7 +17,7 @@ def known():
     return drawn_dogs(30, 2, seed=0)
 
 
-def line(known, query, found, verdict="same", stated=None, networks="m"):
+def line(known, query, found, verdict="same", stated=None, networks="m", dog="x"):
     looks = [None if one is None else known.looks.take([one]) for one in (query, found)]
     both = [one and {name: values[0].tolist() for name, values in one.probabilities.items()} for one in looks]
     cosine = None if query is None else float(looks[0].embedding[0] @ looks[1].embedding[0])
@@ -28,7 +28,7 @@ def line(known, query, found, verdict="same", stated=None, networks="m"):
         "query": both[0],
         "found": both[1],
         "stated": stated or {},
-        "dog": "x",
+        "dog": dog,
     }
 
 
@@ -44,8 +44,9 @@ def test_pairs_hold_the_evidence_that_the_fusion_weighs(known, tmp_path):
         line(known, 0, 5, "different", {"ears": ["drop"]}),
         line(known, None, 7, "none", {"ears": ["erect", "drop"]}),
         line(known, 0, 5, networks="others"),
+        line(known, 0, 5, "different", dog="tested"),
     ]
-    found = read_feedback(written(tmp_path, lines), known, "m")
+    found = read_feedback(written(tmp_path, lines), known, "m", {"tested"})
     assert found.same.tolist() == [True, False, False] and found.stated["ears"].tolist() == [False, True, True]
     assert not found.stated["color"].any()
     fusion = fit_on(known, np.arange(60), "m", 0)

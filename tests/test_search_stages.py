@@ -8,20 +8,24 @@ import numpy as np
 import pytest
 import yaml
 from params import ROOT, raw_params
+from pets_client import pets
 from search_study import DATASET, VOCABULARY, search_params, write_inputs
 from tiny_study import run, write_study
 
 from auxreid.data.frames import open_frames
 from auxreid.lostpets.command import answer_of
 from auxreid.lostpets.engine import Engine
+from auxreid.lostpets.indexing.home import open_home_base
 from auxreid.lostpets.looker import Looker
 from auxreid.lostpets.memory import MemoryBase
 from auxreid.lostpets.query import Facts, Query, Stated
+from auxreid.lostpets.service.looking import SharedLooker
 from auxreid.lostpets.study import open_made
 from auxreid.metric.scores import read_metric_scores
 from auxreid.plumbing.base.errors import ConfigError, DataError
+from auxreid.plumbing.graph.study_files import missing_files
 from auxreid.plumbing.graph.table import build_graph, remove_stale_scores
-from auxreid.plumbing.settings.load import parse_config
+from auxreid.plumbing.settings.load import load_config, parse_config
 from auxreid.plumbing.stage.record import read_record
 from auxreid.search.fusion import Fusion
 from auxreid.search.networks import Files, Networks
@@ -226,3 +230,30 @@ def test_a_trained_row_is_calibrated_by_embeddings_of_networks_that_do_not_know_
     assert not dogs_of_fold[0] & dogs_of_fold[1]
     assert read_metric_scores(RESULTS, DATASET, "untouched", 0).held_out is None
     assert Networks(open_made().files).shares_backbone
+
+
+def test_what_people_said_at_the_page_is_learnt_from_by_the_next_run_of_the_stage(there, tmp_path):
+    made, frames = open_made(), open_frames(RESULTS / f"ingest/{DATASET}/frames.arrow")
+    engine = Engine(SharedLooker(Looker(made.files)), open_home_base(tmp_path, made.rows), made.fusion)
+    with pets(tmp_path, engine) as service:
+        asked = service.search(bytes(frames.image_bytes(0)), dogs=30).json()
+        dogs = [dog["dog"] for dog in asked["answer"]["dogs"]]
+        for dog in ("dog_1", "dog_2", "dog_13"):
+            assert dog in dogs
+            said = {"search": asked["search"], "dog": dog, "verdict": "same" if dog == "dog_1" else "different"}
+            assert service.ask("POST", "/api/feedback", said=said).status_code == 204
+    params = search_params()
+    params["recipes"][DATASET]["search"]["feedback"] = str(tmp_path / "feedback.jsonl")
+    try:
+        write_study(params)
+        run("search", DATASET)
+        after = Fusion.from_json((RESULTS / f"search/{DATASET}/fusion.json").read_text())
+        assert read_record(RESULTS / f"search/{DATASET}/record").summary["pairs_from_feedback"] == 2  # dog_13 is tested
+        assert after.about["pairs_from_feedback"] == 2 and after.weights != made.fusion.weights
+        (tmp_path / "feedback.jsonl").unlink()
+        with pytest.raises(DataError, match=r"feedback.jsonl: no such log of feedback"):
+            run("search", DATASET)
+        assert missing_files(load_config())[0][0].endswith("feedback.jsonl': no such file")
+    finally:
+        write_study(search_params())
+        run("search", DATASET)

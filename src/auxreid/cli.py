@@ -557,6 +557,12 @@ def serve_review(assembly: Any, out: Path, port: int) -> None:
     server.serve_forever()
 
 
+Detector = Annotated[
+    Path | None,
+    typer.Option(help="weights of torchvision's ssdlite320_mobilenet_v3_large: photographs are cropped to their dogs"),
+]
+
+
 @app.command()
 def search(
     photos: Annotated[list[Path] | None, typer.Argument(metavar="[PHOTO]...", help="of one dog; folders too")] = None,
@@ -571,6 +577,7 @@ def search(
     rerank: Annotated[bool, typer.Option("--rerank", help="k-reciprocal re-ranking of the candidates")] = False,
     dataset: Annotated[str | None, typer.Option("--dataset", help="whose search, if several have one")] = None,
     out: Annotated[Path | None, typer.Option("--output", "-o", help="picture to write: .png or .jpg")] = None,
+    detector: Detector = None,
     as_json: Annotated[bool, typer.Option("--json", help="print the whole answer as JSON")] = False,
     language: Annotated[Literal["en", "ru"], typer.Option(help="of the reasons")] = "en",
 ) -> None:
@@ -589,7 +596,7 @@ def search(
         check_format(out)
     from auxreid.lostpets.command import answer_of
 
-    answer_of(query, photos or [], dataset, out, as_json, language)
+    answer_of(query, photos or [], dataset, out, as_json, language, detector)
 
 
 Home = Annotated[Path, typer.Option(help="folder of the base, reports and photographs")]
@@ -646,6 +653,7 @@ def serve(
     messages_to: Annotated[
         str | None, typer.Option(metavar="URL", help="messages to contacts are posted here, not kept in HOME/outbox")
     ] = None,
+    detector: Detector = None,
     private_webhooks: Annotated[
         bool, typer.Option("--private-webhooks", help="webhooks may lead to this machine and to private networks")
     ] = False,
@@ -656,7 +664,7 @@ def serve(
     from auxreid.lostpets.service.settings import Settings
 
     settings = Settings(messages_to=messages_to, private_webhooks=private_webhooks)
-    serve_study(home, dataset, host, port, allow_host or [], settings)
+    serve_study(home, dataset, host, port, allow_host or [], settings, detector)
 
 
 @app.command()

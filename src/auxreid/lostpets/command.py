@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from auxreid.lostpets.dog_crops import dog_crops
 from auxreid.lostpets.engine import Engine
-from auxreid.lostpets.looker import Looker
+from auxreid.lostpets.looker import Looker, reader_of
 from auxreid.lostpets.memory import MemoryBase
 from auxreid.lostpets.query import Query
 from auxreid.lostpets.shown import draw_answer, print_answer
@@ -14,9 +15,18 @@ from auxreid.serving.photos import image_files, open_photos
 
 
 def answer_of(
-    query: Query, photos: Sequence[Path], dataset: str | None, out: Path | None, as_json: bool, language: str
+    query: Query,
+    photos: Sequence[Path],
+    dataset: str | None,
+    out: Path | None,
+    as_json: bool,
+    language: str,
+    detector: Path | None = None,
 ) -> None:
     """Print the answer to a query of these photographs, and draw it where a picture is asked for.
+
+    Args:
+        detector: weights by which photographs are cropped to their dogs.
 
     Raises:
         ConfigError, DataError: there is no search, a photograph cannot be used, or as Engine.search.
@@ -25,8 +35,11 @@ def answer_of(
     images = open_photos(files) if files else ()
     made = open_made(dataset)
     base = MemoryBase(made.rows)
-    engine = Engine(Looker(made.files) if files else None, base, made.fusion)
-    answer = engine.search(replace(query, photos=tuple(path.read_bytes() for path in files)))
+    read = reader_of(made.files, made.fusion) if query.text.strip() else None
+    engine = Engine(Looker(made.files) if files else None, base, made.fusion, read=read)
+    contents = tuple(path.read_bytes() for path in files)
+    crops = () if detector is None else tuple(dog_crops(detector)(contents, ()))
+    answer = engine.search(replace(query, photos=contents, crops=crops))
     if as_json:
         print(answer.model_dump_json(indent=2))
     else:

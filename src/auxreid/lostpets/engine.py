@@ -15,9 +15,12 @@ from auxreid.lostpets.distance import coarse, kilometres
 from auxreid.lostpets.narrowing import Known
 from auxreid.lostpets.query import Crop, Facts, Near, Query, Stated
 from auxreid.plumbing.base.errors import ConfigError, DataError
+from auxreid.search.descriptions import Read
 from auxreid.search.fusion import VISUAL
 from auxreid.search.looks import Looks, Vocabulary
 from auxreid.search.reranked import handed_out
+from auxreid.search.text_image import TEXT
+from auxreid.search.words.english import in_english
 from auxreid.search.words.understand import stated as stated_by
 from auxreid.search.words.understand import understand
 
@@ -32,13 +35,19 @@ class Asked:
     """A query as it is ranked."""
 
     looks: Looks | None  # one row, of all photographs; None: there is none
-    stated: Mapping[str, Stated]
+    stated: Mapping[str, Stated]  # one of no words: whatever the photographs say of it is not used
     understood: list[Understood]
     facts: Facts
     dogs: int
     rerank: bool = False
     without: str | None = None  # a dog that is not to be found
     photos: int = 1  # of which the looks are pooled
+    text: np.ndarray | None = None  # [e], the description as the text tower has it; None: it is not compared
+
+    @property
+    def said(self) -> Mapping[str, Stated]:
+        """What is stated but for what is said to be unknown."""
+        return {name: one for name, one in self.stated.items() if says(one)}
 
 
 class Engine:
@@ -49,13 +58,19 @@ class Engine:
         base: what is searched.
         fusion: how evidence is weighed, and what is decided of it.
         describe: takes a description apart by a vocabulary: what it states, and how each word was taken.
+        read: the text tower, of a fusion that compares descriptions with photographs.
 
     Raises:
         ConfigError: base, looker and fusion are of different networks.
     """
 
     def __init__(
-        self, looker: Any, base: Base, fusion: Any, describe: Callable[[str, Vocabulary], Described] | None = None
+        self,
+        looker: Any,
+        base: Base,
+        fusion: Any,
+        describe: Callable[[str, Vocabulary], Described] | None = None,
+        read: Read | None = None,
     ):
         for name, found in (("base", base.header.model), ("looker", looker and looker.model)):
             if found is not None and found != fusion.model:
@@ -64,6 +79,7 @@ class Engine:
                     "embeddings of different networks cannot be compared; make both anew from one study"
                 )
         self.looker, self.base, self.fusion, self.describe = looker, base, fusion, describe or described
+        self.read = read
         self.model = hashlib.sha256(f"{fusion.model} {fusion.to_json()}".encode()).hexdigest()
 
     @property
@@ -82,12 +98,14 @@ class Engine:
             DataError: the query has nothing to search by, a photograph cannot be used, or it states what no
                 vocabulary has.
         """
-        stated, understood = self._stated(query)
-        if not query.photos and not stated:
+        told, understood = self._told(query.text)
+        stated = self._stated(query, told)
+        if not query.photos and not any(map(says, stated.values())):
             raise DataError(NOTHING)
         looks = self.look(query.photos, query.crops).pooled() if query.photos else None
+        photos, text = len(query.photos), self._text(query.text, told)
         return self.answer(
-            Asked(looks, stated, understood, query.facts, query.dogs, query.rerank, photos=len(query.photos))
+            Asked(looks, stated, understood, query.facts, query.dogs, query.rerank, photos=photos, text=text)
         )
 
     def similar(self, frame: str, facts: Facts | None = None, dogs: int = 20) -> Answer:
@@ -100,7 +118,8 @@ class Engine:
         return self.answer(Asked(looks, {}, [], facts or Facts(), dogs, without=record.dog))
 
     def among(self, query: Query, looks: Looks | None, frames: Sequence[str]) -> Answer:
-        """A query compared with these photographs of the base alone, as far as its facts leave them.
+        """A query compared with these photographs of the base alone, as far as its facts leave them, by what decisions
+        are by: without the text-image term.
 
         Args:
             looks: what was seen on the query's photographs, whose bytes are not looked at.
@@ -108,8 +127,9 @@ class Engine:
         Raises:
             DataError: as :meth:`search`, or there is no such photograph.
         """
-        stated, understood = self._stated(query)
-        if looks is None and not stated:
+        told, understood = self._told(query.text)
+        stated = self._stated(query, told)
+        if looks is None and not any(map(says, stated.values())):
             raise DataError(NOTHING)
         pooled, photos = (None, 0) if looks is None else (looks.pooled(), max(len(looks), len(query.photos)))
         asked = Asked(pooled, stated, understood, query.facts, query.dogs, photos=photos)
@@ -117,8 +137,13 @@ class Engine:
 
     def answer(self, asked: Asked) -> Answer:
         """The answer to a query that was looked at and understood."""
-        embedding = None if asked.looks is None else asked.looks.embedding[0]
-        return self._answer(asked, self.base.candidates(embedding, asked.facts, MOST))
+        if asked.looks is not None:
+            return self._answer(asked, self.base.candidates(asked.looks.embedding[0], asked.facts, MOST))
+
+        def prefer(looks: Looks) -> np.ndarray:
+            return sum(self._evidence(asked, looks).values())
+
+        return self._answer(asked, self.base.candidates(None, asked.facts, MOST, prefer))
 
     def _given(self, asked: Asked, frames: Sequence[str]) -> Candidates:
         records = [self.base.record(frame) for frame in frames]
@@ -135,7 +160,7 @@ class Engine:
             decision=dogs[0].decision if dogs else "no match",
             dogs=dogs,
             predicted={} if asked.looks is None else _told(asked.looks, self.vocabulary),
-            stated={name: allowed(one, self.vocabulary[name]) for name, one in asked.stated.items()},
+            stated={name: allowed(one, self.vocabulary[name]) for name, one in asked.said.items()},
             understood=asked.understood,
             filters=found.filters,
             searched=found.searched,
@@ -144,25 +169,38 @@ class Engine:
             model=self.model,
         )
 
-    def _stated(self, query: Query) -> tuple[dict[str, Stated], list[Understood]]:
+    def _told(self, text: str) -> Described:
+        """What a description states, and how it was taken."""
+        return self.describe(text, self.vocabulary) if text.strip() else ({}, [])
+
+    def _stated(self, query: Query, told: Mapping[str, Stated]) -> dict[str, Stated]:
         """What the user states, and the description where that says nothing of the attribute."""
-        stated, understood = {}, []
-        if query.text.strip():
-            stated, understood = self.describe(query.text, self.vocabulary)
-        merged = {name: one for name, one in {**stated, **query.stated}.items() if one.words or one.excluded}
+        merged = {name: one for name, one in told.items() if says(one)} | dict(query.stated)
         for name, one in merged.items():
             _check_words(name, one, self.vocabulary)
-        return merged, understood
+        return merged
+
+    def _text(self, text: str, told: Mapping[str, Stated]) -> np.ndarray | None:
+        """The description as the text tower has it; None where there is none, or no English can be made of it."""
+        english = None if self.read is None else in_english(text, told)
+        return None if english is None else self.read([english])[0]
 
     def _terms(self, asked: Asked, found: Candidates) -> dict[str, np.ndarray]:
         """The evidence [m] by name."""
         if not len(found.frames):
             return {}
-        terms = dict(self.fusion.terms(asked.looks, found.looks, asked.stated))
-        if asked.looks is None:  # of the rest nothing is known
-            return {name: values for name, values in terms.items() if name in asked.stated}
-        if asked.rerank:
+        terms = self._evidence(asked, found.looks)
+        if asked.looks is not None and asked.rerank:
             terms[VISUAL] = handed_out(terms[VISUAL][None], asked.looks.embedding, found.looks.embedding)[0]
+        return terms
+
+    def _evidence(self, asked: Asked, looks: Looks) -> dict[str, np.ndarray]:
+        """The evidence [m] for photographs of the base, by name, without re-ranking."""
+        terms = dict(self.fusion.terms(asked.looks, looks, asked.stated))
+        if asked.looks is None:  # of the rest nothing is known
+            terms = {name: values for name, values in terms.items() if name in asked.said}
+        if asked.text is not None:
+            terms[TEXT] = self.fusion.text.term(asked.text, looks.embedding)
         return terms
 
     def _dogs(self, asked: Asked, found: Candidates, terms: Mapping[str, np.ndarray]) -> list[Found]:
@@ -175,24 +213,29 @@ class Engine:
             if found.dogs[place] != asked.without:
                 photos[found.dogs[place]].append(int(place))
         dogs = list(photos.items())[: asked.dogs]
-        return [self._found(asked, found, terms, float(score[places[0]]), dog, places) for dog, places in dogs]
+        decided = score - terms.get(TEXT, 0.0)  # thresholds are of the other terms
+        return [
+            self._found(asked, found, terms, (float(score[places[0]]), float(decided[places].max())), dog, places)
+            for dog, places in dogs
+        ]
 
     def _found(
         self,
         asked: Asked,
         found: Candidates,
         terms: Mapping[str, np.ndarray],
-        score: float,
+        scores: tuple[float, float],
         dog: str,
         places: list[int],
     ) -> Found:
-        best, record = places[0], found.records[places[0]]
+        """A dog at these places; its score, and by what it is decided."""
+        (score, decided), best, record = scores, places[0], found.records[places[0]]
         near = asked.facts.near
         return Found(
             dog=dog,
             score=score,
-            decision=self.fusion.decide(score, found.searched, asked.photos, len(asked.stated)),
-            terms=[Term(name=name, value=float(one[best]), said=name in asked.stated) for name, one in terms.items()],
+            decision=self.fusion.decide(decided, found.searched, asked.photos, len(asked.said)),
+            terms=[Term(name=name, value=float(one[best]), said=name in asked.said) for name, one in terms.items()],
             photo=found.frames[best],
             photos=[found.frames[place] for place in places],
             kind=record.kind,
@@ -202,6 +245,11 @@ class Engine:
             km=None if near is None else away(near, record),
             lacks=lacking(asked.facts, record),
         )
+
+
+def says(stated: Stated) -> bool:
+    """Whether a statement says anything."""
+    return bool(stated.words or stated.excluded)
 
 
 def described(text: str, vocabulary: Vocabulary) -> Described:

@@ -6,8 +6,11 @@ import numpy as np
 
 from auxreid.lostpets.query import Crop
 from auxreid.plumbing.base.errors import DataError
+from auxreid.search.descriptions import Read
+from auxreid.search.fusion import Fusion
 from auxreid.search.looks import Looks
 from auxreid.search.networks import Files, Networks
+from auxreid.search.text_reader import TextReader
 from auxreid.serving.photos import Photos, open_photos
 
 
@@ -37,6 +40,15 @@ class Looker:
             DataError: a photograph cannot be used, a crop lies outside of it, or crops are not one to each.
         """
         return self.networks.look(Upright(open_photos(list(photos)), crops or (None,) * len(photos)))
+
+
+def reader_of(files: Files, fusion: Fusion) -> Read | None:
+    """What reads descriptions for a fusion that compares them with photographs; None for one that does not.
+
+    Raises:
+        DataError: the text tower is missing or broken.
+    """
+    return None if fusion.text is None else TextReader(files.text, files.precision)
 
 
 class Upright:

@@ -6,6 +6,7 @@ It needs the project's package: a checkout of it, installed by `pip install -e .
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -13,7 +14,7 @@ from mlflow.models import set_model
 from mlflow.pyfunc import PythonModel
 
 from auxreid.lostpets.engine import Engine
-from auxreid.lostpets.looker import Looker
+from auxreid.lostpets.looker import Looker, reader_of
 from auxreid.lostpets.memory import MemoryBase
 from auxreid.lostpets.query import Query, Stated
 from auxreid.plumbing.base.errors import DataError
@@ -34,11 +35,15 @@ class DogSearch(PythonModel):
         rows = read_rows(files["rows"])
         used = Files.read(rows.header.encoder)
         backbone = used.backbone and files.get("backbone", files["attributes"])
-        given = Files(
-            files["embedding"], used.is_metric, files["attributes"], backbone, used.precision, used.attribute_precision
+        given = replace(
+            used,
+            embedding=files["embedding"],
+            attributes=files["attributes"],
+            backbone=backbone,
+            text=files.get("text"),
         )
         fusion = Fusion.from_json(files["fusion"].read_text(encoding="utf-8"))
-        self.engine = Engine(Looker(given), MemoryBase(rows), fusion)
+        self.engine = Engine(Looker(given), MemoryBase(rows), fusion, read=reader_of(given, fusion))
 
     def predict(self, context, model_input, params=None):
         """A table with a line per query: `query`, `decision`, `dog` and `score` of the first, and the whole `answer`

@@ -1,6 +1,7 @@
 """An answer for people at a terminal, and as a picture."""
 
 import io
+import textwrap
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -10,12 +11,13 @@ from auxreid.data.captions import fitted
 from auxreid.data.decoding import decode
 from auxreid.evaluation.ranked_lists import CAPTION_WIDTH, Entry, draw_lists
 from auxreid.lostpets.answer import Answer, Filter, Found
-from auxreid.lostpets.explain import in_words
+from auxreid.lostpets.explain import in_words, told
 from auxreid.plumbing.base.errors import ConfigError
 from auxreid.plumbing.base.files import finished_file
 
 FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG"}
 DRAWN = 10  # dogs in a picture
+LETTERS = 34  # in a line below one
 DECISIONS = {
     "match": "match: one of these is very likely the dog",
     "possible": "possible: the first may be the dog",
@@ -48,13 +50,13 @@ def print_answer(answer: Answer, language: str) -> None:
 
 def lines(answer: Answer) -> list[str]:
     """What was decided, how a description was understood, and what was searched."""
-    told = [DECISIONS[answer.decision]]
+    found = [DECISIONS[answer.decision]]
     for one in answer.understood:
         taken = f"{one.attribute}: {'not ' if one.negated else ''}{' or '.join(one.words)}" if one.words else ""
-        told.append(f'"{one.text}": {"; ".join(filter(None, [taken, one.note])) or "not understood"}')
-    told += [filter_line(one) for one in answer.filters]
+        found.append(f'"{one.text}": {"; ".join(filter(None, [taken, one.note])) or "not understood"}')
+    found += [filter_line(one) for one in answer.filters]
     how = "" if answer.exact else ", chosen by an approximate index"
-    return [*told, f"searched: {answer.searched} photographs of {answer.searched_dogs} dogs{how}"]
+    return [*found, f"searched: {answer.searched} photographs of {answer.searched_dogs} dogs{how}"]
 
 
 def filter_line(one: Filter) -> str:
@@ -103,7 +105,7 @@ def draw_answer(
 
 
 def _caption(dog: Found, place: int, language: str) -> str:
-    why = in_words(dog.terms, language).split(", ")
+    why = [line for one in told(dog.terms, language) for line in textwrap.wrap(one, LETTERS)]
     name = fitted(dog.dog, CAPTION_WIDTH)
     return "\n".join([f"{place}. {name}", f"{dog.decision} {dog.score:+.1f}", where_and_when(dog) or " ", *why])
 

@@ -5,7 +5,7 @@ What is stated are true words of the query's dog, drawn from its labels; a descr
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -24,6 +24,7 @@ DESCRIBED = 3  # attributes in a description
 PHOTOS = (2, 3)
 LANGUAGES = {"en": "English", "ru": "Russian"}
 Say = Callable[[Mapping[str, str], str, int], Mapping[str, Stated]]  # true words, language, turn -> what is understood
+Tell = Callable[[Mapping[str, str], str, int], np.ndarray | None]  # the same -> as the text tower has it, [e]
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,7 @@ class Seed:
     looks: Looks  # n, in the order of the frames
     fusion: Fusion
     visual: Fusion  # of likeness alone
+    tell: Tell | None = None  # None: there is no text tower
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,7 @@ class Asked:
     fusion: Fusion
     photos: int  # of each query
     stated: np.ndarray  # int64 [q], how many attributes are
+    decided: np.ndarray | None = None  # the scores without what decisions leave out; None: all of them
 
 
 class NotPossibleError(ValueError):
@@ -86,6 +89,8 @@ class Asking:
         ways = {"visual only": self.visual, "hard filter": self.hard_filter, "fusion": self.fused}
         ways |= {f"fusion, {count} stated": self._stating(count) for count in STATED}
         ways |= {f"fusion, text in {told}": self._describing(language) for language, told in LANGUAGES.items()}
+        if self.seed.tell is not None:
+            ways |= {f"fusion, text in {told}, words alone": self._wording(one) for one, told in LANGUAGES.items()}
         ways |= {f"fusion, {count} photos": self._showing(count) for count in PHOTOS}
         return ways | {"fusion, re-ranked": self.reranked}
 
@@ -119,13 +124,15 @@ class Asking:
         """With so many attributes stated, drawn for each query from those that are known of its dog."""
         return self._with([{name: Stated((word,)) for name, word in one.items()} for one in self._drawn(count)], count)
 
-    def described(self, language: str) -> Asked:
-        """With a description of some attributes, as far as it is understood."""
+    def described(self, language: str, compared: bool = True) -> Asked:
+        """With a description of some attributes, as far as it is understood, and where there is a text tower compared
+        with the photographs too."""
         if self.say is None:
             raise NotPossibleError("no descriptions: nothing understands them")
         drawn = self._drawn(DESCRIBED)
         try:
-            return self._with([self.say(one, language, turn) for turn, one in enumerate(drawn)], DESCRIBED)
+            asked = self._with([self.say(one, language, turn) for turn, one in enumerate(drawn)], DESCRIBED)
+            return self._compared(asked, drawn, language) if compared and self.seed.tell is not None else asked
         except ValueError as error:
             raise NotPossibleError(f"no descriptions: {error}") from error
 
@@ -154,6 +161,9 @@ class Asking:
     def _describing(self, language: str) -> Callable[[], Asked]:
         return lambda: self.described(language)
 
+    def _wording(self, language: str) -> Callable[[], Asked]:
+        return lambda: self.described(language, compared=False)
+
     def _showing(self, count: int) -> Callable[[], Asked]:
         return lambda: self.photos(count)
 
@@ -181,6 +191,13 @@ class Asking:
         scores = [self.seed.fusion.scores(self.own.take([row]), self.theirs, stated[row])[0] for row in rows]
         counts = np.array([sum(bool(one.words or one.excluded) for one in stated[row].values()) for row in rows])
         return self._some(rows, np.stack(scores), stated=counts)
+
+    def _compared(self, asked: Asked, drawn: Sequence[Mapping[str, str]], language: str) -> Asked:
+        """With the text-image term, by which dogs are ranked and not decided."""
+        features = [self.seed.tell(drawn[row], language, int(row)) for row in asked.rows]
+        term, found = self.seed.fusion.text.term, self.theirs.embedding
+        terms = [np.zeros(len(found)) if one is None else term(one, found) for one in features]
+        return replace(asked, scores=asked.scores + np.stack(terms), decided=asked.scores)
 
     def _all(self, scores: np.ndarray, fusion: Fusion | None = None) -> Asked:
         rows = np.arange(len(self.query))

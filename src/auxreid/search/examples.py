@@ -9,6 +9,7 @@ from auxreid.search.calibration import Calibration
 from auxreid.search.evidence import paired_llr, stated_vector, through
 from auxreid.search.looks import Looks, Vocabulary
 from auxreid.search.pairs import Pairs
+from auxreid.search.text_image import Descriptions
 
 VISUAL = "visual"  # the term of the embedding's similarity
 
@@ -20,6 +21,7 @@ class Calibrating:
     Args:
         codes: per attribute int64 [n], the dog's true word, -1 where unknown.
         fold: int64 [n], where embeddings are by models that had not seen the photograph's fold; None: all are by one.
+        text: descriptions of the dogs; None: nothing reads them.
     """
 
     looks: Looks
@@ -30,6 +32,7 @@ class Calibrating:
     confusions: Mapping[str, np.ndarray]  # float64 [k, k]
     codes: Mapping[str, np.ndarray]
     fold: np.ndarray | None = None
+    text: Descriptions | None = None
 
     @property
     def labelled(self) -> bool:
@@ -83,6 +86,7 @@ def limited(known: Calibrating, most: int, seed: int) -> Calibrating:
         sequence=known.sequence[rows],
         codes={name: values[rows] for name, values in known.codes.items()},
         fold=None if known.fold is None else known.fold[rows],
+        text=known.text and Descriptions(known.text.feature[rows], known.text.said[rows]),
     )
 
 
@@ -102,11 +106,18 @@ def predicted_examples(known: Calibrating, pairs: Pairs) -> Examples:
 
 def stated_examples(known: Calibrating, pairs: Pairs, softness: float, seed: tuple[int, ...], share: float) -> Examples:
     """As a search by a photograph for which a person states some attributes, drawn by `share` for each pair."""
-    plain, rng = predicted_examples(known, pairs), np.random.default_rng(seed)
+    rng = np.random.default_rng(seed)
+    drawn = [rng.random(len(pairs.same)) < share for _ in known.vocabulary]
+    return examples_where(known, pairs, softness, np.stack(drawn, axis=1))
+
+
+def examples_where(known: Calibrating, pairs: Pairs, softness: float, wanted: np.ndarray) -> Examples:
+    """The same with these attributes stated, bool [p, a], as far as they are known of the dog."""
+    plain = predicted_examples(known, pairs)
     stated, said = plain.stated.copy(), plain.said.copy()
     for place, name in enumerate(known.vocabulary):
         codes = known.codes.get(name, np.full(len(known.dog), -1))[pairs.first]
-        own = said[:, place] = (rng.random(len(codes)) < share) & (codes >= 0)
+        own = said[:, place] = wanted[:, place] & (codes >= 0)
         stated[own, place] = _stated(known, name, codes[own], pairs.second[own], softness)
     return replace(plain, predicted=np.where(said, 0.0, plain.predicted), stated=stated, said=said)
 
@@ -137,4 +148,4 @@ def _stated(known: Calibrating, name: str, codes: np.ndarray, photographs: np.nd
 def without_attributes(known: Calibrating) -> Calibrating:
     """Likeness alone."""
     looks = Looks(known.looks.embedding, {})
-    return replace(known, looks=looks, vocabulary={}, priors={}, confusions={}, codes={})
+    return replace(known, looks=looks, vocabulary={}, priors={}, confusions={}, codes={}, text=None)

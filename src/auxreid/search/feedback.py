@@ -1,11 +1,12 @@
 """What people said of answers, as pairs from which the next fusion learns.
 
 Each line of the log is of a query and one dog of its answer: the similarity, what was predicted of both photographs,
-what was stated, and the verdict. Evidence is of the networks that gave it: lines of others are left out.
+what was stated, and the verdict. Evidence is of the networks that gave it: lines of others are left out, and so are
+those of dogs that the search is tested on.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +20,15 @@ VERDICTS = {"same": True, "different": False, "none": False}
 SOFTNESS = 0.1  # of statements that people made
 
 
-def read_feedback(path: Path, known: Calibrating, networks: str) -> Extra:
+def read_feedback(path: Path, known: Calibrating, networks: str, tested: Container[str] = ()) -> Extra:
     """The pairs of a log in JSON lines, none where nobody has said anything of these networks' answers.
 
     A line needs `networks` (the hash of them), `verdict`, `similarity` (null: no photograph asked), `query` and `found`
     (per attribute the probabilities of its words; `query` null as well), and `stated` (per attribute the words that are
-    left). A last line that was cut off is left out.
+    left); `dog` is the answer's. A last line that was cut off is left out.
+
+    Args:
+        tested: dogs whose pairs are not learnt from.
 
     Raises:
         DataError: the file is not there, or a line is broken; the line is named.
@@ -35,7 +39,7 @@ def read_feedback(path: Path, known: Calibrating, networks: str) -> Extra:
     records = [(number, _parsed(path, number, line)) for number, line in enumerate(lines[:-1], 1) if line.strip()]
     pairs = []
     for number, record in records:
-        if record.get("networks") == networks:
+        if record.get("networks") == networks and record.get("dog") not in tested:
             try:
                 pairs.append((_evidence(record, known), VERDICTS[record["verdict"]]))
             except (KeyError, TypeError, ValueError) as error:

@@ -21,8 +21,9 @@ from auxreid.search.examples import (
 )
 from auxreid.search.fusion import Fusion
 from auxreid.search.left_out import LeftOut
-from auxreid.search.pairs import Pairs, draw_pairs
+from auxreid.search.pairs import Pairs, draw_pairs, halved
 from auxreid.search.posterior import fit_posterior
+from auxreid.search.text_fit import fit_text
 from auxreid.search.weights import fit_weights, log_loss
 
 FOLDS = 5  # of calibration dogs
@@ -68,6 +69,10 @@ def fit_on(known: Calibrating, rows: np.ndarray, model: str, seed: int, extra: E
         examples = _with_feedback(reduce(Examples.joined, drawn), known, pairs, extra)
     stated_weights, _ = _stated_weights(examples, visual, weights)
     names = list(known.vocabulary)
+
+    def llr_of(one: Examples) -> np.ndarray:
+        return one.columns(visual) @ weights + one.stated @ stated_weights
+
     return Fusion(
         model=model,
         vocabulary=known.vocabulary,
@@ -79,6 +84,7 @@ def fit_on(known: Calibrating, rows: np.ndarray, model: str, seed: int, extra: E
         softness=softness,
         thresholds=None,
         posterior=None,
+        text=fit_text(known, pairs, folds, softness, llr_of, RIDGE),
         about={
             "dogs": len(np.unique(known.dog[rows])),
             "photographs": len(rows),
@@ -96,8 +102,7 @@ def _with_feedback(examples: Examples, known: Calibrating, pairs: Pairs, extra: 
     """With the pairs from feedback, if there are any, and both kinds of pairs with equal weight."""
     if extra is not None and len(extra.same):
         examples = examples.joined(extra_examples(extra, known, pairs))
-    halves = [np.where(examples.same == kind, examples.weight, 0.0) for kind in (True, False)]
-    return replace(examples, weight=sum(half / (2 * half.sum()) for half in halves))
+    return replace(examples, weight=halved(examples.same, examples.weight))
 
 
 def _weights(examples: Examples, visual: Calibration) -> tuple[np.ndarray, float]:

@@ -19,6 +19,7 @@ from auxreid.search.fusion_file import from_text, to_text
 from auxreid.search.looks import Looks, Vocabulary
 from auxreid.search.posterior import Posterior
 from auxreid.search.stated import Stated
+from auxreid.search.text_image import TextImage
 
 UNFINISHED = "the thresholds are not set and the posterior is not fitted: fit_fusion does both"
 
@@ -41,6 +42,7 @@ class Fusion:
     softness: float
     thresholds: Thresholds | None  # None: not set yet, as is
     posterior: Posterior | None
+    text: TextImage | None = None  # None: nothing compares descriptions with photographs
     about: Mapping[str, Any] = field(default_factory=dict)  # numbers and notes of the fit, for people
 
     def __post_init__(self) -> None:

@@ -10,6 +10,7 @@ from auxreid.plumbing.base.errors import DataError
 from auxreid.search.calibration import calibration_record, read_calibration
 from auxreid.search.decision import Thresholds
 from auxreid.search.posterior import Posterior
+from auxreid.search.text_image import TextImage
 
 FORMAT = 1
 ARRAYS = ("priors", "confusions")  # by attribute
@@ -20,6 +21,7 @@ def to_text(fields: Mapping[str, Any]) -> str:
     record = {name: dict(value) if isinstance(value, Mapping) else value for name, value in fields.items()}
     record["visual"] = calibration_record(fields["visual"])
     record["thresholds"], record["posterior"] = fields["thresholds"].record(), fields["posterior"].record()
+    record["text"] = fields["text"] and fields["text"].record()
     for part in ARRAYS:
         record[part] = {name: values.tolist() for name, values in fields[part].items()}
     return json.dumps({"format": FORMAT, **record}, indent=1, allow_nan=False) + "\n"
@@ -41,6 +43,7 @@ def from_text(text: str) -> dict[str, Any]:
         fields["visual"] = read_calibration(fields["visual"])
         fields["thresholds"] = Thresholds.read(fields["thresholds"])
         fields["posterior"] = Posterior.read(fields["posterior"])
+        fields["text"] = fields["text"] and TextImage.read(fields["text"])
     except DataError:
         raise
     except (KeyError, TypeError, ValueError, AttributeError) as error:

@@ -1,7 +1,7 @@
 """What scores are worth: ranking, verification, identification with strangers, and the decision applied as it is."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -84,20 +84,21 @@ def judge(asked: Asked, strangers: float, drawings: int, seed: int) -> Judged:
 
 def _decided(asked: Asked, strangers: float, drawings: int, seed: int) -> Decided:
     names, best, photographs = best_of_dogs(asked)
+    sure = best if asked.decided is None else best_of_dogs(replace(asked, scores=asked.decided))[1]
     searched = photographs.sum(axis=1)
     query = asked.query.identity
     right = query[:, None] == names
     matched = (np.isfinite(best) & right).any(axis=1) | _matched(asked)
     parts = []
     for foreign in _strangers(query, strangers, drawings, seed):
-        left = np.where(np.isin(names, foreign), -np.inf, best)
+        left, decided = (np.where(np.isin(names, foreign), -np.inf, one) for one in (best, sure))
         stranger = np.isin(query, foreign)
         rows = np.flatnonzero(stranger | matched)
         chosen = left[rows].argmax(axis=1)
         places = rows, chosen
         counts = searched[rows] - photographs[rows][:, np.isin(names, foreign)].sum(axis=1)
-        level = levelled(left[places], np.maximum(counts, 1), asked.fusion.thresholds.growth)
-        probability = asked.fusion.probabilities(left[rows])[np.arange(len(rows)), chosen]
+        level = levelled(decided[places], np.maximum(counts, 1), asked.fusion.thresholds.growth)
+        probability = asked.fusion.probabilities(decided[rows])[np.arange(len(rows)), chosen]
         parts.append((rows, stranger[rows], right[places] & np.isfinite(left[places]), level, probability))
     return Decided(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 

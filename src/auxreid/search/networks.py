@@ -27,6 +27,7 @@ from auxreid.search.looks import Looks
 from auxreid.training.precision import FULL, lengthened, tower_precision
 
 BATCH = 64
+PATHS = ("embedding", "backbone", "attributes", "text")  # of Files
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,7 @@ class Files:
         backbone: of a metric row the file of its pretrained encoder; None: a timm model without weights.
         attributes: an attribute classifier's model.
         precision, attribute_precision: of the two.
+        text: the text tower that lies in one space with the image encoder; None: there is none.
     """
 
     embedding: Path
@@ -46,10 +48,11 @@ class Files:
     backbone: Path | None = None
     precision: str = FULL
     attribute_precision: str = FULL
+    text: Path | None = None
 
     def paths(self) -> dict[str, Path]:
         """Those that there are, by name."""
-        named = {"embedding": self.embedding, "backbone": self.backbone, "attributes": self.attributes}
+        named = {name: getattr(self, name) for name in PATHS}
         return {name: path for name, path in named.items() if path is not None}
 
     def described(self) -> dict[str, object]:
@@ -59,8 +62,7 @@ class Files:
     @classmethod
     def read(cls, described: Mapping[str, Any], root: Path = Path()) -> "Files":
         """What :meth:`described` gave, below a folder."""
-        names = "embedding", "backbone", "attributes"
-        return cls(**dict(described) | {name: described[name] and root / described[name] for name in names})
+        return cls(**dict(described) | {name: described[name] and root / described[name] for name in PATHS})
 
     @classmethod
     def found(cls, described: Mapping[str, Any], root: Path, model: str) -> "Files":

@@ -55,6 +55,12 @@ def draw_pairs(
     return _once(rows[places[:, 0]], rows[places[:, 1]], dog, weight)
 
 
+def halved(same: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """The weights of pairs [n], so that those of one dog have half of all."""
+    halves = [np.where(same == kind, weight, 0.0) for kind in (True, False)]
+    return sum(half / (2 * half.sum()) for half in halves)
+
+
 def _nearest(cosine: np.ndarray) -> np.ndarray:
     """bool [n, n]: either is among the HARD most alike of the other; -inf is nobody."""
     found = np.zeros(cosine.shape, bool)

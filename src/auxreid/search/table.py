@@ -93,6 +93,15 @@ def notes(evaluation: Evaluation) -> list[str]:
         "stated: true words of the query's dog, so many, drawn from its labels; text: a description made of three.",
         "hard filter: by likeness, among photographs for which the classifier says the same of all attributes.",
     ]
+    if fusions[0].text is None:
+        lines.append(f"Text is not compared with photographs: {about.get('no_text', 'nothing reads it')}.")
+    else:
+        lines.append(
+            f"Text is compared with photographs too (weight {fusions[0].text.weight:.2f} beside the words alone); "
+            "decisions leave that term out."
+        )
+    if about["pairs_from_feedback"]:
+        lines.append(f"It has learnt from {about['pairs_from_feedback']} pairs that people judged, too.")
     if thresholds.note:
         lines.append(f"Few dogs: {thresholds.note}.")
     if not about["labelled"]:

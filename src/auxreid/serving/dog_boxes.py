@@ -9,6 +9,8 @@ import numpy as np
 MODEL = "ssdlite320_mobilenet_v3_large"
 CLASSES, DOG = 91, 18  # of COCO, as torchvision numbers them
 BATCH = 16
+LEAST_SCORE = 0.5  # of a box that a photograph is cropped to
+MARGIN = 0.05  # around it, as a share of its sides
 
 Box = tuple[float, float, float, float]  # left, top, width, height as shares of the upright photograph
 Image = Callable[[int], np.ndarray]  # position of a photograph -> uint8 RGB [h, w, 3]
@@ -52,6 +54,16 @@ class DogBoxes:
                 made = self._model(inputs)
             found += [_dogs(one, picture.shape) for one, picture in zip(made, pixels, strict=True)]
         return found
+
+
+def crop_to(boxes: Sequence[Box], scores: Sequence[float]) -> Box | None:
+    """The likeliest dog with a margin; None where no box is likely to be one."""
+    if not boxes or scores[0] < LEAST_SCORE:
+        return None
+    left, top, width, height = boxes[0]
+    left, right = max(0.0, left - MARGIN * width), min(1.0, left + (1 + MARGIN) * width)
+    top, bottom = max(0.0, top - MARGIN * height), min(1.0, top + (1 + MARGIN) * height)
+    return (left, top, right - left, bottom - top) if right > left and bottom > top else None
 
 
 def _dogs(made: dict, shape: Sequence[int]) -> tuple[list[Box], list[float]]:

@@ -38,7 +38,7 @@ async function look() {
   $("#attributes").setAttribute("aria-busy", "true");
   try {
     const answer = await api.look(photos.files, photos.crops, looking.signal);
-    asked.forEach((one, place) => Object.assign(one, { sha: answer.photos[place] }));
+    photos.looked(asked, answer.photos, answer.crops);
     chips.predict(answer.together);
     announce("attributes.filled");
     $("#attributes").setAttribute("aria-busy", "false");

@@ -4,6 +4,7 @@ import { crop } from "./crop.js";
 import { announce, h, problem, problemLine } from "./dom.js";
 
 const MOST = 6;
+const WHOLE = [0, 0, 1, 1]; // said so by hand: no dog is to be looked for
 const KEPT_AS_IT_IS = ["image/jpeg", "image/png", "image/webp"];
 const LONGEST_SIDE = 2048; // pixels; larger photographs are made smaller before they are sent
 const QUALITY = 0.92;
@@ -19,7 +20,7 @@ async function ready(file) {
 }
 
 /** `sha` is its name on the server, once that has looked at it. */
-const entry = (file, part = null) => ({ file, url: URL.createObjectURL(file), crop: part, sha: null });
+const entry = (file, part = null) => ({ file, url: URL.createObjectURL(file), crop: part, sha: null, byHand: part !== null });
 
 /** The photographs of a form, in `root`; `changed` is called after each change. */
 export class PhotoBox {
@@ -63,7 +64,7 @@ export class PhotoBox {
   }
 
   get crops() {
-    return this.photos.map((one) => one.crop);
+    return this.photos.map((one) => one.crop ?? (one.byHand ? WHOLE : null));
   }
 
   /** Take files; those that are none or too many are refused in words. */
@@ -98,6 +99,15 @@ export class PhotoBox {
     (this.list.children[Math.min(place, this.photos.length - 1)] ?? this.zone).querySelector("button, input").focus();
   }
 
+  /** What the server has looked at: its names, and the crops that it made where the person has made none. */
+  looked(some, names, crops) {
+    some.forEach((one, place) => {
+      one.sha = names[place];
+      if (!one.byHand) one.crop = crops[place];
+    });
+    if (crops.some((one, place) => one && !some[place].byHand)) this.render();
+  }
+
   clear() {
     for (const one of this.photos) URL.revokeObjectURL(one.url);
     this.photos = [];
@@ -108,7 +118,7 @@ export class PhotoBox {
   async cut(photo) {
     const chosen = await crop(photo.url, photo.crop);
     if (chosen === undefined) return;
-    Object.assign(photo, { crop: chosen });
+    Object.assign(photo, { crop: chosen, byHand: true });
     this.tell();
     this.list.children[this.photos.indexOf(photo)]?.querySelector("button").focus();
   }

@@ -8,6 +8,7 @@ from typing import Protocol
 
 import numpy as np
 
+from auxreid.lostpets.dog_crops import FindDogs, no_crops
 from auxreid.lostpets.query import Crop
 from auxreid.search.looks import Looks
 
@@ -26,17 +27,20 @@ class SharedLooker:
     """A looker for several threads: the networks see the photographs of one request at a time, each photograph once.
 
     `seconds` and `photos` tell for how long the networks were at work, and on how many photographs.
+
+    Args:
+        find_dogs: crops for photographs whose asker has made none.
     """
 
-    def __init__(self, looker: Looking):
-        self._looker, self.model = looker, looker.model
+    def __init__(self, looker: Looking, find_dogs: FindDogs = no_crops):
+        self._looker, self.model, self.find_dogs = looker, looker.model, find_dogs
         self._networks, self._keeping = Lock(), Lock()
         self._kept: dict[tuple[str, Crop | None], tuple[float, Looks]] = {}
         self.seconds, self.photos = 0.0, 0
 
     def look(self, photos: Sequence[bytes], crops: Sequence[Crop | None] = ()) -> Looks:
         """As the looker does."""
-        parts = crops or (None,) * len(photos)
+        parts = [None if one is None else tuple(one) for one in self.find_dogs(photos, crops)]
         keys = [(hashlib.sha256(photo).hexdigest(), crop) for photo, crop in zip(photos, parts, strict=True)]
         found = {key: self._known(key) for key in keys}
         new = {key: place for place, key in enumerate(keys) if found[key] is None}

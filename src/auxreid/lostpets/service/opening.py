@@ -8,9 +8,10 @@ import cv2
 import numpy as np
 
 from auxreid.data.frames import open_frames
+from auxreid.lostpets.dog_crops import FindDogs, no_crops
 from auxreid.lostpets.engine import Engine
 from auxreid.lostpets.indexing.home import open_home_base
-from auxreid.lostpets.looker import Looker
+from auxreid.lostpets.looker import Looker, reader_of
 from auxreid.lostpets.service.looking import SharedLooker
 from auxreid.lostpets.study import RESULTS, open_made
 from auxreid.search.index import frame_names, read_facts
@@ -26,7 +27,7 @@ class Opened:
     larger: Callable[[str], bytes | None]
 
 
-def open_study(home: Path, dataset: str | None, root: Path = Path()) -> Opened:
+def open_study(home: Path, dataset: str | None, root: Path = Path(), find_dogs: FindDogs = no_crops) -> Opened:
     """The search of a data set, whose rows are in the home folder's base afterwards.
 
     Raises:
@@ -35,8 +36,9 @@ def open_study(home: Path, dataset: str | None, root: Path = Path()) -> Opened:
     """
     made = open_made(dataset, root)
     base = open_home_base(home, made.rows)
-    looker = SharedLooker(Looker(made.files))
-    return Opened(Engine(looker, base, made.fusion), Large(root / RESULTS / "ingest" / made.dataset / "frames.arrow"))
+    looker = SharedLooker(Looker(made.files), find_dogs)
+    engine = Engine(looker, base, made.fusion, read=reader_of(made.files, made.fusion))
+    return Opened(engine, Large(root / RESULTS / "ingest" / made.dataset / "frames.arrow"))
 
 
 class Large:

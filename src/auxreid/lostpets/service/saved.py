@@ -4,6 +4,7 @@ import sqlite3
 from collections.abc import Sequence
 
 from auxreid.lostpets.answer import Found
+from auxreid.lostpets.engine import says
 from auxreid.lostpets.service.asking import named, query_of
 from auxreid.lostpets.service.errors import Refused
 from auxreid.lostpets.service.kept_looks import from_bytes, to_bytes
@@ -30,7 +31,9 @@ def save(service: Service, asked: SaveIn) -> tuple[str, str]:
     if recent.similar_to is not None:
         raise Refused(409, "a search for similar dogs is not saved; search by photographs", "search")
     _, looks = query_and_looks(service, recent)
+    unknown = {name: one for name, one in recent.asked.stated.items() if not one.words and not one.excluded}
     stated = {name: StatedIn(words=words) for name, words in recent.answer.stated.items()}  # the description's as well
+    stated |= unknown
     kept = recent.asked.model_copy(update={"stated": stated, "text": ""})
     saved, token = new_id(), new_token()
     with service.writer.turn(), service.store.change():
@@ -119,7 +122,7 @@ def _compare(service: Service, saved: sqlite3.Row, report: str, frames: Sequence
     answer = service.engine.among(query, _looks(service, saved, asked), frames)
     for found in answer.dogs[:1]:
         # As the search itself would decide: among few photographs less would be a match.
-        known = (saved["searched"], len(asked.photos), len(query.stated))
+        known = (saved["searched"], len(asked.photos), sum(map(says, query.stated.values())))
         decision = service.engine.fusion.decide(found.score, *known)
         if decision != "no match":
             _keep(service, saved, report, found.model_copy(update={"decision": decision}))

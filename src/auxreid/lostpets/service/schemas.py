@@ -97,6 +97,7 @@ class SearchOut(BaseModel):
 
 class LookOut(BaseModel):
     photos: list[str] = Field(description="names, to search by without uploading again within an hour")
+    crops: list[CropIn | None] = Field(description="what was looked at: as asked, else the dog if a detector found it")
     predicted: list[dict[str, dict[str, float]]] = Field(description="of each photograph: attribute, word, probability")
     together: dict[str, dict[str, float]] = Field(description="of all of them as one dog")
 

@@ -81,11 +81,13 @@ def look(request: Request, photos: Photos, crops: Annotated[Json[CropsIn] | None
         raise Refused(422, "a photograph is needed", "photos")
     parts = checked_crops([] if crops is None else crops.root, len(new), "crops")
     service.keep(new)
+    contents = [photo.content for photo in new]
     with service.turns.one():
-        looks = service.engine.look([photo.content for photo in new], parts)
+        parts = service.engine.looker.find_dogs(contents, parts)
+        looks = service.engine.look(contents, parts)
     vocabulary = service.engine.vocabulary
     each = [in_words(looks.take([place]), vocabulary) for place in range(len(looks))]
-    return LookOut(photos=names(new), predicted=each, together=in_words(looks.pooled(), vocabulary))
+    return LookOut(photos=names(new), crops=parts, predicted=each, together=in_words(looks.pooled(), vocabulary))
 
 
 @routes.post("/api/search")

@@ -63,9 +63,18 @@ def bound(host: str, port: int) -> socket.socket:
 
 
 def serve_study(
-    home: Path, dataset: str | None, host: str, port: int, names: Sequence[str], settings: Settings
+    home: Path,
+    dataset: str | None,
+    host: str,
+    port: int,
+    names: Sequence[str],
+    settings: Settings,
+    detector: Path | None = None,
 ) -> None:
     """Serve the search that a study's stages have made, until told to end.
+
+    Args:
+        detector: weights by which photographs are cropped to their dogs.
 
     Raises:
         ConfigError, DataError: the port is taken, the folder is served already, or as `open_study`.
@@ -79,11 +88,13 @@ def serve_study(
     with bound(host, port) as taken, alone_in(home):
         import torch
 
+        from auxreid.lostpets.dog_crops import dog_crops, no_crops
         from auxreid.lostpets.service.opening import open_study
 
         if "OMP_NUM_THREADS" not in os.environ:
             torch.set_num_threads(len(os.sched_getaffinity(0)))  # of a container too
-        opened = open_study(home, dataset)
+        find_dogs = no_crops if detector is None else dog_crops(detector)
+        opened = open_study(home, dataset, find_dogs=find_dogs)
         serve(create_app(opened.engine, home, settings, opened.larger), taken)
 
 

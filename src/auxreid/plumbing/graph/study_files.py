@@ -72,6 +72,8 @@ def _of_recipe(config: Config, dataset: str) -> Iterator[Missing]:
         backbone, stage = recipe.metric.features.backbone, f"metric_features@{dataset}-"
         yield from _one(f"{where}.metric.features.backbone.name", backbone.name, timm_fault, stage)
         yield from _one(f"{where}.metric.features.backbone.weights", backbone.weights, file_fault, stage)
+    if dataset in config.study.search:
+        yield from _one(f"{where}.search.feedback", recipe.search.feedback, file_fault, f"search@{dataset}")
 
 
 def _of_hrnet(config: Config, dataset: str) -> Iterator[Missing]:

@@ -68,6 +68,7 @@ NO_TEXT = "pipeline/nothing/text.txt"  # or no text tower
 NO_PROMPTS = "pipeline/nothing/prompts.txt"  # or no texts
 NO_POSE = "pipeline/nothing/pose.txt"  # or no pose
 NO_HELD_OUT = "pipeline/nothing/held_out.txt"  # or no embeddings of held-out individuals
+NO_FEEDBACK = "pipeline/nothing/feedback.txt"  # or no feedback
 WRITTEN_BY = {"written_by": "auxreid plan"}  # the file's one parameter: without any, DVC shows each value in it as one
 TOP_KEY = "graph"  # DVC merges the file with params.yaml, whose sections bear stage names too
 SCORES = {"evaluate": "scores", "metric": "metric_scores"}  # folders of results/ with a file per row and seed
@@ -239,7 +240,8 @@ def _add_metric(graph: Graph, config: Config, dataset: str) -> None:
 
 def _add_search(graph: Graph, config: Config, dataset: str) -> None:
     """The rows of a data set's search for each seed of the row whose embedding it takes, and their evaluation."""
-    embedding = config.recipe(dataset).search.embedding
+    search = config.recipe(dataset).search
+    embedding = search.embedding
     by = config.datasets[dataset].attributes_by
     predictions = f"results/attributes/{dataset}/predictions.parquet"
     common = {"dataset": dataset, "recipe": config.datasets[dataset].recipe}
@@ -264,6 +266,8 @@ def _add_search(graph: Graph, config: Config, dataset: str) -> None:
         "attributes_recipe": attributes["attributes_recipe"],
         "seeds": list(seeds),
         "split": split_of(config, dataset, seeds[0]),
+        "text": graph["index"][f"{dataset}-{seeds[0]}"]["text"],
+        "feedback": search.feedback or NO_FEEDBACK,
     }
 
 
@@ -278,12 +282,14 @@ def _metric_network(config: Config, dataset: str, row: str, seed: int) -> dict[s
         "on_attributes": own,
         "trained": bool(body.trained),
         "held_out": NO_HELD_OUT if body.loss is None else scores,
+        "text": NO_TEXT,
     }
 
 
 def _chain_network(config: Config, dataset: str, row: str, seed: int) -> dict[str, Any]:
     files = {"embedding": encoder_path(config, dataset, row, seed), "backbone": NO_WEIGHTS, "held_out": NO_HELD_OUT}
-    return files | {"on_attributes": False, "trained": False}
+    text = f"{_start(config, dataset, seed)}/text.safetensors"
+    return files | {"on_attributes": False, "trained": False, "text": text}
 
 
 def _metric_backbone(config: Config, dataset: str, seed: int) -> str:

@@ -36,3 +36,4 @@ class SearchConfig(Section):
     embedding: SearchEmbedding
     test: SearchTest
     places: dict[str, Coordinates] | None = None  # by the names that frames have; null: unknown
+    feedback: str | None = None  # the service's log of what people said of answers; null: none is read
