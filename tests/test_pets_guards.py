@@ -322,6 +322,18 @@ def test_who_was_searched_by_and_is_closed_since_is_told_as_gone(service):
         assert service.client.get(address).status_code == 404
 
 
+def test_a_disk_that_is_nearly_full_takes_no_photographs_and_what_is_there_is_searched(tmp_path):
+    with pets(tmp_path, free_bytes=2**62) as service:
+        for answer in (service.look(WHITE[0]), service.search(WHITE[0]), service.post_raw(WHITE[0])):
+            assert (answer.status_code, answer.json()["field"], answer.headers["Retry-After"]) == (
+                503,
+                "photos",
+                "3600",
+            )
+        assert service.search(stated={"coat_colour": {"words": ["white"]}}).status_code == 200
+        assert list(service.service.photos.names()) == []
+
+
 def test_a_crop_is_what_is_looked_at(service):
     file = io.BytesIO()
     both = [np.asarray(Image.open(io.BytesIO(photo_of(dog, 0)))) for dog in ("red", "blue")]

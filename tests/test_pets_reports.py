@@ -155,6 +155,15 @@ def test_a_message_reaches_the_contacts_and_nobody_is_shown_them(service):
     assert all(path.stat().st_mode & 0o077 == 0 for path in (service.home / "outbox").iterdir())
 
 
+def test_nobody_is_flooded_with_messages(tmp_path):
+    with pets(tmp_path, waiting_messages=2) as service:
+        reports = [service.post(WHITE[0])["report"], service.post(WHITE[1])["report"]]
+        said = {"text": "hello", "reply_to": "me@example.org"}
+        sent = [service.ask("POST", f"/api/reports/{reports[0]}/message", said=said).status_code for _ in range(3)]
+        assert sent == [204, 204, 429]
+        assert service.ask("POST", f"/api/reports/{reports[1]}/message", said=said).status_code == 204
+
+
 def test_tokens_are_hashed_at_rest(service):
     saved, posted = service.save(WHITE[0]), service.post(WHITE[0])
     everything = bytes_below(service.home)
