@@ -164,6 +164,23 @@ def test_nobody_is_flooded_with_messages(tmp_path):
         assert service.ask("POST", f"/api/reports/{reports[1]}/message", said=said).status_code == 204
 
 
+def test_of_a_report_that_is_deleted_while_it_is_searched_nothing_is_kept(service, monkeypatch):
+    posted, engine = service.post(WHITE[0]), service.service.engine
+    plain = engine.search
+
+    def slow(query):
+        answer = plain(query)
+        assert service.ask("DELETE", f"/api/reports/{posted['report']}", posted["token"]).status_code == 204
+        return answer
+
+    monkeypatch.setattr(engine, "search", slow)
+    answer = service.search(WHITE[1])
+    assert answer.status_code == 200 and posted["report"] in answer.text
+    assert posted["report"].encode() not in bytes_below(service.home)
+    said = {"search": answer.json()["search"], "dog": f"report-{posted['report']}", "verdict": "same"}
+    assert service.ask("POST", "/api/feedback", said=said).status_code == 404
+
+
 def test_tokens_are_hashed_at_rest(service):
     saved, posted = service.save(WHITE[0]), service.post(WHITE[0])
     everything = bytes_below(service.home)
