@@ -507,6 +507,23 @@ def test_a_feed_s_link_shows_its_report_and_a_choice_of_language_leaves_the_key(
         assert len(one.said) == 1 and "404" in one.said.pop()
 
 
+def test_a_second_click_says_and_saves_nothing_twice(browser, address, photos):
+    with shown(browser, address, "phone") as one:
+        page = one.page
+        one.open()
+        page.fill("#text", "белая")
+        search(one)
+        for path in ("feedback", "searches"):
+            page.route(f"**/api/{path}", lambda route: (time.sleep(0.3), route.continue_()))
+        page.dblclick(".judge >> nth=0")
+        page.wait_for_selector(".judge[aria-pressed=true]")
+        page.fill("#save-name", "Rex")
+        page.dblclick(".save .row button")
+        page.wait_for_selector(".done .copy")
+        asked = [url.rpartition("/")[2] for url in one.asked]
+        assert (asked.count("feedback"), asked.count("searches")) == (1, 1)
+
+
 def test_a_bad_start_and_bad_links_leave_a_page_that_works(browser, address, photos):
     with shown(browser, address, "phone") as one:
         page = one.page

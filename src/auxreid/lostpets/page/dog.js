@@ -114,11 +114,15 @@ function actions(dog, { search, open, title, similar }) {
 
 /** Tell the server what the person says of a dog, or of all of them. */
 export async function judge(button, body, { wrong, said }) {
+  if (button.ariaBusy === "true") return; // a second click would say it twice
   problem(wrong, null);
+  button.ariaBusy = "true";
   try {
     await api.feedback(body);
   } catch (error) {
     return problem(wrong, error);
+  } finally {
+    button.ariaBusy = null;
   }
   for (const one of button.parentElement.querySelectorAll(".judge"))
     one.setAttribute("aria-pressed", String(one === button));

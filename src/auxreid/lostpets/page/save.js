@@ -23,10 +23,14 @@ export function saveForm(search) {
     problem(wrongHook, null);
     const said = { search, name: name.value.trim(), ...(hook.value.trim() ? { webhook: hook.value.trim() } : {}) };
     if (!said.name) return problem(wrong, { key: "save.needsName" });
+    if (form.ariaBusy === "true") return; // a second click would save it twice
+    form.ariaBusy = "true";
     try {
       form.replaceWith(savedBox(await api.save(said), said.name));
     } catch (error) {
       refuse(error, { name: wrong, webhook: wrongHook }, wrong);
+    } finally {
+      form.ariaBusy = null;
     }
   });
   return form;
