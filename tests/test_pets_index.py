@@ -111,6 +111,13 @@ def test_what_changed_in_the_study_is_replaced_and_nothing_else_is_touched(made,
     assert open_home_base(HOME, fewer)._tables.look_again() == version  # nothing to do: nothing written
 
 
+def test_a_folder_that_is_called_as_the_data_set_stays(made, photos):
+    here = photos.rename(photos.with_name(DATASET))
+    assert "15 photographs added" in command(str(here))
+    assert f"{len(made.rows) + 15} photographs of" in command()
+    assert open_home_base(HOME, made.rows).sources() == {DATASET: len(made.rows), f"{DATASET}, own": 15}
+
+
 def test_a_killed_one_goes_on_where_it_was(made, photos, monkeypatch):
     monkeypatch.setattr("auxreid.lostpets.indexing.run.BATCH", 4)
 

@@ -48,7 +48,7 @@ def index_photographs(
     photographs = listed(place)
     started, base, done = perf_counter(), open_home_base(home, made.rows), Done()
     new = track(_new(base, photographs, done), f"indexing {place.name}", total=-(-len(photographs) // BATCH))
-    for one in (looked or _looked_here)(made.files, place.name, new):
+    for one in (looked or _looked_here)(made.files, source_of(place, made), new):
         rows = _not_there(base, one, done)
         base.add(rows)
         done.added += len(rows)
@@ -56,6 +56,12 @@ def index_photographs(
     base.tidy()
     done.seconds = perf_counter() - started
     return done
+
+
+def source_of(place: Path, made: Made) -> str:
+    """What the photographs are called together. Not as the study's data set: what that has not is removed from it."""
+    name = place.resolve().name
+    return f"{name}, own" if name == made.rows.header.dataset else name
 
 
 def summary(done: Done) -> str:
