@@ -2,6 +2,7 @@
 
 import csv
 import datetime
+import hashlib
 import os
 import shutil
 import subprocess
@@ -116,6 +117,17 @@ def test_a_folder_that_is_called_as_the_data_set_stays(made, photos):
     assert "15 photographs added" in command(str(here))
     assert f"{len(made.rows) + 15} photographs of" in command()
     assert open_home_base(HOME, made.rows).sources() == {DATASET: len(made.rows), f"{DATASET}, own": 15}
+
+
+def test_what_was_indexed_before_it_was_of_the_study_becomes_the_study_s(made, photos):
+    from dataclasses import replace
+
+    index_photographs(HOME, made, photos)
+    frame = made.rows.frame.copy()
+    frame[0] = hashlib.sha256((photos / "dog3/1.png").read_bytes()).hexdigest()
+    base = open_home_base(HOME, replace(made.rows, frame=frame))
+    assert base.sources() == {DATASET: len(made.rows), "shelter": 14}
+    assert base.record(str(frame[0])).dog == str(made.rows.dog[0])
 
 
 def test_a_killed_one_goes_on_where_it_was(made, photos, monkeypatch):

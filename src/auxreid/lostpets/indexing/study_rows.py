@@ -32,8 +32,9 @@ def bring_in(base: Base, rows: IndexRows) -> tuple[int, int]:
             same.add(place)
         else:
             gone.append(record.frame)
-    base.remove(frames=gone)
     new = [place for place in range(len(rows)) if place not in same]
+    base.remove(frames=gone)
+    base.remove(frames=base.known(rows.frame[new].tolist()))  # that somebody indexed before they were of the study
     for start in range(0, len(new), BATCH):
         base.add([row_of(rows, place) for place in new[start : start + BATCH]])
     return len(new), len(gone)
