@@ -15,8 +15,10 @@ from waiting import wait_until
 
 from auxreid.lostpets.base.write_lock import BusyError
 from auxreid.lostpets.service.photo_files import PhotoFiles
+from auxreid.lostpets.service.repair import repair
 from auxreid.lostpets.service.store import Store
 from auxreid.lostpets.service.worker import mend
+from auxreid.plumbing.base.errors import DataError
 
 RIGA = {"name": "Riga, by the river", "latitude": 56.9512345, "longitude": 24.1098765}
 
@@ -179,6 +181,15 @@ def test_of_a_report_that_is_deleted_while_it_is_searched_nothing_is_kept(servic
     assert posted["report"].encode() not in bytes_below(service.home)
     said = {"search": answer.json()["search"], "dog": f"report-{posted['report']}", "verdict": "same"}
     assert service.ask("POST", "/api/feedback", said=said).status_code == 404
+
+
+def test_a_lost_photograph_that_another_model_needs_is_named(service):
+    posted = service.post(WHITE[0])
+    service.service.store.run("update report_photos set model = 'another'")
+    for path in (service.home / "photos").rglob("*.jpg"):
+        path.unlink()
+    with pytest.raises(DataError, match=f"a photograph of report {posted['report']} is not there"):
+        repair(service.service)
 
 
 def test_tokens_are_hashed_at_rest(service):

@@ -14,10 +14,15 @@ from auxreid.lostpets.service.reports import (
     root,
 )
 from auxreid.lostpets.service.state import Service
+from auxreid.plumbing.base.errors import DataError
 
 
 def repair(service: Service) -> None:
-    """Bring tables, photographs and base to what was acknowledged."""
+    """Bring tables, photographs and base to what was acknowledged.
+
+    Raises:
+        DataError: another model has to look at a photograph that is lost.
+    """
     with service.writer.turn():
         for row in service.store.rows("select id, state from reports"):
             if row["state"] in (PENDING, DELETING):  # of a pending one nobody was told the token
@@ -48,6 +53,11 @@ def _look_again(service: Service, report: str) -> None:
     """Another model looks at the photographs of a report."""
     rows = service.store.rows("select * from report_photos where report = ? order by position", (report,))
     contents = [service.photos.get(row["photo"]) for row in rows]
+    if None in contents:
+        raise DataError(
+            f"{service.photos.folder}: a photograph of report {report} is not there, and the present model has to look "
+            "at it; put the folder back from a backup"
+        )
     looks = service.engine.look(contents, tuple(_crop(row["crop"]) for row in rows))
     with service.store.change():
         for place, row in enumerate(rows):
