@@ -200,6 +200,7 @@ def test_options_of_the_command_are_parts_of_a_query():
         (lambda: near_of("95,0,1"), "--near 95,0,1: degrees from -90 to 90"),
         (lambda: day_of("--until", "yesterday"), "--until yesterday: a date is needed: 2024-05-17"),
         (lambda: stated_of(["small"]), "--stated small: "),
+        (lambda: stated_of(["size=,"]), "--stated size=,: names no word"),
     ],
 )
 def test_an_option_that_says_nothing_is_told_with_what_it_takes(wrong, reason):

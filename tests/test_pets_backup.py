@@ -68,6 +68,25 @@ def test_a_folder_that_has_something_is_not_replaced(tmp_path, made):
         backup(tmp_path / "none", tmp_path / "a.tar")
 
 
+def test_what_a_service_that_could_not_start_leaves_is_nothing(tmp_path, made):
+    """So that after a lost disk a try to serve does not bar the way to the backup."""
+    home = tmp_path / "new"
+    with alone_in(home):
+        assert home.stat().st_mode & 0o077 == 0
+        with pytest.raises(ConfigError, match="is served by another process"):
+            restore(made[0], home)
+    assert restore(made[0], home) > 3 and (home / "service.db").is_file()
+
+
+def test_a_home_that_is_a_file_is_one_line(tmp_path):
+    (tmp_path / "file").write_text("")
+    with (
+        pytest.raises(ConfigError, match=r"--home .*file: cannot be made a folder \(File exists\)"),
+        alone_in(tmp_path / "file"),
+    ):
+        pass
+
+
 def rewritten(file: Path, change) -> None:
     """The archive with its members changed: `change` gets a dict of contents by name."""
     with tarfile.open(file) as archive:

@@ -310,6 +310,30 @@ def test_a_similar_dog_is_another_one(service):
     assert service.ask("POST", "/api/feedback", said=said).status_code == 204
 
 
+def test_who_was_searched_by_and_is_closed_since_is_told_as_gone(service):
+    posted = service.post(WHITE[0])
+    photo = service.ask("GET", f"/api/reports/{posted['report']}").json()["photos"][0]
+    search = service.client.get(f"/api/similar/{photo}").json()
+    said = {"search": search["search"], "verdict": "none", "dog": None}
+    assert service.ask("POST", "/api/feedback", said=said).status_code == 204
+    service.ask("POST", f"/api/reports/{posted['report']}/close", posted["token"], {"reason": "other"})
+    assert service.ask("POST", "/api/feedback", said=said).status_code == 404
+    for address in (f"/api/similar/{photo}", f"/api/photos/{photo}", f"/api/photos/{photo}/large"):
+        assert service.client.get(address).status_code == 404
+
+
+def test_a_disk_that_is_nearly_full_takes_no_photographs_and_what_is_there_is_searched(tmp_path):
+    with pets(tmp_path, free_bytes=2**62) as service:
+        for answer in (service.look(WHITE[0]), service.search(WHITE[0]), service.post_raw(WHITE[0])):
+            assert (answer.status_code, answer.json()["field"], answer.headers["Retry-After"]) == (
+                503,
+                "photos",
+                "3600",
+            )
+        assert service.search(stated={"coat_colour": {"words": ["white"]}}).status_code == 200
+        assert list(service.service.photos.names()) == []
+
+
 def test_a_crop_is_what_is_looked_at(service):
     file = io.BytesIO()
     both = [np.asarray(Image.open(io.BytesIO(photo_of(dog, 0)))) for dog in ("red", "blue")]

@@ -159,6 +159,30 @@ def test_a_list_says_what_is_known_of_each_photograph(made, photos, tmp_path):
     assert (record.dog, record.date, record.latitude) == ("Rex", first.date, 52.2)
 
 
+def test_a_place_is_kept_to_a_kilometre(made, photos, tmp_path):
+    """Who asks for small circles one after the other would find an exact one."""
+    from dataclasses import replace
+
+    exact = np.full(len(made.rows), 52.2345678), np.full(len(made.rows), 21.0123456)
+    study = replace(made, rows=replace(made.rows, latitude=exact[0], longitude=exact[1]))
+    file = tmp_path / "list.csv"
+    file.write_text("path,dog,latitude,longitude\nshelter/dog1/0.png,Rex,52.2345678,21.0123456\n")
+    assert index_photographs(HOME, study, file).added == 1
+    base = Base.open(HOME / "base")
+    records = [record for source in base.sources() for record, _ in base.of_source(source)]
+    places = {(record.latitude, record.longitude) for record in records}
+    assert len(records) == len(made.rows) + 1
+    assert len(places) == 1 and places.pop() == (52.23, pytest.approx(21.0123456, abs=0.02))
+    assert all("21.0123456" not in str(record) for record in records)
+
+
+def test_a_file_that_cannot_be_read_is_left_out_and_the_others_are_added(made, photos, tmp_path):
+    file = tmp_path / "list.csv"
+    file.write_text("path,dog\nshelter/dog1/0.png,Rex\n/proc/self/mem,Max\n")
+    done = index_photographs(HOME, made, file)
+    assert done.added == 1 and [one.path for one in done.left_out] == ["/proc/self/mem"]
+
+
 @pytest.mark.parametrize(
     ("text", "told"),
     [
@@ -170,10 +194,16 @@ def test_a_list_says_what_is_known_of_each_photograph(made, photos, tmp_path):
         ("path,dog,latitude,longitude\nlist.csv,Rex,1,\n", "one of latitude and longitude alone"),
         ("path,dog,latitude,longitude\nlist.csv,Rex,91,0\n", "latitude '91' is no number from -90 to 90"),
         ("path,dog\nlist.csv\n", "another number of cells"),
+        ("path,dog,dog\nlist.csv,Rex,Max\n", "its columns are path, dog, dog"),
+        ("path,dog\n,Rex\n", "line 2: names no photograph"),
+        (f"path,dog\n{'a' * 5000},Rex\n", "line 2: .*a: no such file"),
+        ('path,dog\nlist.csv,"R\nex"\n\nb.png,Max\n', "line 5: .*b.png: no such file"),
+        (f"path,dog\nlist.csv,{'R' * 200_000}\n", "line 2: field larger than"),
+        ("path,dog\nlist.csv,Жучка\n".encode("cp1251"), "line 2: is not UTF-8"),
     ],
 )
 def test_a_wrong_list_is_refused_by_its_line(tmp_path, text, told):
-    (tmp_path / "list.csv").write_text(text)
+    (tmp_path / "list.csv").write_bytes(text if isinstance(text, bytes) else text.encode())
     with pytest.raises(DataError, match=told):
         listed(tmp_path / "list.csv")
 

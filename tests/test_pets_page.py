@@ -473,3 +473,79 @@ def test_a_browser_that_keeps_nothing_is_served_too(browser, address):
         one.page.wait_for_selector("html[lang=ru]")
         one.page.click("nav a[href='#mine']")
         assert "Пока нет" in one.page.inner_text("#mine-reports")
+
+
+def test_a_feed_s_link_shows_its_report_and_a_choice_of_language_leaves_the_key(browser, address, photos):
+    with shown(browser, address, "phone") as one:
+        page = one.page
+        one.open("#report")
+        put(one, photos["white3"], form="report")
+        page.fill("#report-text", "By the old mill. \u05db\u05dc\u05d1")
+        page.fill("#report-contact", "me@example.org")
+        page.click("#report .main")
+        page.wait_for_selector("#posted .done")
+        said = "inputs => inputs.map(one => one.value)"
+        report_id, token = page.eval_on_selector_all("#posted .copy input", said)
+        page.click("[data-language=ru]")
+        page.wait_for_selector("html[lang=ru]")
+        assert page.eval_on_selector_all("#posted .copy input", said) == [report_id, token]
+        one.open(f"?report={report_id}")
+        assert "By the old mill." in page.inner_text("#answer .said") and page.inner_text("#answer h3")
+        one.check("linked")
+        page.click("#answer .actions button")
+        page.fill("#message-text", "Here")
+        page.fill("#message-reply", "you@example.org")
+        page.route("**/message", lambda route: (time.sleep(0.3), route.continue_()))
+        with page.expect_request_finished(lambda asked: asked.url.endswith("/message")):
+            page.dblclick("#message .main")
+        page.wait_for_selector("#status.toast")
+        assert sum(url.endswith("/message") for url in one.asked) == 1
+        mine = page.request.delete(f"{address}/api/reports/{report_id}", headers={"X-Report-Token": token})
+        assert mine.status == 204
+        one.open(f"?report={report_id}")
+        assert "No such report" in page.inner_text("#answer .problem")
+        assert len(one.said) == 1 and "404" in one.said.pop()
+
+
+def test_a_bad_start_and_bad_links_leave_a_page_that_works(browser, address, photos):
+    with shown(browser, address, "phone") as one:
+        page = one.page
+        page.route("**/api/about", lambda route: route.abort())
+        one.open("#main")  # where the link past the navigation leads
+        assert page.is_visible("#view-search") and page.is_visible("#problem-stated")
+        page.click("#clear")
+        page.click("#go")
+        assert page.inner_text("#problem-query").startswith("Add a photograph")
+        page.unroute("**/api/about")
+        put(one, photos["white1"])
+        page.wait_for_selector("#attribute-coat_colour[data-state=predicted]")
+        page.goto(f"{address}/#saved/none")
+        page.wait_for_selector("#problem-mine:has-text('not there')")
+        assert all("Failed to load resource" in line for line in one.said)
+        one.said.clear()
+
+
+def test_long_names_break_and_those_from_right_to_left_turn_nothing(browser, address):
+    with shown(browser, address, "phone") as one:
+        page = one.page
+        said = {"kind": "found", "contact": "me@example.org", "name": "w" * 100, "text": "t" * 4000}
+        said |= {"place": {"name": "x" * 200, "latitude": 56.95, "longitude": 24.11}, "date": "2026-05-03"}
+        photo = {"name": "a.jpg", "mimeType": "image/jpeg", "buffer": photo_of("white", 4)}
+        form = {"report": json.dumps(said), "photos": photo}
+        posted = page.request.post(f"{address}/api/reports", multipart=form).json()
+        one.open()
+        page.fill("#text", "белая " + "y" * 400)
+        search(one)
+        page.wait_for_selector(".dog:has-text('xxxx')")
+        page.click(".dog:has-text('xxxx') .says summary")
+        page.wait_for_selector(".dog .said:has-text('tttt')")
+        one.check("long")
+        page.fill("#save-name", "q" * 100)
+        page.click(".save .row button")
+        page.wait_for_selector(".done .copy")
+        page.click("nav a[href='#mine']")
+        one.check("long-mine")
+        one.open(f"?report={posted['report']}")
+        one.check("long-linked")
+        mine = {"X-Report-Token": posted["token"]}
+        assert page.request.delete(f"{address}/api/reports/{posted['report']}", headers=mine).status == 204

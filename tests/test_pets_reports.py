@@ -122,6 +122,27 @@ def test_a_deleted_report_leaves_nothing(service):
     assert dog not in service.found(WHITE[0])
 
 
+def test_of_a_merged_report_the_feedback_goes_with_it(service):
+    first, second = service.post(photo_of("black", 7)), service.post(WHITE[1])
+    into = {"into": first["report"]}
+    assert service.ask("POST", f"/api/reports/{second['report']}/merge", second["token"], into).status_code == 200
+    search = service.search(WHITE[1]).json()
+    found = search["answer"]["dogs"][0]
+    assert (found["report"], found["photo"].startswith(second["report"])) == (first["report"], True)
+    said = {"search": search["search"], "dog": found["dog"], "verdict": "same"}
+    assert service.ask("POST", "/api/feedback", said=said).status_code == 204
+    assert service.ask("DELETE", f"/api/reports/{second['report']}", second["token"]).status_code == 204
+    assert second["report"].encode() not in bytes_below(service.home)
+
+
+def test_an_answer_s_address_is_one_line(service):
+    report = service.post(WHITE[0])["report"]
+    for reply_to in ("me@example.org\r\nBcc: all@example.org", "a\u2028bcd"):
+        said = {"text": "Two\nlines", "reply_to": reply_to}
+        answer = service.ask("POST", f"/api/reports/{report}/message", said=said)
+        assert (answer.status_code, answer.json()["field"]) == (422, "reply_to")
+
+
 def test_a_message_reaches_the_contacts_and_nobody_is_shown_them(service):
     first, second = service.post(WHITE[0], contact="one@example.org"), service.post(WHITE[1], contact="two@example.org")
     service.ask("POST", f"/api/reports/{second['report']}/merge", second["token"], {"into": first["report"]})
@@ -132,6 +153,32 @@ def test_a_message_reaches_the_contacts_and_nobody_is_shown_them(service):
     assert {one["to"] for one in sent} == {"one@example.org", "two@example.org"}
     assert {(one["text"], one["reply_to"]) for one in sent} == {tuple(said.values())}
     assert all(path.stat().st_mode & 0o077 == 0 for path in (service.home / "outbox").iterdir())
+
+
+def test_nobody_is_flooded_with_messages(tmp_path):
+    with pets(tmp_path, waiting_messages=2) as service:
+        reports = [service.post(WHITE[0])["report"], service.post(WHITE[1])["report"]]
+        said = {"text": "hello", "reply_to": "me@example.org"}
+        sent = [service.ask("POST", f"/api/reports/{reports[0]}/message", said=said).status_code for _ in range(3)]
+        assert sent == [204, 204, 429]
+        assert service.ask("POST", f"/api/reports/{reports[1]}/message", said=said).status_code == 204
+
+
+def test_of_a_report_that_is_deleted_while_it_is_searched_nothing_is_kept(service, monkeypatch):
+    posted, engine = service.post(WHITE[0]), service.service.engine
+    plain = engine.search
+
+    def slow(query):
+        answer = plain(query)
+        assert service.ask("DELETE", f"/api/reports/{posted['report']}", posted["token"]).status_code == 204
+        return answer
+
+    monkeypatch.setattr(engine, "search", slow)
+    answer = service.search(WHITE[1])
+    assert answer.status_code == 200 and posted["report"] in answer.text
+    assert posted["report"].encode() not in bytes_below(service.home)
+    said = {"search": answer.json()["search"], "dog": f"report-{posted['report']}", "verdict": "same"}
+    assert service.ask("POST", "/api/feedback", said=said).status_code == 404
 
 
 def test_tokens_are_hashed_at_rest(service):
@@ -146,6 +193,7 @@ def test_tokens_are_hashed_at_rest(service):
     [
         ({"kind": "seen"}, "report.kind"),
         ({"contact": "  "}, "report.contact"),
+        ({"contact": "me@example.org\nBcc: all@example.org"}, "report.contact"),
         ({"date": "2999-01-01"}, "report.date"),
         ({"place": {"latitude": 91, "longitude": 0}}, "report.place.latitude"),
         ({"place": {"latitude": 1}}, "report.place"),

@@ -105,6 +105,17 @@ def test_a_saved_search_keeps_its_facts_and_what_was_stated(service):
     assert [term["name"] for one in by_word for term in one["found"]["terms"]] in ([], ["coat_colour"])
 
 
+def test_a_saved_search_that_cannot_be_run_stops_no_other(service):
+    """As after a change of the model, whose words are others."""
+    broken, saved = service.save(WHITE[0]), service.save(WHITE[0])
+    query = json.dumps({"stated": {"coat_colour": {"words": ["no such word"]}}})
+    service.service.store.run("update saved set query = ? where id = ?", (query, broken["saved"]))
+    posted = service.post(WHITE[1])
+    wait_until(lambda: to_run(service) == 0, 20)
+    assert [one["report"] for one in opened(service, saved)["new"]] == [posted["report"]]
+    assert opened(service, broken)["new"] == []
+
+
 def test_a_saved_search_is_its_owners(service):
     saved = service.save(WHITE[0])
     address = f"/api/searches/{saved['saved']}"
@@ -161,17 +172,20 @@ def test_a_webhook_gets_each_candidate_and_is_tried_again(tmp_path, receiver):
 def test_messages_go_to_the_operators_address_and_stay_while_it_takes_none(tmp_path, receiver):
     receiver.answers = [503]
     with pets(tmp_path, messages_to=receiver.address) as service:
+        (tmp_path / "outbox").mkdir(mode=0o700, exist_ok=True)
+        (tmp_path / "outbox" / "!.json").write_text("no message")  # it stays, and delays nobody's
         posted = service.post(WHITE[0])
         said = {"text": "Here it is", "reply_to": "me@example.org"}
         assert service.ask("POST", f"/api/reports/{posted['report']}/message", said=said).status_code == 204
         wait_until(lambda: receiver.got, 20)
-        wait_until(lambda: (service.service.wake(), not list((tmp_path / "outbox").iterdir()))[1], 20)
+        wait_until(lambda: (service.service.wake(), len(list((tmp_path / "outbox").iterdir())) == 1)[1], 20)
         assert receiver.got[-1][1]["to"] == "finder@example.org" and receiver.got[-1][1]["text"] == "Here it is"
 
 
 PRIVATE = ["127.0.0.1", "127.1", "2130706433", "0x7f.1", "017700000001", "0.0.0.0", "10.0.0.1", "172.16.5.4"]
 PRIVATE += ["192.168.1.1", "169.254.169.254", "100.64.0.1", "[::1]", "[::]", "[::ffff:127.0.0.1]", "[fe80::1]"]
 PRIVATE += ["[fd00::1]", "[64:ff9b::7f00:1]", "[2002:7f00:1::]", "224.0.0.1", "localhost", "a.localhost", "LOCALHOST."]
+PRIVATE += ["[fec0::1]", "[::127.0.0.1]", "[64:ff9b:1::7f00:1]", "[::ffff:0:7f00:1]"]
 PRIVATE += ["printer.local", "metadata.google.internal"]
 
 

@@ -39,6 +39,8 @@ def stated_of(texts: Iterable[str]) -> dict[str, Stated]:
                 f"--stated {text}: an attribute and its words are needed: size=small,medium or ears!=drop"
             )
         words = tuple(word.strip() for word in match["words"].split(",") if word.strip())
+        if not words:
+            raise ConfigError(f"--stated {text}: names no word; size=small,medium or ears!=drop is needed")
         before = found.get(match["name"], Stated())
         if match["sign"] == "=":
             found[match["name"]] = Stated(before.words + words, before.excluded)

@@ -4,6 +4,7 @@ import shutil
 from pathlib import Path
 
 from auxreid.lostpets.base.base import Base
+from auxreid.lostpets.home_folder import home_folder
 from auxreid.lostpets.indexing.study_rows import bring_in, header_for
 from auxreid.search.rows import IndexRows
 
@@ -14,10 +15,9 @@ def open_home_base(home: Path, rows: IndexRows) -> Base:
     """The base, made if it is not there, with these rows of the study as they are now.
 
     Raises:
-        ConfigError: it is of other networks.
+        ConfigError: it is of other networks, or the home folder cannot be made.
     """
-    home.mkdir(parents=True, exist_ok=True, mode=0o700)
-    path, header = home / FOLDER, header_for(rows)
+    path, header = home_folder(home) / FOLDER, header_for(rows)
     base = Base.open(path, model=header.model, writable=True) if path.exists() else Base.create(path, header)
     bring_in(base, rows)
     return base
@@ -36,7 +36,7 @@ def rebuild(home: Path, rows: IndexRows) -> list[str]:
     for left in (new, old):
         shutil.rmtree(left, ignore_errors=True)
     before = Base.open(path).sources() if path.exists() else {}
-    home.mkdir(parents=True, exist_ok=True, mode=0o700)
+    home_folder(home)
     base = Base.create(new, header_for(rows))
     bring_in(base, rows)
     missing = sorted(before.keys() - base.sources().keys())

@@ -7,6 +7,7 @@ from auxreid.data.layouts.listing import LeftOut
 from auxreid.lostpets.base.row import Row
 from auxreid.lostpets.indexing.photographs import Photograph
 from auxreid.lostpets.looker import Looker
+from auxreid.lostpets.service.coarse import coarse_or_none
 from auxreid.search.index import thumbnail
 from auxreid.serving.photos import Photos, look_at
 
@@ -34,13 +35,16 @@ def look(looker: Looker, names: Sequence[str], photographs: Sequence[Photograph]
     rows = []
     for number, place in enumerate(usable):
         one = photographs[place]
-        facts = {name: getattr(one, name) for name in ("dog", "sequence", "date", "place", "latitude", "longitude")}
+        facts = {name: getattr(one, name) for name in ("dog", "sequence", "date", "place")}
+        latitude, longitude = coarse_or_none(one.latitude, one.longitude)
         rows.append(
             Row(
                 frame=names[place],
                 embedding=looks.embedding[number],
                 probabilities={name: values[number] for name, values in looks.probabilities.items()},
                 thumbnail=thumbnail(photos.image(number)),
+                latitude=latitude,
+                longitude=longitude,
                 source=source,
                 **facts,
             )

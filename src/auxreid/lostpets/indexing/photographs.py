@@ -3,13 +3,15 @@
 import csv
 import datetime
 import hashlib
+import io
 import math
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from auxreid.plumbing.base.errors import DataError
-from auxreid.serving.photos import image_files
+from auxreid.serving.photos import content_of, image_files
 
 NEEDED = ("path", "dog")
 OPTIONAL = ("sequence", "date", "place", "latitude", "longitude")
@@ -28,8 +30,12 @@ class Photograph:
     longitude: float | None = None
 
     def frame(self) -> str:
-        """Its name in a base: the hash of the file, as stage `index` names a data set's."""
-        return hashlib.sha256(self.path.read_bytes()).hexdigest()
+        """Its name in a base: the hash of the file, as stage `index` names a data set's.
+
+        Raises:
+            DataError: the file cannot be read.
+        """
+        return hashlib.sha256(content_of(self.path)).hexdigest()
 
 
 def listed(place: Path) -> list[Photograph]:
@@ -56,20 +62,33 @@ def _in_folder(path: Path, folder: Path) -> Photograph:
 
 
 def _in_list(file: Path) -> Iterator[Photograph]:
-    with file.open(encoding="utf-8-sig", newline="") as lines:
+    with io.StringIO(_text(file), newline="") as lines:
         reader = csv.DictReader(lines)
         columns = reader.fieldnames or []
         wrong = [name for name in columns if name not in NEEDED + OPTIONAL]
-        if wrong or not set(NEEDED) <= set(columns):
+        if wrong or not set(NEEDED) <= set(columns) or len(set(columns)) < len(columns):
             raise DataError(
                 f"{file}: its columns are {', '.join(columns) or 'none'}; needed are {', '.join(NEEDED)}, allowed "
                 f"beside them {', '.join(OPTIONAL)}"
             )
-        for number, row in enumerate(reader, start=2):
+        while True:
             try:
+                row = next(reader, None)
+                if row is None:
+                    return
                 yield _of_line(row, file.parent)
-            except ValueError as error:
-                raise DataError(f"{file}, line {number}: {error}") from None
+            except (ValueError, csv.Error) as error:
+                line = reader.line_num + isinstance(error, csv.Error)  # which comes before the line is counted
+                raise DataError(f"{file}, line {line}: {error}") from None
+
+
+def _text(file: Path) -> str:
+    content = file.read_bytes()
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content[: error.start].count(b"\n") + 1
+        raise DataError(f"{file}, line {line}: is not UTF-8; save the list as CSV in UTF-8") from None
 
 
 def _of_line(row: dict[str, str | None], folder: Path) -> Photograph:
@@ -77,10 +96,12 @@ def _of_line(row: dict[str, str | None], folder: Path) -> Photograph:
     if None in row or None in row.values():
         raise ValueError("has another number of cells than the first line")
     path, dog = folder / row["path"], row["dog"].strip()
+    if not row["path"]:
+        raise ValueError("names no photograph")
     if not dog:
         raise ValueError("names no dog")
-    if not path.is_file():
-        raise ValueError(f"{path}: no such file")
+    if not os.path.isfile(path):  # also of a name that is too long
+        raise ValueError(f"{str(path)[:200]}: no such file")
     date = row.get("date") or None
     degrees = [_degrees(name, row.get(name) or None, most) for name, most in (("latitude", 90), ("longitude", 180))]
     if degrees.count(None) == 1:

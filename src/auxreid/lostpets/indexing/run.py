@@ -12,6 +12,7 @@ from auxreid.lostpets.indexing.looked import Looked, look
 from auxreid.lostpets.indexing.photographs import Photograph, listed
 from auxreid.lostpets.looker import Looker
 from auxreid.lostpets.study import Made
+from auxreid.plumbing.base.errors import DataError
 from auxreid.plumbing.base.progress import track
 from auxreid.search.networks import Files
 from auxreid.serving.photos import told
@@ -68,12 +69,22 @@ def summary(done: Done) -> str:
 def _new(base: Base, photographs: Sequence[Photograph], done: Done) -> Iterator[Batch]:
     """Batches of what the base has not."""
     for start in range(0, len(photographs), BATCH):
-        batch = {one.frame(): one for one in photographs[start : start + BATCH]}
+        named = list(_named(photographs[start : start + BATCH], done))
+        batch = dict(named)
         known = base.known(batch)
-        done.known += len(photographs[start : start + BATCH]) - len(batch) + len(known)
+        done.known += len(named) - len(batch) + len(known)
         left = [(name, one) for name, one in batch.items() if name not in known]
         if left:
             yield left
+
+
+def _named(photographs: Iterable[Photograph], done: Done) -> Iterator[tuple[str, Photograph]]:
+    """Those whose files can be read."""
+    for one in photographs:
+        try:
+            yield one.frame(), one
+        except DataError as error:
+            done.left_out.append(LeftOut(str(one.path), str(error).removeprefix(f"{one.path}: ")))
 
 
 def _not_there(base: Base, looked: Looked, done: Done) -> list:

@@ -5,6 +5,7 @@ import numpy as np
 from auxreid.lostpets.base.base import Base
 from auxreid.lostpets.base.row import Header, Record, Row
 from auxreid.lostpets.memory import day
+from auxreid.lostpets.service.coarse import coarse_or_none
 from auxreid.search.rows import IndexRows
 
 BATCH = 1000
@@ -41,6 +42,8 @@ def bring_in(base: Base, rows: IndexRows) -> tuple[int, int]:
 def row_of(rows: IndexRows, place: int) -> Row:
     """One row of a study as one of a base."""
     known = not np.isnan(rows.latitude[place]) and not np.isnan(rows.longitude[place])
+    at = (float(rows.latitude[place]), float(rows.longitude[place])) if known else (None, None)
+    latitude, longitude = coarse_or_none(*at)
     return Row(
         frame=str(rows.frame[place]),
         dog=str(rows.dog[place]),
@@ -50,8 +53,8 @@ def row_of(rows: IndexRows, place: int) -> Row:
         sequence=str(rows.sequence[place]),
         date=day(str(rows.date[place])),
         place=str(rows.place[place]),
-        latitude=float(rows.latitude[place]) if known else None,
-        longitude=float(rows.longitude[place]) if known else None,
+        latitude=latitude,
+        longitude=longitude,
         source=rows.header.dataset,
     )
 

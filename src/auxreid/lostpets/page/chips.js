@@ -45,7 +45,7 @@ export class Chips {
   reset() {
     this.stated = {};
     this.render();
-    $("#attributes input:checked").focus();
+    $("#attributes input:checked")?.focus();
   }
 
   /** Take what the photographs say; what the person stated stands. */

@@ -22,10 +22,14 @@ async function send() {
   const said = { text: $("#message-text").value.trim(), reply_to: $("#message-reply").value.trim() };
   const empty = FIELDS.find((name) => !said[name]);
   if (empty) return refuse({ key: `message.needs.${empty}`, field: empty }, places(), $("#problem-message"));
+  const button = dialog.querySelector(".main");
+  button.disabled = true; // a second click would send it twice
   try {
     await api.write(report, said);
   } catch (error) {
     return refuse(error, places(), $("#problem-message"));
+  } finally {
+    button.disabled = false;
   }
   $("#message-text").value = "";
   dialog.close();

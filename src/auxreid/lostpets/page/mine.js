@@ -106,10 +106,15 @@ export function openForm(shown) {
       event.target.reset();
       shown();
     } catch (error) {
-      problem(wrong, error);
+      problem(wrong, unknown(error));
     }
   });
 }
+
+const NO_ID = 422;
+
+/** Of an id that can be none, that there is nothing. */
+export const unknown = (error) => (error.status === NO_ID ? { key: "error.gone" } : error);
 
 /** Know a report or a saved search by its id and token. Throws where the server does not. */
 export async function recognise(what, id, token) {

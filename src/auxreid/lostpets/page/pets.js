@@ -4,7 +4,8 @@ import * as api from "./api.js";
 import { candidates, showAnswer, showEmpty } from "./answer.js";
 import { Chips } from "./chips.js";
 import { $, $$, announce, h, problem, refuse } from "./dom.js";
-import { openForm, recognise, showMine } from "./mine.js";
+import { showLinked } from "./linked.js";
+import { openForm, recognise, showMine, unknown } from "./mine.js";
 import { PhotoBox } from "./photos.js";
 import { Position } from "./position.js";
 import { anotherReport, reportForm } from "./report.js";
@@ -18,6 +19,7 @@ const GONE = 404;
 
 let looking = null; // the request for what the photographs say, to be given up when they change
 let chips, photos, position, reporting;
+let known = null; // what the service tells of itself
 
 const places = () => ({
   photos: $("#problem-query-photos"), crops: $("#problem-query-photos"), stated: $("#problem-stated"),
@@ -29,6 +31,7 @@ const places = () => ({
 async function look() {
   looking?.abort();
   reporting.offer();
+  await counts().catch(() => null);
   if (!photos.photos.length) return chips.predict({});
   looking = new AbortController();
   const asked = [...photos.photos];
@@ -84,8 +87,9 @@ async function search() {
   $("#go").disabled = true;
   announce("search.running");
   try {
+    const asked = photos.photos.map((one) => one.url);
     const answer = await ask(query());
-    showAnswer(answer, photos.photos.map((one) => one.url));
+    showAnswer(answer, asked);
     showUnderstood(answer.answer.understood);
     $("#results-title").focus({ preventScroll: true });
     results.scrollIntoView({ block: "start" });
@@ -121,15 +125,15 @@ function summarise() {
 async function route(event) {
   const [name, id, token] = location.hash.slice(1).split("/");
   if (name === "saved") return openSaved(id, token);
-  if (name && !VIEWS.includes(name)) return;
-  const view = name || VIEWS[0];
+  const view = VIEWS.includes(name) ? name : VIEWS[0];
+  if (name && view !== name && !VIEWS.every((one) => $(`#view-${one}`).hidden)) return; // a place within a view
   for (const one of VIEWS) $(`#view-${one}`).hidden = one !== view;
   for (const one of $$("nav a")) {
     if (one.hash === `#${view}`) one.setAttribute("aria-current", "page");
     else one.removeAttribute("aria-current");
   }
   if (view === "report") {
-    anotherReport();
+    if (event) anotherReport(); // a choice of language leaves the key, which is shown once
     reporting.offer();
   }
   if (view === "mine") mine();
@@ -147,7 +151,7 @@ async function openSaved(id, token) {
   try {
     await recognise("searches", id, token);
   } catch (error) {
-    problem($("#problem-mine"), error);
+    problem($("#problem-mine"), unknown(error));
     $("#mine-open").closest("details").open = true;
   }
 }
@@ -161,8 +165,10 @@ function languages() {
   }
 }
 
+/** Ask what the service has and knows, until it has told once. */
 async function counts() {
-  const known = await api.about();
+  if (known) return;
+  known = await api.about();
   say($("#about"), "about", { photos: known.counts.photographs, reports: known.counts.reports });
   chips = new Chips($("#attributes"), known.vocabulary);
 }
@@ -207,6 +213,7 @@ async function start() {
   distances();
   photos = new PhotoBox($("#query-photos"), "query", look);
   position = new Position($("#query-place"), "query-coordinates");
+  chips = new Chips($("#attributes"), {});
   reporting = reportForm(photos);
   openForm(mine);
   showEmpty();
@@ -218,6 +225,8 @@ async function start() {
   }
   listen();
   await route();
+  const linked = new URLSearchParams(location.search).get("report");
+  if (linked) await showLinked(linked);
   document.body.dataset.ready = "yes";
 }
 

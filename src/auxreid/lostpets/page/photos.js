@@ -71,12 +71,13 @@ export class PhotoBox {
   async add(files) {
     this.refuse(null);
     for (const file of files) {
-      if (this.photos.length === MOST) {
-        this.refuse({ key: "photos.tooMany", values: { most: MOST } });
-        break;
-      }
       try {
-        this.photos.push(entry(await ready(file)));
+        const made = this.photos.length < MOST ? await ready(file) : null;
+        if (this.photos.length >= MOST) { // others may have come meanwhile
+          this.refuse({ key: "photos.tooMany", values: { most: MOST } });
+          break;
+        }
+        this.photos.push(entry(made));
       } catch {
         this.refuse({ key: "photos.unreadable", values: { name: file.name } });
       }
@@ -92,8 +93,7 @@ export class PhotoBox {
   }
 
   remove(photo) {
-    const place = this.photos.indexOf(photo);
-    URL.revokeObjectURL(photo.url);
+    const place = this.photos.indexOf(photo); // its address stays: an answer may show it
     this.photos.splice(place, 1);
     this.tell();
     (this.list.children[Math.min(place, this.photos.length - 1)] ?? this.zone).querySelector("button, input").focus();

@@ -9,6 +9,8 @@ import { Position } from "./position.js";
 import { factsOf, pictureOf } from "./reported.js";
 import { remember } from "./save.js";
 
+const MINUTE = 60_000; // milliseconds
+
 const places = () => ({
   photos: $("#problem-report-photos"), kind: $("#problem-report-kind"), date: $("#problem-report-date"),
   place: $("#problem-report-place"), text: $("#problem-report-text"), contact: $("#problem-report-contact"),
@@ -23,7 +25,9 @@ export function reportForm(query) {
     $("#report-take").hidden = !query.photos.length || photos.photos.length > 0;
   }
   $("#report-take").addEventListener("click", () => photos.take(query));
-  $("#report-date").max = new Date().toISOString().slice(0, 10);
+  const now = new Date();
+  const here = new Date(now - now.getTimezoneOffset() * MINUTE); // the day of the person's clock
+  $("#report-date").max = here.toISOString().slice(0, 10);
   $("#report").addEventListener("submit", (event) => {
     event.preventDefault();
     post(photos, position);

@@ -29,7 +29,7 @@ REFUSALS = {
     422: "a part of the request cannot be used",
     429: "too many requests; Retry-After says when again",
     500: "a fault of the service",
-    503: "the base is being written by another process; Retry-After says when again",
+    503: "the base is being written by another process, or the disk is full; Retry-After says when again",
 }
 RESPONSES = {status: {"model": Problem, "description": reason} for status, reason in REFUSALS.items()}
 

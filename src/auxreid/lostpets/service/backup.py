@@ -16,8 +16,11 @@ from typing import BinaryIO
 from auxreid.lostpets.base.write_lock import write_lock
 from auxreid.lostpets.service.feedback import FILE as FEEDBACK
 from auxreid.lostpets.service.messages import FOLDER as OUTBOX
+from auxreid.lostpets.service.serve import LOCK as SERVING
+from auxreid.lostpets.service.serve import alone_in
 from auxreid.lostpets.service.state import now
 from auxreid.lostpets.service.store import FILE as TABLES
+from auxreid.lostpets.service.writer import FILE as WRITING
 from auxreid.lostpets.service.writer import Writer
 from auxreid.plumbing.base.errors import ConfigError, DataError
 from auxreid.plumbing.base.files import finished_file, naming_full_disk
@@ -26,6 +29,7 @@ FORMAT = 1
 MANIFEST = "manifest.json"
 BASE, LOCK_FILE = "base", ".lock"
 PARTS = (BASE, "photos", OUTBOX, TABLES, FEEDBACK)  # of a home folder; the rest is of the running service alone
+LOCKS = (SERVING, WRITING)  # files of a home folder that say nothing
 LARGEST_MANIFEST = 2**30
 BLOCK = 2**20
 HOLDS = (
@@ -64,10 +68,10 @@ def restore(file: Path, home: Path) -> int:
     """Put a backup's files where there are none, once all of them have been read and are what they were.
 
     Raises:
-        ConfigError: the folder has something in it.
+        ConfigError: the folder has something in it, or is served.
         DataError: the file is no backup, or not whole; names what is wrong. Nothing is left behind.
     """
-    if home.exists() and not (home.is_dir() and not any(home.iterdir())):
+    if home.exists() and not (home.is_dir() and all(one.name in LOCKS for one in home.iterdir())):
         raise ConfigError(f"{home}: is there already; restore to another place, or move it away first")
     home.parent.mkdir(parents=True, exist_ok=True)
     taken = Path(tempfile.mkdtemp(prefix=f".{home.name}.", dir=home.parent))
@@ -76,8 +80,13 @@ def restore(file: Path, home: Path) -> int:
             count = _taken_out(file, taken)
         _check_tables(taken / TABLES, file)
         if home.exists():
-            home.rmdir()
-        taken.rename(home)
+            with alone_in(home):  # a service that could not start leaves its lock
+                for lock in LOCKS:
+                    (home / lock).unlink(missing_ok=True)
+                home.rmdir()
+                taken.rename(home)
+        else:
+            taken.rename(home)
     except BaseException:
         shutil.rmtree(taken, ignore_errors=True)
         raise

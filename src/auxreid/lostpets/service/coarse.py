@@ -13,3 +13,8 @@ def coarse(latitude: float, longitude: float) -> tuple[float, float]:
     wider = step / max(math.cos(math.radians(rounded)), step)
     across = round(longitude / wider) * wider
     return rounded, round(max(-180.0, min(180.0, across)), 4)
+
+
+def coarse_or_none(latitude: float | None, longitude: float | None) -> tuple[float, float] | tuple[None, None]:
+    """Of a place that may not be known. Kept so, since small circles around an exact place would find the door."""
+    return (None, None) if latitude is None or longitude is None else coarse(latitude, longitude)

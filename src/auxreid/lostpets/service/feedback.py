@@ -71,9 +71,14 @@ def forget(path: Path, report: str) -> None:
     """Leave out all evidence of a report; the caller has the writer's turn."""
     if not path.exists():
         return
-    kept = [line for line in read(path) if report not in (line["report"], line.get("query_report"))]
+    kept = [line for line in read(path) if not _is_of(line, report)]
     write_text(path, "".join(json.dumps(line) + "\n" for line in kept))
     path.chmod(0o600)
+
+
+def _is_of(line: dict, report: str) -> bool:
+    """Also where the photograph was merged into another report, which the line then names."""
+    return report in (line.get("report"), line.get("query_report")) or str(line.get("frame")).startswith(f"{report}-")
 
 
 def _line(service: Service, said: FeedbackIn, recent: Recent, dog: Found, looks: Looks | None) -> dict | None:

@@ -16,7 +16,7 @@ def forward(service: Service, reports: list[str], said: MessageIn) -> None:
     """One message to the contact of each of these reports, which are of one dog. On the disk when it returns.
 
     Raises:
-        Refused: none of them has a contact.
+        Refused: none of them has a contact, or too many messages to it wait already.
     """
     contacts = {}
     for report in reports:
@@ -25,9 +25,12 @@ def forward(service: Service, reports: list[str], said: MessageIn) -> None:
             contacts.setdefault(row["contact"], report)
     if not contacts:
         raise Refused(409, "this report has no contact", "report")
+    folder, most = folder_of(service.home), service.settings.waiting_messages
+    if any(sum(1 for _ in folder.glob(f"{report}-*.json")) >= most for report in contacts.values()):
+        raise Refused(429, "many messages to this report wait already; again later", "report", {"Retry-After": "3600"})
     for contact, report in contacts.items():
         message = {"to": contact, "report": report, "text": said.text, "reply_to": said.reply_to, "sent": now()}
-        path = folder_of(service.home) / f"{report}-{new_id()}.json"
+        path = folder / f"{report}-{new_id()}.json"
         with finished_file(path) as unfinished:
             unfinished.write_text(json.dumps(message, ensure_ascii=False), "utf-8")
             unfinished.chmod(0o600)

@@ -7,7 +7,7 @@ from datetime import date, timedelta
 from auxreid.lostpets.answer import Place
 from auxreid.lostpets.base.row import Row
 from auxreid.lostpets.query import Crop
-from auxreid.lostpets.service.coarse import coarse
+from auxreid.lostpets.service.coarse import coarse_or_none
 from auxreid.lostpets.service.errors import Refused
 from auxreid.lostpets.service.feedback import FILE as FEEDBACK
 from auxreid.lostpets.service.feedback import forget
@@ -59,7 +59,7 @@ def post(service: Service, asked: ReportIn, photos: Sequence[Photo], crops: Sequ
 
 def _put(service: Service, report: str, token: str, asked: ReportIn) -> None:
     place = asked.place
-    at = (None, None) if place.latitude is None else coarse(place.latitude, place.longitude)
+    at = coarse_or_none(place.latitude, place.longitude)
     service.store.put(
         "reports",
         id=report,

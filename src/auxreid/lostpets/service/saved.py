@@ -1,18 +1,21 @@
 """Saved searches: what was asked and seen is kept, and compared with each new report; what fits waits."""
 
 import sqlite3
+from collections.abc import Sequence
 
 from auxreid.lostpets.answer import Found
 from auxreid.lostpets.engine import says
 from auxreid.lostpets.service.asking import named, query_of
 from auxreid.lostpets.service.errors import Refused
 from auxreid.lostpets.service.kept_looks import from_bytes, to_bytes
+from auxreid.lostpets.service.log import LOG, told_place
 from auxreid.lostpets.service.recent import query_and_looks, recent_search
 from auxreid.lostpets.service.reports import OPEN, frames_of
 from auxreid.lostpets.service.schemas import Candidate, SavedView, SaveIn, SearchIn, StatedIn
 from auxreid.lostpets.service.state import Service, now
 from auxreid.lostpets.service.tokens import fits, hashed, new_id, new_token
 from auxreid.lostpets.service.webhooks import check_address
+from auxreid.plumbing.base.errors import DataError
 from auxreid.search.looks import Looks
 
 HEADER = "X-Report-Token"  # as of a report, so that a client has one name for both
@@ -105,17 +108,24 @@ def run_on(service: Service, report: str) -> None:
     row = service.store.row("select state from reports where id = ?", (report,))
     frames = frames_of(service, report) if row and row["state"] == OPEN else []
     for saved in service.store.rows("select * from saved") if frames else ():
-        asked = SearchIn.model_validate_json(saved["query"])
-        query = query_of(asked, (), service.engine.vocabulary, empty=True)
-        answer = service.engine.among(query, _looks(service, saved, asked), frames)
-        for found in answer.dogs[:1]:
-            # As the search itself would decide: among few photographs less would be a match.
-            known = (saved["searched"], len(asked.photos), sum(map(says, query.stated.values())))
-            decision = service.engine.fusion.decide(found.score, *known)
-            if decision != "no match":
-                _keep(service, saved, report, found.model_copy(update={"decision": decision}))
+        try:
+            _compare(service, saved, report, frames)
+        except (Refused, DataError) as error:  # another model has not its words, or its photographs are gone
+            LOG.warning("a saved search cannot be run: %s", told_place(error))
     with service.store.change():
         service.store.run("delete from to_run where report = ?", (report,))
+
+
+def _compare(service: Service, saved: sqlite3.Row, report: str, frames: Sequence[str]) -> None:
+    asked = SearchIn.model_validate_json(saved["query"])
+    query = query_of(asked, (), service.engine.vocabulary, empty=True)
+    answer = service.engine.among(query, _looks(service, saved, asked), frames)
+    for found in answer.dogs[:1]:
+        # As the search itself would decide: among few photographs less would be a match.
+        known = (saved["searched"], len(asked.photos), sum(map(says, query.stated.values())))
+        decision = service.engine.fusion.decide(found.score, *known)
+        if decision != "no match":
+            _keep(service, saved, report, found.model_copy(update={"decision": decision}))
 
 
 def _looks(service: Service, saved: sqlite3.Row, asked: SearchIn) -> Looks | None:
@@ -135,7 +145,8 @@ def _keep(service: Service, saved: sqlite3.Row, report: str, found: Found) -> No
     with service.store.change():
         still = service.store.row("select state from reports where id = ?", (report,))
         known = service.store.row("select 1 from candidates where saved = ? and report = ?", (saved["id"], report))
-        if still is None or still["state"] != OPEN or known:
+        wanted = service.store.row("select 1 from saved where id = ?", (saved["id"],))  # not deleted meanwhile
+        if still is None or still["state"] != OPEN or known or wanted is None:
             return
         values = {"saved": saved["id"], "report": report, "created": now(), "decision": found.decision}
         service.store.put("candidates", **values, found=found.model_dump_json())

@@ -13,6 +13,13 @@ PhotoName = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 Id = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{16}$")]
 FrameId = Annotated[str, Path(pattern=r"^[0-9A-Za-z_.-]{1,100}$", description="id of a photograph")]
 Line = Annotated[str, StringConstraints(max_length=200)]
+# Whatever sends mail puts it into a header: no line of its own may begin within.
+Contact = Annotated[
+    str,
+    StringConstraints(
+        min_length=3, max_length=200, strip_whitespace=True, pattern=r"^[^\x00-\x1f\x7f\x85\u2028\u2029]*$"
+    ),
+]
 Share = Annotated[float, Field(ge=0, le=1)]
 Latitude = Annotated[float, Field(ge=-90, le=90)]
 Longitude = Annotated[float, Field(ge=-180, le=180)]
@@ -155,9 +162,7 @@ class ReportIn(Asked):
     date: Day | None = None
     place: PlaceIn = PlaceIn()
     text: Annotated[str, StringConstraints(max_length=4000)] = Field("", description="shown to everybody")
-    contact: Annotated[str, StringConstraints(min_length=3, max_length=200, strip_whitespace=True)] = Field(
-        description="address or number that messages are forwarded to; never shown"
-    )
+    contact: Contact = Field(description="address or number that messages are forwarded to; never shown")
     name: Annotated[str, StringConstraints(max_length=100)] = Field("", description="of the dog")
     crops: Crops = []
 
@@ -201,7 +206,7 @@ class CloseIn(Asked):
 
 class MessageIn(Asked):
     text: Annotated[str, StringConstraints(min_length=1, max_length=4000)]
-    reply_to: Annotated[str, StringConstraints(min_length=3, max_length=200, strip_whitespace=True)]
+    reply_to: Contact
 
 
 class SaveIn(Asked):

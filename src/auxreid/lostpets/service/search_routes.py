@@ -110,21 +110,18 @@ def search(
 def similar(request: Request, frame: FrameId) -> SearchOut:
     """Dogs that look like the one on a photograph of the base."""
     service = service_of(request)
-    if service.record(frame) is None:
-        raise Refused(404, "no such photograph", "frame")
-    with service.turns.one():
-        answer = service.engine.similar(frame)
+    try:
+        with service.turns.one():
+            answer = service.engine.similar(frame)
+    except DataError:
+        raise Refused(404, "no such photograph", "frame") from None
     return SearchOut(search=keep_search(service, SearchIn(), answer, frame), photos=[], answer=answer)
 
 
 @routes.get("/api/photos/{frame}", responses=PICTURE, response_class=Response)
 def thumbnail(request: Request, frame: FrameId) -> Response:
     """A small picture of a photograph of the base."""
-    try:
-        content = service_of(request).engine.base.thumbnail(frame)
-    except DataError:
-        raise Refused(404, "no such photograph", "frame") from None
-    return Response(content, media_type=JPEG, headers=A_WHILE)
+    return Response(_thumbnail(service_of(request), frame), media_type=JPEG, headers=A_WHILE)
 
 
 @routes.get("/api/photos/{frame}/large", responses=PICTURE, response_class=Response)
@@ -135,14 +132,21 @@ def large(request: Request, frame: FrameId) -> Response:
     if service.record(frame) is None:
         raise Refused(404, "no such photograph", "frame")
     content = service.photos.get(row["photo"]) if row else service.larger(frame)
-    content = content or service.engine.base.thumbnail(frame)
-    return Response(content, media_type=JPEG, headers=A_WHILE)
+    return Response(content or _thumbnail(service, frame), media_type=JPEG, headers=A_WHILE)
 
 
 @routes.post("/api/feedback", status_code=204)
 def feedback(request: Request, said: FeedbackIn) -> None:
     """Whether a dog of an answer is the one that was searched for; kept with the evidence for the next calibration."""
     note(service_of(request), said)
+
+
+def _thumbnail(service: Service, frame: str) -> bytes:
+    """Raises Refused where there is no such photograph, or none any more."""
+    try:
+        return service.engine.base.thumbnail(frame)
+    except DataError:
+        raise Refused(404, "no such photograph", "frame") from None
 
 
 def searched(service: Service, query: Query) -> Answer:

@@ -12,6 +12,7 @@ from pathlib import Path
 import uvicorn
 from fastapi import FastAPI
 
+from auxreid.lostpets.home_folder import home_folder
 from auxreid.lostpets.service.app import create_app
 from auxreid.lostpets.service.errors import Refused
 from auxreid.lostpets.service.log import log_to_stderr
@@ -39,9 +40,8 @@ def names_of(host: str, more: Sequence[str]) -> tuple[str, ...]:
 
 @contextmanager
 def alone_in(home: Path) -> Iterator[None]:
-    """Raises ConfigError where another service has the home folder."""
-    home.mkdir(parents=True, exist_ok=True)
-    with (home / LOCK).open("a") as file:
+    """Raises ConfigError where another service has the home folder, or it cannot be made."""
+    with (home_folder(home) / LOCK).open("a") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:

@@ -24,6 +24,8 @@ class Settings:
     private_webhooks: bool = False  # addresses of this machine and of private networks may be called
     messages_to: str | None = None  # address that messages are posted to; None: files in the folder outbox
     saved_searches: int = 10_000
+    waiting_messages: int = 100  # to one report, that have not left the outbox
+    free_bytes: int = 512 * MEGABYTE  # of the disk, which photographs leave to all else
 
     @property
     def body_bytes(self) -> int:

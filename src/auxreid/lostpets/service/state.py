@@ -1,5 +1,6 @@
 """What all routes share: the engine, the home folder with its tables and photographs, and who may write."""
 
+import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -65,7 +66,13 @@ class Service:
                 raise
 
     def keep(self, photos: Sequence[Photo]) -> None:
-        """On the disk when it returns; those that nothing refers to are deleted an hour after their last use."""
+        """On the disk when it returns; those that nothing refers to are deleted an hour after their last use.
+
+        Raises:
+            Refused: the disk is nearly full.
+        """
+        if photos and shutil.disk_usage(self.home).free < self.settings.free_bytes:
+            raise Refused(503, "the disk is nearly full; again in an hour", "photos", {"Retry-After": "3600"})
         with self.writer.turn(), self.store.change():
             for photo in photos:
                 self.photos.put(photo.name, photo.content)

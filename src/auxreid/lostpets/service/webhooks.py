@@ -14,6 +14,7 @@ from auxreid.lostpets.service.settings import Settings
 
 FIELD = "webhook"
 SCHEMES = {"http": 80, "https": 443}
+GIVEN_OUT = ipaddress.ip_network("2000::/3")  # of IPv6, all that is; fec0::1 and ::127.0.0.1 count as global as well
 
 
 class NotDelivered(Exception):
@@ -83,6 +84,8 @@ def is_public(address: str) -> bool:
         low = ipaddress.IPv4Address(int(place) & 0xFFFFFFFF) if place in ipaddress.ip_network("64:ff9b::/96") else None
         if inner or low:
             return is_public(str(inner or low))
+        if place not in GIVEN_OUT:
+            return False
     return place.is_global and not place.is_multicast
 
 

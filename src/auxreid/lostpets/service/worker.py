@@ -59,7 +59,7 @@ class Workers:
 
     def __init__(self, service: Service):
         inside = (mend, run_saved, forget_old, Tidying())
-        self._workers = [Worker(service, inside), Worker(service, (send_webhooks, send_messages))]
+        self._workers = [Worker(service, inside), Worker(service, (send_messages, send_webhooks))]
 
     def start(self) -> None:
         for worker in self._workers:
@@ -141,6 +141,9 @@ def send_messages(service: Service) -> None:
             content = json.loads(path.read_text("utf-8"))
             deliver(settings.messages_to, content, replace(settings, private_webhooks=True))
         except FileNotFoundError:  # its report was deleted
+            continue
+        except ValueError:  # a file of somebody else's: the others do not wait for it
+            LOG.warning("message: a file in the outbox is no message")
             continue
         except NotDelivered as error:
             LOG.warning("message: %s; tried again later", error)
