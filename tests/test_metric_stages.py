@@ -15,7 +15,7 @@ from encoder_files import INPUT, write_encoder, write_photos
 from params import ROOT, raw_params
 from test_models import folder_of, logged, python
 from test_registry import versions
-from tiny_study import run, write_study
+from tiny_study import run, run_study
 from tracking_workspace import Workspace, all_runs, artifacts, only
 
 from auxreid.attributes.model import AttributeModel, save_model
@@ -165,17 +165,9 @@ def dogs(path: Path) -> None:
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     """The folder of a study whose metric stages have all run."""
-    folder = tmp_path_factory.mktemp("study")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        patch.setenv("AUXREID_LIVE", "off")
-        patch.syspath_prepend(str(ROOT / "pipeline"))
-        config = write_study(study())
-        dogs(Path(f"results/ingest/{DATASET}/frames.arrow"))
-        for stage in ("metric_features", "metric", "metric_table"):
-            for key in build_graph(config)[stage]:
-                run(stage, key)
-    return folder
+    frames = Path(f"results/ingest/{DATASET}/frames.arrow")
+    stages = ("metric_features", "metric", "metric_table")
+    return run_study(tmp_path_factory.mktemp("study"), study(), lambda: dogs(frames), stages)
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ import pytest
 from params import ROOT
 from ray_cluster import two_nodes
 from search_study import DATASET, SIDE, search_params, write_inputs
-from tiny_study import run, write_study
+from tiny_study import run_study
 from typer.testing import CliRunner
 
 from auxreid.cli import app
@@ -27,7 +27,6 @@ from auxreid.lostpets.looker import Looker
 from auxreid.lostpets.query import Facts
 from auxreid.lostpets.study import open_made
 from auxreid.plumbing.base.errors import ConfigError, DataError
-from auxreid.plumbing.graph.table import build_graph
 
 HOME = Path("pets")
 
@@ -35,17 +34,9 @@ HOME = Path("pets")
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     """The folder of a study whose search is built."""
-    folder = tmp_path_factory.mktemp("study")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        patch.setenv("AUXREID_LIVE", "off")
-        patch.syspath_prepend(str(ROOT / "pipeline"))
-        config = write_study(search_params())
-        write_inputs()
-        Path("dvc.yaml").touch()  # by which the command knows the folder
-        for stage in ("metric_features", "metric", "index", "search"):
-            for key in build_graph(config)[stage]:
-                run(stage, key)
+    stages = ("metric_features", "metric", "index", "search")
+    folder = run_study(tmp_path_factory.mktemp("study"), search_params(), write_inputs, stages)
+    (folder / "dvc.yaml").touch()  # by which the command knows the folder
     return folder
 
 

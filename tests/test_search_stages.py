@@ -10,7 +10,7 @@ import yaml
 from params import ROOT, raw_params
 from pets_client import pets
 from search_study import DATASET, VOCABULARY, search_params, write_inputs
-from tiny_study import run, write_study
+from tiny_study import run, run_study, write_study
 
 from auxreid.data.frames import open_frames
 from auxreid.lostpets.command import answer_of
@@ -107,17 +107,8 @@ def test_rows_of_a_seed_that_left_the_study_are_removed_and_those_of_a_search_be
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     """The folder of a study whose search is built."""
-    folder = tmp_path_factory.mktemp("study")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        patch.setenv("AUXREID_LIVE", "off")
-        patch.syspath_prepend(str(ROOT / "pipeline"))
-        config = write_study(search_params())
-        write_inputs()
-        for stage in ("metric_features", "metric", "index", "search"):
-            for key in build_graph(config)[stage]:
-                run(stage, key)
-    return folder
+    stages = ("metric_features", "metric", "index", "search")
+    return run_study(tmp_path_factory.mktemp("study"), search_params(), write_inputs, stages)
 
 
 @pytest.fixture

@@ -1,9 +1,11 @@
 """A study small enough to be run in a test: params.yaml with a recipe that takes a second, and what its stages read."""
 
 import importlib
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 import yaml
 from params import ROOT, raw_params
@@ -13,7 +15,7 @@ from auxreid.clip.build import build_towers
 from auxreid.clip.checkpoints import save_tower
 from auxreid.data.vocabulary import PERSON_ATTRIBUTES
 from auxreid.plumbing.graph.sources import write_sources
-from auxreid.plumbing.graph.table import write_graph
+from auxreid.plumbing.graph.table import build_graph, write_graph
 from auxreid.plumbing.settings.config import Config
 from auxreid.plumbing.settings.load import load_config
 from auxreid.plumbing.stage.instance import open_stage
@@ -39,6 +41,20 @@ def write_study(params: dict, checkout: Path = ROOT) -> Config:
     write_graph(config)
     write_sources(checkout)
     return config
+
+
+def run_study(folder: Path, params: dict, write_inputs: Callable[[], None], stages: Sequence[str]) -> Path:
+    """A study in this folder, of which all scripts of these stages have run, one after the other."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setenv("AUXREID_LIVE", "off")
+        patch.syspath_prepend(str(ROOT / "pipeline"))
+        config = write_study(params)
+        write_inputs()
+        for stage in stages:
+            for key in build_graph(config)[stage]:
+                run(stage, key)
+    return folder
 
 
 def tiny_params() -> dict:
