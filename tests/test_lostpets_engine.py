@@ -102,6 +102,11 @@ def test_stated_attributes_alone_are_a_query_without_visual_evidence(engine):
     assert {term.name for term in answer.dogs[0].terms} == {"size", "ears"}
 
 
+def test_a_description_is_read_however_its_letters_are_encoded(engine):
+    for text in ("\u200bsm\u00adall dog", "ｓｍａｌｌ dog", "собака с малень\u200dким ростом, маленькии\u0306 пёс"):
+        assert engine.search(Query(text=text)).stated == {"size": ["small"]}
+
+
 def test_what_is_said_to_be_unknown_adds_nothing_whatever_the_photograph_says(engine):
     answer = engine.search(Query((b"4",), text="a small dog", stated={"size": Stated(), "ears": Stated(("drop",))}))
     values = {term.name: (term.value, term.said) for term in answer.dogs[0].terms}

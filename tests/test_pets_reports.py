@@ -145,14 +145,15 @@ def test_an_answer_s_address_is_one_line(service):
         assert (answer.status_code, answer.json()["field"]) == (422, "reply_to")
 
 
-def test_a_message_reaches_the_contacts_and_nobody_is_shown_them(service):
+def test_a_message_reaches_the_contact_of_its_report_alone_and_nobody_is_shown_it(service):
+    """Whoever merges a report of his own into another's reads nothing that is meant for that one."""
     first, second = service.post(WHITE[0], contact="one@example.org"), service.post(WHITE[1], contact="two@example.org")
     service.ask("POST", f"/api/reports/{second['report']}/merge", second["token"], {"into": first["report"]})
     said = {"text": "It sits at my door", "reply_to": "three@example.org"}
     answer = service.ask("POST", f"/api/reports/{first['report']}/message", said=said)
     assert (answer.status_code, answer.content) == (204, b"")
     sent = [json.loads(path.read_text()) for path in (service.home / "outbox").iterdir()]
-    assert {one["to"] for one in sent} == {"one@example.org", "two@example.org"}
+    assert {one["to"] for one in sent} == {"one@example.org"}
     assert {(one["text"], one["reply_to"]) for one in sent} == {tuple(said.values())}
     assert all(path.stat().st_mode & 0o077 == 0 for path in (service.home / "outbox").iterdir())
 

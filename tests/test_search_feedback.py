@@ -38,6 +38,12 @@ def written(tmp_path, lines, end=""):
     return path
 
 
+def test_of_what_was_said_of_a_dog_of_one_search_the_last_counts(known, tmp_path):
+    said = [("one", "x", "same"), ("one", "y", "same"), ("two", "x", "same"), ("one", "x", "different")]
+    lines = [line(known, 0, 1, verdict, dog=dog) | {"search": search} for search, dog, verdict in said]
+    assert sorted(read_feedback(written(tmp_path, lines), known, "m").same.tolist()) == [False, True, True]
+
+
 def test_pairs_hold_the_evidence_that_the_fusion_weighs(known, tmp_path):
     lines = [
         line(known, 0, 1),

@@ -1,6 +1,7 @@
 """A search: photographs, what is stated and a description in, ranked dogs with the evidence for each out."""
 
 import hashlib
+import unicodedata
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -254,12 +255,18 @@ def says(stated: Stated) -> bool:
 
 def described(text: str, vocabulary: Vocabulary) -> Described:
     """What a description in English or Russian states, and how each part of it was taken."""
-    phrases = understand(text, vocabulary)
+    phrases = understand(plain(text), vocabulary)
     told = [
         Understood(text=one.text, attribute=one.attribute, words=list(one.words), negated=one.negated, note=one.note)
         for one in phrases
     ]
     return stated_by(phrases), told
+
+
+def plain(text: str) -> str:
+    """Letters as they are mostly written: й as one sign, wide Latin as plain, and nothing that is not seen."""
+    shown = "".join(sign for sign in text if unicodedata.category(sign) != "Cf")
+    return unicodedata.normalize("NFKC", shown)
 
 
 def allowed(stated: Stated, words: Sequence[str]) -> list[str]:

@@ -25,7 +25,8 @@ def read_feedback(path: Path, known: Calibrating, networks: str, tested: Contain
 
     A line needs `networks` (the hash of them), `verdict`, `similarity` (null: no photograph asked), `query` and `found`
     (per attribute the probabilities of its words; `query` null as well), and `stated` (per attribute the words that are
-    left); `dog` is the answer's. A last line that was cut off is left out.
+    left); `dog` is the answer's. Of several lines of one `search` and `dog` the last counts. A last line that was cut
+    off is left out.
 
     Args:
         tested: dogs whose pairs are not learnt from.
@@ -38,7 +39,7 @@ def read_feedback(path: Path, known: Calibrating, networks: str, tested: Contain
     lines = path.read_text("utf-8").split("\n")
     records = [(number, _parsed(path, number, line)) for number, line in enumerate(lines[:-1], 1) if line.strip()]
     pairs = []
-    for number, record in records:
+    for number, record in _last_said(records):
         if record.get("networks") == networks and record.get("dog") not in tested:
             try:
                 pairs.append((_evidence(record, known), VERDICTS[record["verdict"]]))
@@ -48,6 +49,12 @@ def read_feedback(path: Path, known: Calibrating, networks: str, tested: Contain
     raw = {name: np.array([values[name] for (values, _), _ in pairs], np.float64) for name in (VISUAL, *names)}
     stated = {name: np.array([name in said for (_, said), _ in pairs], bool) for name in names}
     return Extra(raw, stated, np.array([same for _, same in pairs], bool))
+
+
+def _last_said(records: Sequence[tuple[int, Mapping[str, Any]]]) -> list[tuple[int, Mapping[str, Any]]]:
+    """Of what was said of a dog of one search the last, so that nobody counts twice; lines of no search all count."""
+    last = {(record.get("search", number), record.get("dog")): (number, record) for number, record in records}
+    return list(last.values())
 
 
 def _parsed(path: Path, number: int, line: str) -> Mapping[str, Any]:

@@ -12,28 +12,24 @@ from auxreid.plumbing.base.files import finished_file
 FOLDER = "outbox"
 
 
-def forward(service: Service, reports: list[str], said: MessageIn) -> None:
-    """One message to the contact of each of these reports, which are of one dog. On the disk when it returns.
+def forward(service: Service, report: str, said: MessageIn) -> None:
+    """A message to the contact of a report, on the disk when this returns.
+
+    Who merged a report of his own into it gets none: anybody may do that, and would read what is meant for another.
 
     Raises:
-        Refused: none of them has a contact, or too many messages to it wait already.
+        Refused: it has no contact, or too many messages to it wait already.
     """
-    contacts = {}
-    for report in reports:
-        row = service.store.row("select contact from contacts where report = ?", (report,))
-        if row is not None:
-            contacts.setdefault(row["contact"], report)
-    if not contacts:
+    row = service.store.row("select contact from contacts where report = ?", (report,))
+    if row is None:
         raise Refused(409, "this report has no contact", "report")
-    folder, most = folder_of(service.home), service.settings.waiting_messages
-    if any(sum(1 for _ in folder.glob(f"{report}-*.json")) >= most for report in contacts.values()):
+    folder = folder_of(service.home)
+    if sum(1 for _ in folder.glob(f"{report}-*.json")) >= service.settings.waiting_messages:
         raise Refused(429, "many messages to this report wait already; again later", "report", {"Retry-After": "3600"})
-    for contact, report in contacts.items():
-        message = {"to": contact, "report": report, "text": said.text, "reply_to": said.reply_to, "sent": now()}
-        path = folder / f"{report}-{new_id()}.json"
-        with finished_file(path) as unfinished:
-            unfinished.write_text(json.dumps(message, ensure_ascii=False), "utf-8")
-            unfinished.chmod(0o600)
+    message = {"to": row["contact"], "report": report, "text": said.text, "reply_to": said.reply_to, "sent": now()}
+    with finished_file(folder / f"{report}-{new_id()}.json") as unfinished:
+        unfinished.write_text(json.dumps(message, ensure_ascii=False), "utf-8")
+        unfinished.chmod(0o600)
 
 
 def forget_messages(home: Path, report: str) -> None:

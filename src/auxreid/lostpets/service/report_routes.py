@@ -70,5 +70,5 @@ def message(request: Request, report: Id, said: MessageIn) -> None:
     service = service_of(request)
     if reports.report_row(service, report)["state"] == reports.CLOSED:
         raise Refused(409, "the report is closed", "report")
-    forward(service, reports.merged_into(service, report), said)
+    forward(service, report, said)
     service.wake()
