@@ -472,7 +472,7 @@ def test_a_browser_that_keeps_nothing_is_served_too(browser, address):
         one.page.click("[data-language=ru]")
         one.page.wait_for_selector("html[lang=ru]")
         one.page.click("nav a[href='#mine']")
-        assert "Пока нет" in one.page.inner_text("#mine-reports")
+        one.page.wait_for_selector("#mine-reports :text('Пока нет')")
 
 
 def test_a_feed_s_link_shows_its_report_and_a_choice_of_language_leaves_the_key(browser, address, photos):
