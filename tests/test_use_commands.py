@@ -21,11 +21,11 @@ from auxreid.cli import app
 from auxreid.metric.checkpoint import save_metric_model
 from auxreid.metric.train import MetricModel
 from auxreid.plumbing.base.errors import ConfigError, DataError
+from auxreid.plumbing.base.files import file_hash
 from auxreid.plumbing.mirror.publish import publish
 from auxreid.plumbing.settings.metric import AttributesBackbone
 from auxreid.plumbing.settings.study import RegistryConfig
 from auxreid.serving.embedding import embed_images
-from auxreid.serving.features import file_hash
 
 DATASET = "sample_people"
 METRIC = "metric/sample_dogs-triplet-0"

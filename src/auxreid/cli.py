@@ -425,7 +425,7 @@ def told_usable(paths: list[Path]):
 
 def about_encoder(chosen) -> dict[str, object]:
     """What a file made with an encoder says of it."""
-    from auxreid.serving.features import file_hash
+    from auxreid.plumbing.base.files import file_hash
 
     files = {"encoder_sha256": chosen.path, "backbone_sha256": chosen.backbone}
     return {name: file_hash(path) for name, path in files.items() if path is not None} | chosen.about()

@@ -18,7 +18,7 @@ def detector_network(weights: Path) -> Network:
     """
     detector = DogBoxes(weights)
     detector.check()
-    from auxreid.serving.features import file_hash
+    from auxreid.plumbing.base.files import file_hash
     from auxreid.serving.photos import Photos
 
     def best_two(items: Sequence[Item]) -> np.ndarray:

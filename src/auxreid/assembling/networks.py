@@ -13,6 +13,7 @@ import numpy as np
 from auxreid.assembling.items import Item
 from auxreid.data.vocabulary import DOG_ATTRIBUTES
 from auxreid.plumbing.base.errors import ConfigError, DataError
+from auxreid.plumbing.base.files import file_hash
 
 BATCH = 64
 
@@ -30,7 +31,7 @@ class Network:
 def encoder_network(path: Path, precision: str, name: str, camera: int | None) -> Network:
     """An encoder.safetensors of the project. Raises DataError if it is none, or needs more than images."""
     from auxreid.serving.embedding import Encoder
-    from auxreid.serving.features import check_needs, embedded, file_hash
+    from auxreid.serving.features import check_needs, embedded
 
     encoder = Encoder(path, precision)
     check_needs(encoder, camera)
@@ -44,7 +45,6 @@ def backbone_network(recipe: str, attributes: Any) -> Network:
     Raises:
         ConfigError: the file is not there, or of another structure.
     """
-    from auxreid.serving.features import file_hash
 
     weights = Path(attributes.weights or "")
     if not weights.is_file():
@@ -88,7 +88,6 @@ def attribute_network(path: Path) -> Network:
     """
     from auxreid.attributes.model import load_model
     from auxreid.attributes.predict import predict
-    from auxreid.serving.features import file_hash
     from auxreid.serving.photos import Photos
 
     model, spec = load_model(path)

@@ -1,6 +1,5 @@
 """Frames of videos at a stated rate, each video's in a folder named by its content."""
 
-import hashlib
 import json
 import os
 from collections.abc import Sequence
@@ -11,7 +10,7 @@ import cv2
 
 from auxreid.data.layouts.listing import LeftOut
 from auxreid.plumbing.base.errors import DataError
-from auxreid.plumbing.base.files import finished_file, write_text
+from auxreid.plumbing.base.files import file_hash, finished_file, write_text
 from auxreid.plumbing.base.progress import track
 
 INDEX = "index.json"  # written last: a folder without it is of a run that was stopped
@@ -36,7 +35,7 @@ def frames_of(videos: Sequence[Path], rate: float, folder: Path) -> tuple[list[F
     frames, bad, twice, seen = [], [], [], {}
     for video in track(videos, "videos") if videos else ():
         try:
-            key = _hash(video)
+            key = file_hash(video)
         except OSError as error:
             bad.append(LeftOut(str(video), f"cannot be read: {error.strerror}"))
             continue
@@ -89,8 +88,3 @@ def _extract(video: Path, rate: float, own: Path) -> dict[str, float]:
         raise DataError("has no frame that decodes")
     write_text(own / INDEX, json.dumps(index) + "\n")
     return index
-
-
-def _hash(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

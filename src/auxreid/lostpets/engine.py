@@ -48,7 +48,7 @@ class Asked:
     @property
     def said(self) -> Mapping[str, Stated]:
         """What is stated but for what is said to be unknown."""
-        return {name: one for name, one in self.stated.items() if says(one)}
+        return {name: one for name, one in self.stated.items() if one.says}
 
 
 class Engine:
@@ -101,7 +101,7 @@ class Engine:
         """
         told, understood = self._told(query.text)
         stated = self._stated(query, told)
-        if not query.photos and not any(map(says, stated.values())):
+        if not query.photos and not any(one.says for one in stated.values()):
             raise DataError(NOTHING)
         looks = self.look(query.photos, query.crops).pooled() if query.photos else None
         photos, text = len(query.photos), self._text(query.text, told)
@@ -130,7 +130,7 @@ class Engine:
         """
         told, understood = self._told(query.text)
         stated = self._stated(query, told)
-        if looks is None and not any(map(says, stated.values())):
+        if looks is None and not any(one.says for one in stated.values()):
             raise DataError(NOTHING)
         pooled, photos = (None, 0) if looks is None else (looks.pooled(), max(len(looks), len(query.photos)))
         asked = Asked(pooled, stated, understood, query.facts, query.dogs, photos=photos)
@@ -176,7 +176,7 @@ class Engine:
 
     def _stated(self, query: Query, told: Mapping[str, Stated]) -> dict[str, Stated]:
         """What the user states, and the description where that says nothing of the attribute."""
-        merged = {name: one for name, one in told.items() if says(one)} | dict(query.stated)
+        merged = {name: one for name, one in told.items() if one.says} | dict(query.stated)
         for name, one in merged.items():
             _check_words(name, one, self.vocabulary)
         return merged
@@ -246,11 +246,6 @@ class Engine:
             km=None if near is None else away(near, record),
             lacks=lacking(asked.facts, record),
         )
-
-
-def says(stated: Stated) -> bool:
-    """Whether a statement says anything."""
-    return bool(stated.words or stated.excluded)
 
 
 def described(text: str, vocabulary: Vocabulary) -> Described:

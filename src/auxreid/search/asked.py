@@ -15,7 +15,7 @@ from auxreid.plumbing.base.errors import DataError
 from auxreid.search.calibration_dogs import dog_codes
 from auxreid.search.evidence import through
 from auxreid.search.fusion import VISUAL, Fusion
-from auxreid.search.looks import Looks
+from auxreid.search.looks import Looks, joined
 from auxreid.search.reranked import handed_out
 from auxreid.search.stated import Stated
 
@@ -149,11 +149,7 @@ class Asking:
         if not rows:
             most = int(np.unique(self.query.identity[self.query.identity > 0], return_counts=True)[1].max(initial=0))
             raise NotPossibleError(f"{count} photos of one dog: no dog has more than {most} among the queries")
-        joined = Looks(
-            np.concatenate([one.embedding for one in pooled]),
-            {name: np.concatenate([one.probabilities[name] for one in pooled]) for name in self.own.probabilities},
-        )
-        return self._some(np.array(rows), self.seed.fusion.scores(joined, self.theirs), count)
+        return self._some(np.array(rows), self.seed.fusion.scores(joined(pooled), self.theirs), count)
 
     def _stating(self, count: int) -> Callable[[], Asked]:
         return lambda: self.stated(count)
@@ -189,7 +185,7 @@ class Asking:
         """The queries of whose dog so many words are known."""
         rows = np.flatnonzero([len(one) >= count for one in self.words])
         scores = [self.seed.fusion.scores(self.own.take([row]), self.theirs, stated[row])[0] for row in rows]
-        counts = np.array([sum(bool(one.words or one.excluded) for one in stated[row].values()) for row in rows])
+        counts = np.array([sum(one.says for one in stated[row].values()) for row in rows])
         return self._some(rows, np.stack(scores), stated=counts)
 
     def _compared(self, asked: Asked, drawn: Sequence[Mapping[str, str]], language: str) -> Asked:

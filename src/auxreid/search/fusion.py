@@ -170,7 +170,7 @@ class Fusion:
     def _vector(self, name: str, query: Looks | None, statement: Stated | None) -> np.ndarray | None:
         """[n, k], or [1, k] of what is stated; None: nothing is known."""
         if statement is not None:
-            if not statement.words and not statement.excluded:
+            if not statement.says:
                 return None
             prior = self.priors[name]
             words = statement.words, statement.excluded, self.vocabulary[name]

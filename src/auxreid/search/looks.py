@@ -40,3 +40,11 @@ class Looks:
         return Looks(
             unit.astype(np.float32), {name: v.mean(axis=0, keepdims=True) for name, v in self.probabilities.items()}
         )
+
+
+def joined(parts: Sequence[Looks]) -> Looks:
+    """Those of the parts, one part after the other; there is one at least."""
+    return Looks(
+        np.concatenate([one.embedding for one in parts]),
+        {name: np.concatenate([one.probabilities[name] for one in parts]) for name in parts[0].probabilities},
+    )

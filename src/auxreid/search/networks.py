@@ -22,6 +22,7 @@ from auxreid.clip.images import PlainImages, normalise
 from auxreid.metric.backbone import ClipFeatures
 from auxreid.metric.checkpoint import ENCODER, MetricHeader, load_metric_model
 from auxreid.plumbing.base.errors import ConfigError, DataError
+from auxreid.plumbing.base.files import file_hash
 from auxreid.plumbing.base.progress import track
 from auxreid.search.looks import Looks
 from auxreid.training.precision import FULL, lengthened, tower_precision
@@ -191,12 +192,6 @@ def _is_attributes_own(files: Files) -> bool:
 def same_content(one: Path, other: Path) -> bool:
     """Whether two files hold the same bytes."""
     return one.samefile(other) or file_hash(one) == file_hash(other)
-
-
-def file_hash(path: Path) -> str:
-    """SHA-256 of a file, hex."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _batches(count: int) -> list[range]:

@@ -9,3 +9,8 @@ class Stated:
 
     words: tuple[str, ...] = ()
     excluded: tuple[str, ...] = ()
+
+    @property
+    def says(self) -> bool:
+        """Whether anything is known by it."""
+        return bool(self.words or self.excluded)

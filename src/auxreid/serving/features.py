@@ -1,6 +1,5 @@
 """Features of photographs as a Parquet file."""
 
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -69,9 +68,3 @@ def write_features(path: Path, names: Sequence[str], embedding: np.ndarray, abou
     assert table.num_rows == count
     with finished_file(path) as unfinished:
         pq.write_table(table, unfinished)
-
-
-def file_hash(path: Path) -> str:
-    """SHA-256 of a file, hex."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -51,7 +51,7 @@ def query_of(asked: SearchIn, contents: Sequence[bytes], vocabulary: Vocabulary,
         Refused: it asks for nothing, or for a word that the vocabulary has not.
     """
     stated = {name: stated_of(name, said, vocabulary) for name, said in asked.stated.items()}
-    said = any(one.words or one.excluded for one in stated.values())
+    said = any(one.says for one in stated.values())
     if not (empty or contents or said or asked.text.strip()):
         raise Refused(422, "nothing to search by: a photograph, a description or an attribute is needed", "query")
     near = None if asked.near is None else Near(asked.near.latitude, asked.near.longitude, asked.near.km)

@@ -6,11 +6,9 @@ from collections.abc import Collection, Sequence
 from threading import Lock
 from typing import Protocol
 
-import numpy as np
-
 from auxreid.lostpets.dog_crops import FindDogs, no_crops
 from auxreid.lostpets.query import Crop
-from auxreid.search.looks import Looks
+from auxreid.search.looks import Looks, joined
 
 MOST = 1000  # photographs whose looks are kept
 
@@ -40,20 +38,22 @@ class SharedLooker:
 
     def look(self, photos: Sequence[bytes], crops: Sequence[Crop | None] = ()) -> Looks:
         """As the looker does."""
-        parts = [None if one is None else tuple(one) for one in self.find_dogs(photos, crops)]
-        keys = [(hashlib.sha256(photo).hexdigest(), crop) for photo, crop in zip(photos, parts, strict=True)]
+        asked = [None if one is None else tuple(one) for one in no_crops(photos, crops)]
+        keys = [(hashlib.sha256(photo).hexdigest(), crop) for photo, crop in zip(photos, asked, strict=True)]
         found = {key: self._known(key) for key in keys}
         new = {key: place for place, key in enumerate(keys) if found[key] is None}
         if new:
+            unseen = [photos[place] for place in new.values()]
+            parts = self.find_dogs(unseen, [crop for _, crop in new])
             with self._networks:
                 began = time.perf_counter()
-                looks = self._looker.look([photos[place] for place in new.values()], [key[1] for key in new])
+                looks = self._looker.look(unseen, parts)
                 self.seconds += time.perf_counter() - began
                 self.photos += len(new)
             for place, key in enumerate(new):
                 found[key] = looks.take([place])
                 self._keep(key, found[key])
-        return _joined([found[key] for key in keys])
+        return joined([found[key] for key in keys])
 
     def forget(self, photos: Collection[str]) -> None:
         """What was seen on photographs, by the SHA-256 of their bytes."""
@@ -80,11 +80,3 @@ class SharedLooker:
             self._kept[key] = (time.monotonic(), looks)
             if len(self._kept) > MOST:
                 del self._kept[next(iter(self._kept))]
-
-
-def _joined(looks: Sequence[Looks]) -> Looks:
-    names = looks[0].probabilities
-    return Looks(
-        np.concatenate([one.embedding for one in looks]),
-        {name: np.concatenate([one.probabilities[name] for one in looks]) for name in names},
-    )

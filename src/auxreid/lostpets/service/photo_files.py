@@ -1,10 +1,10 @@
 """The files of photographs in the home folder, each under the SHA-256 of its bytes."""
 
-import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from auxreid.lostpets.base.durable import write_through
 from auxreid.plumbing.base.files import finished_file
 
 NAME = re.compile(r"[0-9a-f]{64}")
@@ -23,7 +23,7 @@ class PhotoFiles:
         if not path.exists():
             with finished_file(path) as unfinished:
                 unfinished.write_bytes(content)
-            _sync_folder(path.parent)
+            write_through(path.parent)
 
     def get(self, name: str) -> bytes | None:
         """The file's bytes; None: it is not there."""
@@ -46,11 +46,3 @@ class PhotoFiles:
         if not NAME.fullmatch(name):
             raise ValueError("not the name of a photograph")
         return self.folder / name[:2] / f"{name}.jpg"
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

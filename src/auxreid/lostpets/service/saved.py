@@ -4,7 +4,6 @@ import sqlite3
 from collections.abc import Sequence
 
 from auxreid.lostpets.answer import Found
-from auxreid.lostpets.engine import says
 from auxreid.lostpets.service.asking import named, query_of
 from auxreid.lostpets.service.errors import Refused
 from auxreid.lostpets.service.kept_looks import from_bytes, to_bytes
@@ -122,7 +121,7 @@ def _compare(service: Service, saved: sqlite3.Row, report: str, frames: Sequence
     answer = service.engine.among(query, _looks(service, saved, asked), frames)
     for found in answer.dogs[:1]:
         # As the search itself would decide: among few photographs less would be a match.
-        known = (saved["searched"], len(asked.photos), sum(map(says, query.stated.values())))
+        known = (saved["searched"], len(asked.photos), sum(one.says for one in query.stated.values()))
         decision = service.engine.fusion.decide(found.score, *known)
         if decision != "no match":
             _keep(service, saved, report, found.model_copy(update={"decision": decision}))

@@ -1,6 +1,7 @@
-"""Files that appear under their names when they are complete, and a full disk that is named."""
+"""Files that appear under their names when they are complete, their hash, and a full disk that is named."""
 
 import errno
+import hashlib
 import os
 import re
 from collections.abc import Iterator
@@ -43,6 +44,12 @@ def write_text(path: str | Path, text: str) -> None:
     """Write a text file in UTF-8 by :func:`finished_file`; line ends stay as they are."""
     with finished_file(path) as unfinished:
         unfinished.write_text(text, encoding="utf-8", newline="")
+
+
+def file_hash(path: str | Path) -> str:
+    """SHA-256 of a file, hex."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @contextmanager

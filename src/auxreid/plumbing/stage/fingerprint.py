@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from auxreid.plumbing.base.errors import DataError
+from auxreid.plumbing.base.files import file_hash
 
 
 def fingerprint(code: str, inputs: Iterable[str | Path], settings: Mapping[str, object]) -> str:
@@ -28,7 +29,6 @@ def fingerprint(code: str, inputs: Iterable[str | Path], settings: Mapping[str, 
 
 def _sha256(path: Path) -> str:
     try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return file_hash(path)
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror})") from error
