@@ -6,12 +6,11 @@ usage: python pipeline/metric_table.py DATASET
 from pathlib import Path
 
 import checkout  # noqa: F401
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.table import Table
 
 from auxreid.evaluation.protocols import open_evaluated
 from auxreid.evaluation.ranked_lists import save_jpeg
+from auxreid.metric.cells import console_table
 from auxreid.metric.choice import UNTOUCHED
 from auxreid.metric.figures import list_pictures, roc_figure
 from auxreid.metric.results import Results, read_results
@@ -57,14 +56,9 @@ def summary(results: Results) -> dict[str, float]:
 
 def show(results: Results) -> None:
     """Print the table and its notes."""
-    table = Table(title=f"{results.dataset}: metric rows, per cent", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    cells = display_table(results)
-    for heading in cells.columns:
-        table.add_column(heading, justify="left" if heading in WORDS else "right", no_wrap=True)
-    for line in cells.itertuples(index=False):
-        table.add_row(*line)
+    title = f"{results.dataset}: metric rows, per cent"
     console = Console(width=max(Console().width, WIDE))
-    console.print(table, markup=False)
+    console.print(console_table(title, display_table(results), WORDS), markup=False)
     for line in notes(results):
         console.print(f"- {line}", highlight=False, markup=False, soft_wrap=True)
 

@@ -15,6 +15,7 @@ from rich.console import Console
 from auxreid.data.frames import Frames, open_frames
 from auxreid.evaluation.protocols import open_evaluated
 from auxreid.evaluation.ranked_lists import save_jpeg
+from auxreid.metric.cells import console_table
 from auxreid.plumbing.base.files import write_text
 from auxreid.plumbing.stage.instance import Stage
 from auxreid.plumbing.stage.run import Run
@@ -32,7 +33,7 @@ from auxreid.search.looks import Looks, Vocabulary
 from auxreid.search.networks import Files
 from auxreid.search.rows import IndexRows, read_rows, rows_file
 from auxreid.search.stated import Stated
-from auxreid.search.table import console_table, csv_table, markdown_table, notes, summary
+from auxreid.search.table import WORDS, csv_table, display_table, markdown_table, notes, summary
 from auxreid.search.text_reader import TextReader, why_missing
 from auxreid.search.words.describe import describe
 from auxreid.search.words.english import in_english
@@ -55,7 +56,8 @@ def main(stage: Stage) -> None:
         found = evaluate(tested, seeds, stage.settings.protocol, test, stage.settings.compare.level, say)
         write(run, found, tested, test.pictures)
     console = Console(width=max(Console().width, WIDE))
-    console.print(console_table(found), markup=False)
+    title = f"{stage.dataset}: the search, per cent"
+    console.print(console_table(title, display_table(found), WORDS), markup=False)
     for line in notes(found):
         console.print(f"- {line}", highlight=False, markup=False, soft_wrap=True)
 

@@ -12,6 +12,7 @@ from rich.console import Console
 from search_dogs import VOCABULARY, drawn_dogs, drawn_frames
 
 from auxreid.evaluation.protocols import Entities
+from auxreid.metric.cells import console_table
 from auxreid.metric.open_set import identification
 from auxreid.plumbing.base.errors import DataError
 from auxreid.search.asked import Asked, Asking, NotPossibleError, Seed
@@ -24,7 +25,7 @@ from auxreid.search.hard_cases import hard_case_picture, hard_cases, told
 from auxreid.search.judged import best_of_dogs, judge
 from auxreid.search.posterior import Posterior
 from auxreid.search.stated import Stated
-from auxreid.search.table import console_table, csv_table, display_table, markdown_table, summary
+from auxreid.search.table import WORDS, csv_table, display_table, markdown_table, summary
 
 TEST = SimpleNamespace(strangers=0.5, drawings=4, resamplings=20)
 
@@ -262,7 +263,7 @@ def test_the_tables_say_the_same(evaluation):
     assert "60 queries of 30 dogs never seen, 30 gallery photographs, 2 seeds" in text
     assert "80 photographs of 40 calibration dogs" in text and "who can show no rate below 2.5 %: not 1 %" in text
     console = Console(width=400, file=io.StringIO())
-    console.print(console_table(evaluation))
+    console.print(console_table("the search", display_table(evaluation), WORDS))
     assert "hard filter" in console.file.getvalue()
 
 

@@ -14,6 +14,7 @@ Thresholds are sought among the cosines at which a true pair, or a right name, a
 Everything is a function of the weight that each individual has, which is what resampling changes.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -106,17 +107,24 @@ def draw_strangers(
         raise ValueError("identification with strangers needs two query individuals")
     same, counted = _relations(query, gallery)
     matched = (same & counted).any(axis=1)
-    rng, found = np.random.default_rng(seed), []
-    for _ in range(drawings):
-        strangers = rng.permutation(len(names))[: min(max(1, round(share * len(names))), len(names) - 1)]
-        is_stranger = np.isin(own, strangers)
-        kept = counted & ~np.isin(gallery.identity, names[strangers])
+    found = []
+    for strangers in drawn_strangers(names, share, drawings, seed):
+        is_stranger = np.isin(query.identity, strangers)
+        kept = counted & ~np.isin(gallery.identity, strangers)
         shown = np.where(kept, cosines, -np.inf)
         nearest = _nearest_wrong_first(shown, same)
         rows = np.flatnonzero((is_stranger | matched) & kept.any(axis=1))
         places = rows, nearest[rows]
         found.append(Drawing(own[rows], is_stranger[rows], shown[places], same[places]))
     return found
+
+
+def drawn_strangers(names: np.ndarray, share: float, drawings: int, seed: int) -> Iterator[np.ndarray]:
+    """Of at least two individuals those of each drawing that are strangers: at least one, never all."""
+    rng = np.random.default_rng(seed)
+    count = min(max(1, round(share * len(names))), len(names) - 1)
+    for _ in range(drawings):
+        yield names[rng.permutation(len(names))[:count]]
 
 
 def identification(drawings: list[Drawing], weights: np.ndarray) -> dict[str, np.ndarray]:

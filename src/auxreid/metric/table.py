@@ -2,8 +2,9 @@
 
 import pandas as pd
 
+from auxreid.metric.cells import NO_VALUE, csv_text, markdown, percent_columns, with_interval
 from auxreid.metric.choice import UNTOUCHED
-from auxreid.metric.results import OPEN_SET, Figure, Results, RowResult
+from auxreid.metric.results import OPEN_SET, Results, RowResult
 
 HEADINGS = {
     "mAP": "mAP",
@@ -16,13 +17,12 @@ HEADINGS = {
     "DIR_10": "DIR at FPIR 10 %",
 }
 WORDS = ("row", "remark")
-NO_VALUE = "-"
 
 
 def csv_table(results: Results) -> str:
     """Per cent, empty where unknown."""
     table = pd.DataFrame.from_records([_record(results, row) for row in results.rows])
-    return table.round(2).replace({-0.0: 0.0}).to_csv(index=False, lineterminator="\n")
+    return csv_text(table)
 
 
 def _record(results: Results, row: RowResult) -> dict[str, object]:
@@ -35,10 +35,7 @@ def _record(results: Results, row: RowResult) -> dict[str, object]:
         "validation_difference": 100 * row.validation.difference,
         "validation_error": 100 * row.validation.error,
     }
-    for name, figure in (row.figures | {"mAP_minus_untouched": row.difference}).items():
-        parts = (None, None, None) if figure is None else (figure.value, figure.low, figure.high)
-        for end, value in zip(("", "_low", "_high"), parts, strict=True):
-            found[f"{name}{end}"] = None if value is None else 100 * value
+    found |= percent_columns(row.figures | {"mAP_minus_untouched": row.difference})
     found |= {f"mAP_first_{size}": 100 * value for size, value in row.cuts.items()}
     return found | {"remark": remark(results, row)}
 
@@ -51,8 +48,8 @@ def display_table(results: Results) -> pd.DataFrame:
         "validation mAP": [_validation(row) for row in rows],
     }
     for name, heading in HEADINGS.items():
-        columns[heading] = [_with_interval(row.figures[name], ".1f") for row in rows]
-    columns["mAP − untouched"] = [_with_interval(row.difference, "+z.1f") for row in rows]
+        columns[heading] = [with_interval(row.figures[name], ".1f") for row in rows]
+    columns["mAP − untouched"] = [with_interval(row.difference, "+z.1f") for row in rows]
     for size in {size: None for row in rows for size in row.cuts}:
         columns[f"mAP, first {size}"] = [_percent(row.cuts.get(size)) for row in rows]
     columns["remark"] = [remark(results, row) for row in rows]
@@ -94,23 +91,17 @@ def notes(results: Results) -> list[str]:
 def markdown_table(results: Results) -> str:
     """The display table in two, since a page is narrow: ranking, and what takes strangers in; then its notes."""
     cells, open_set = display_table(results), [HEADINGS[name] for name in OPEN_SET]
-    ranking = _markdown(cells.drop(columns=open_set))
+    ranking = markdown(cells.drop(columns=open_set), WORDS)
     told = "".join(f"- {line}\n" for line in notes(results))
     return "\n\n".join(
         [
             f"# {results.dataset}: metric rows",
             ranking,
             f"## {results.dataset}: verification, and identification with strangers",
-            _markdown(cells[["row", *open_set]]),
+            markdown(cells[["row", *open_set]], WORDS),
             told,
         ]
     )
-
-
-def _markdown(cells: pd.DataFrame) -> str:
-    sides = [":--" if name in WORDS else "--:" for name in cells.columns]
-    lines = [" | ".join(line) for line in (cells.columns, sides, *cells.itertuples(index=False))]
-    return "\n".join(f"| {line} |" for line in lines)
 
 
 def _validation(row: RowResult) -> str:
@@ -121,10 +112,3 @@ def _validation(row: RowResult) -> str:
 
 def _percent(value: float | None) -> str:
     return NO_VALUE if value is None else f"{100 * value:.1f}"
-
-
-def _with_interval(figure: Figure | None, style: str) -> str:
-    if figure is None:
-        return NO_VALUE
-    value, low, high = (format(100 * part, style) for part in (figure.value, figure.low, figure.high))
-    return f"{value} [{low}, {high}]"

@@ -1,13 +1,12 @@
 """What scores are worth: ranking, verification, identification with strangers, and the decision applied as it is."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from auxreid.attributes.calibration import binned_errors
 from auxreid.evaluation.ranking import JUNK, RankedQueries, rank_queries
-from auxreid.metric.open_set import Drawing, Pairs, draw_strangers, pairs_of
+from auxreid.metric.open_set import Drawing, Pairs, draw_strangers, drawn_strangers, pairs_of
 from auxreid.search.asked import Asked
 from auxreid.search.decision import levelled
 
@@ -90,7 +89,7 @@ def _decided(asked: Asked, strangers: float, drawings: int, seed: int) -> Decide
     right = query[:, None] == names
     matched = (np.isfinite(best) & right).any(axis=1) | _matched(asked)
     parts = []
-    for foreign in _strangers(query, strangers, drawings, seed):
+    for foreign in drawn_strangers(np.unique(query), strangers, drawings, seed):
         left, decided = (np.where(np.isin(names, foreign), -np.inf, one) for one in (best, sure))
         stranger = np.isin(query, foreign)
         rows = np.flatnonzero(stranger | matched)
@@ -124,11 +123,3 @@ def _matched(asked: Asked) -> np.ndarray:
     """bool [q]: the gallery holds the query's dog, even where a filter has taken it away."""
     same = asked.query.identity[:, None] == asked.gallery.identity
     return (same & (asked.query.group[:, None] != asked.gallery.group)).any(axis=1)
-
-
-def _strangers(query: np.ndarray, share: float, drawings: int, seed: int) -> Iterator[np.ndarray]:
-    """The identities of each drawing, as open_set.draw_strangers draws them."""
-    names, rng = np.unique(query), np.random.default_rng(seed)
-    count = min(max(1, round(share * len(names))), len(names) - 1)
-    for _ in range(drawings):
-        yield names[rng.permutation(len(names))[:count]]

@@ -1,10 +1,8 @@
 """The table of the evaluation: a line per way to ask, for programs and for people."""
 
 import pandas as pd
-from rich.box import SIMPLE_HEAD
-from rich.table import Table
 
-from auxreid.metric.results import Figure
+from auxreid.metric.cells import NO_VALUE, csv_text, markdown, percent_columns, with_interval
 from auxreid.search.evaluate import FUSION, MEANS, OPEN_SET, VISUAL_ONLY, Evaluation, Row
 
 HEADINGS = {
@@ -23,13 +21,12 @@ RATES = {
     "ECE": "ECE",
 }
 WORDS = ("asked by", "remark")
-NO_VALUE = "-"
 
 
 def csv_table(evaluation: Evaluation) -> str:
     """Per cent, empty where unknown."""
     table = pd.DataFrame.from_records([_record(row) for row in evaluation.rows])
-    return table.round(2).replace({-0.0: 0.0}).to_csv(index=False, lineterminator="\n")
+    return csv_text(table)
 
 
 def _record(row: Row) -> dict[str, object]:
@@ -37,10 +34,7 @@ def _record(row: Row) -> dict[str, object]:
     figures = {name: row.figures.get(name) for name in (*MEANS, *OPEN_SET)}
     for name, other in (("mAP_minus_visual_only", VISUAL_ONLY), ("mAP_minus_fusion", FUSION)):
         figures[name] = row.against.get(other)
-    for name, figure in figures.items():
-        parts = (None, None, None) if figure is None else (figure.value, figure.low, figure.high)
-        for end, value in zip(("", "_low", "_high"), parts, strict=True):
-            found[f"{name}{end}"] = None if value is None else 100 * value
+    found |= percent_columns(figures)
     found |= {name: 100 * row.rates[name] if name in row.rates else None for name in RATES}
     return found | {"remark": remark(row)}
 
@@ -53,9 +47,9 @@ def display_table(evaluation: Evaluation) -> pd.DataFrame:
         "queries": [str(row.queries) if row.queries else NO_VALUE for row in rows],
     }
     for name, heading in HEADINGS.items():
-        columns[heading] = [_with_interval(row.figures.get(name), ".1f") for row in rows]
+        columns[heading] = [with_interval(row.figures.get(name), ".1f") for row in rows]
     for other in (VISUAL_ONLY, FUSION):
-        columns[f"mAP − {other}"] = [_with_interval(row.against.get(other), "+z.1f") for row in rows]
+        columns[f"mAP − {other}"] = [with_interval(row.against.get(other), "+z.1f") for row in rows]
     for name, heading in RATES.items():
         columns[heading] = [f"{100 * row.rates[name]:.1f}" if name in row.rates else NO_VALUE for row in rows]
     columns["remark"] = [remark(row) for row in rows]
@@ -119,25 +113,14 @@ def markdown_table(evaluation: Evaluation) -> str:
     open_set = [HEADINGS[name] for name in OPEN_SET] + list(RATES.values())
     parts = [
         f"# {dataset}: the search, asked in different ways",
-        _markdown(shown.drop(columns=open_set)),
+        markdown(shown.drop(columns=open_set), WORDS),
         f"## {dataset}: strangers, and decisions",
-        _markdown(shown[["asked by", *open_set]]),
+        markdown(shown[["asked by", *open_set]], WORDS),
     ]
     missing = [f"- {row.name}: {remark(row)}\n" for row in evaluation.rows if row.reason]
     if missing:
         parts += [f"## {dataset}: what cannot be asked", "".join(missing).rstrip("\n")]
     return "\n\n".join([*parts, "".join(f"- {line}\n" for line in notes(evaluation))])
-
-
-def console_table(evaluation: Evaluation) -> Table:
-    """For a terminal."""
-    table = Table(title=f"{evaluation.dataset}: the search, per cent", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    cells = display_table(evaluation)
-    for heading in cells.columns:
-        table.add_column(heading, justify="left" if heading in WORDS else "right", no_wrap=True)
-    for line in cells.itertuples(index=False):
-        table.add_row(*line)
-    return table
 
 
 def summary(evaluation: Evaluation) -> dict[str, float]:
@@ -150,16 +133,3 @@ def summary(evaluation: Evaluation) -> dict[str, float]:
         for other, figure in row.against.items():
             metrics[f"{way}.mAP_minus_{other.replace(' ', '_')}"] = figure.value
     return metrics
-
-
-def _markdown(cells: pd.DataFrame) -> str:
-    sides = [":--" if name in WORDS else "--:" for name in cells.columns]
-    lines = [" | ".join(line) for line in (cells.columns, sides, *cells.itertuples(index=False))]
-    return "\n".join(f"| {line} |" for line in lines)
-
-
-def _with_interval(figure: Figure | None, style: str) -> str:
-    if figure is None:
-        return NO_VALUE
-    value, low, high = (format(100 * part, style) for part in (figure.value, figure.low, figure.high))
-    return f"{value} [{low}, {high}]"
