@@ -23,7 +23,7 @@ from dog_photos import COLOURS, dog_pixels
 
 from auxreid.lostpets.answer import Understood
 from auxreid.lostpets.base.row import Row
-from auxreid.lostpets.candidates import Found
+from auxreid.lostpets.candidates import Candidates
 from auxreid.lostpets.engine import Engine, allowed
 from auxreid.lostpets.narrowing import Known
 from auxreid.lostpets.service.looking import SharedLooker
@@ -126,16 +126,14 @@ class ToyBase:
         names = [row.source for row in self.rows.values()]
         return {name: names.count(name) for name in sorted(set(names))}
 
-    def candidates(self, embedding, facts, most, prefer=None) -> Found:
+    def candidates(self, embedding, facts, most, prefer=None) -> Candidates:
         rows = list(self.rows.values())
         left, filters = Known(rows).narrowed(facts)
         rows = [rows[place] for place in left]
         similarity = np.zeros(len(rows))
         if embedding is not None and rows:
             similarity = looks_of(rows).embedding @ embedding
-        dogs = [row.dog for row in rows]
-        frames = [row.frame for row in rows]
-        return Found(frames, dogs, looks_of(rows), similarity, rows, filters, len(rows), len(set(dogs)))
+        return Candidates(rows, looks_of(rows), similarity, filters, len(rows), len({row.dog for row in rows}))
 
     def record(self, frame: str) -> Row:
         if frame not in self.rows:

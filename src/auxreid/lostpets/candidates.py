@@ -3,6 +3,7 @@
 import datetime
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
@@ -14,31 +15,44 @@ from auxreid.search.looks import Looks
 Prefer = Callable[[Looks], np.ndarray]  # m photographs -> how well each fits what is asked for, float [m]
 
 
-class Record(Protocol):
+@dataclass(frozen=True, slots=True)
+class Record:
     """What is known of a photograph without looking at it."""
 
     frame: str
     dog: str
-    date: datetime.date | None
-    place: str
-    latitude: float | None
-    longitude: float | None
-    kind: Kind
-    report: str | None
+    sequence: str = ""
+    date: datetime.date | None = None
+    place: str = ""
+    latitude: float | None = None
+    longitude: float | None = None
+    kind: Kind = "base"
+    report: str | None = None
+    source: str = ""
 
 
-class Candidates(Protocol):
-    """m photographs, nearest to the query first where it has a photograph."""
+@dataclass(frozen=True)
+class Candidates:
+    """m photographs, nearest to the query first where it has a photograph, and how many they were chosen from."""
 
-    frames: Sequence[str]
-    dogs: Sequence[str]
+    records: Sequence[Record]
     looks: Looks
     similarity: np.ndarray  # float32 [m], cosines; what is preferred, or zero, where the query has no photograph
-    records: Sequence[Record]
-    filters: list[Filter]
+    filters: Sequence[Filter]
     searched: int  # photographs that stay after the filters
     searched_dogs: int
-    exact: bool  # False: an approximate index has chosen them
+    exact: bool = True  # False: an approximate index has chosen them
+
+    @cached_property
+    def frames(self) -> list[str]:
+        return [record.frame for record in self.records]
+
+    @cached_property
+    def dogs(self) -> list[str]:
+        return [record.dog for record in self.records]
+
+    def __len__(self) -> int:
+        return len(self.records)
 
 
 class Base(Protocol):
@@ -57,33 +71,3 @@ class Base(Protocol):
 
     def looks(self, frames: Sequence[str]) -> Looks:
         """Of these photographs, in this order; raises DataError for one that is not there."""
-
-
-@dataclass(frozen=True)
-class Kept:
-    """A record as it lies in memory."""
-
-    frame: str
-    dog: str
-    date: datetime.date | None = None
-    place: str = ""
-    latitude: float | None = None
-    longitude: float | None = None
-    kind: Kind = "base"
-    report: str | None = None
-    sequence: str = ""
-
-
-@dataclass(frozen=True)
-class Found:
-    """Candidates in memory; see :class:`Candidates`."""
-
-    frames: Sequence[str]
-    dogs: Sequence[str]
-    looks: Looks
-    similarity: np.ndarray
-    records: Sequence[Record]
-    filters: list[Filter]
-    searched: int
-    searched_dogs: int
-    exact: bool = True

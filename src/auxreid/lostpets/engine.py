@@ -11,7 +11,6 @@ import numpy as np
 
 from auxreid.lostpets.answer import Answer, Found, Place, Term, Understood
 from auxreid.lostpets.candidates import Base, Candidates, Record
-from auxreid.lostpets.candidates import Found as Given
 from auxreid.lostpets.distance import coarse, kilometres
 from auxreid.lostpets.narrowing import Known
 from auxreid.lostpets.query import Crop, Facts, Near, Query, Stated
@@ -151,9 +150,7 @@ class Engine:
         left, filters = Known(records).narrowed(asked.facts)
         records, looks = [records[place] for place in left], self.base.looks([frames[place] for place in left])
         similarity = np.zeros(len(left)) if asked.looks is None else looks.embedding @ asked.looks.embedding[0]
-        dogs = [one.dog for one in records]
-        names = [one.frame for one in records]
-        return Given(names, dogs, looks, similarity, records, filters, len(left), len(set(dogs)))
+        return Candidates(records, looks, similarity, filters, len(left), len({one.dog for one in records}))
 
     def _answer(self, asked: Asked, found: Candidates) -> Answer:
         dogs = self._dogs(asked, found, self._terms(asked, found))

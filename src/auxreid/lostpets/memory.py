@@ -5,7 +5,7 @@ from datetime import date
 
 import numpy as np
 
-from auxreid.lostpets.candidates import Found, Kept, Prefer
+from auxreid.lostpets.candidates import Candidates, Prefer, Record
 from auxreid.lostpets.narrowing import Known
 from auxreid.lostpets.query import Facts
 from auxreid.plumbing.base.errors import DataError
@@ -26,7 +26,9 @@ class MemoryBase:
         """How many photographs there are."""
         return len(self._records)
 
-    def candidates(self, embedding: np.ndarray | None, facts: Facts, most: int, prefer: Prefer | None = None) -> Found:
+    def candidates(
+        self, embedding: np.ndarray | None, facts: Facts, most: int, prefer: Prefer | None = None
+    ) -> Candidates:
         """The photographs that the facts leave, nearest first and at most so many; without an embedding those that are
         preferred."""
         places, filters = self._known.narrowed(facts)
@@ -38,9 +40,7 @@ class MemoryBase:
             similarity = np.asarray(prefer(all_looks.take(places)), np.float32)
         nearest = np.argsort(-similarity, kind="stable")[:most]
         chosen = places[nearest]
-        return Found(
-            frames=[self._records[place].frame for place in chosen],
-            dogs=[self._records[place].dog for place in chosen],
+        return Candidates(
             looks=all_looks.take(chosen),
             similarity=similarity[nearest],
             records=[self._records[place] for place in chosen],
@@ -49,7 +49,7 @@ class MemoryBase:
             searched_dogs=len({self._records[place].dog for place in places}),
         )
 
-    def record(self, frame: str) -> Kept:
+    def record(self, frame: str) -> Record:
         """Raises DataError for a photograph that is not there."""
         return self._records[self._place(frame)]
 
@@ -67,8 +67,8 @@ class MemoryBase:
         return self._places[frame]
 
 
-def _record(rows: IndexRows, place: int) -> Kept:
-    return Kept(
+def _record(rows: IndexRows, place: int) -> Record:
+    return Record(
         frame=str(rows.frame[place]),
         dog=str(rows.dog[place]),
         date=day(str(rows.date[place])),

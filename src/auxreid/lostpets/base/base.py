@@ -12,16 +12,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from auxreid.lostpets.base import facts as columns
-from auxreid.lostpets.base.candidates import Candidates
 from auxreid.lostpets.base.durable import Kept
 from auxreid.lostpets.base.filters import left_by
 from auxreid.lostpets.base.index import EXACT_MOST, Index, IndexFile, is_due, make_index
 from auxreid.lostpets.base.names import Names, Texts
-from auxreid.lostpets.base.row import RECORD, Header, Record, Row, arrow_rows, check, vector_columns
+from auxreid.lostpets.base.row import RECORD, Header, Row, arrow_rows, check, vector_columns
 from auxreid.lostpets.base.table import Tables, conditions, create_tables, header_of, quoted
 from auxreid.lostpets.base.vectors import BATCH, Vectors, best, similarities
 from auxreid.lostpets.base.write_lock import WAIT, write_lock
-from auxreid.lostpets.candidates import Prefer
+from auxreid.lostpets.candidates import Candidates, Prefer, Record
 from auxreid.lostpets.query import Facts
 from auxreid.plumbing.base.errors import DataError
 from auxreid.search.looks import Looks

@@ -10,7 +10,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from auxreid.lostpets.base.names import Names, Texts
-from auxreid.lostpets.base.row import FACTS, KINDS, RECORD, Record
+from auxreid.lostpets.base.row import FACTS, KINDS, RECORD
+from auxreid.lostpets.candidates import Record
 
 COLUMNS = FACTS.names
 TEXTS = ("frame", "dog", "sequence", "place", "report", "source")

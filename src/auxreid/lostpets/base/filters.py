@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator
-from datetime import date
+from typing import Protocol
 
 import numpy as np
 
@@ -12,10 +12,17 @@ from auxreid.lostpets.base.row import KINDS
 from auxreid.lostpets.distance import EARTH_KM
 from auxreid.lostpets.query import Facts, Near
 
-EPOCH = date(1970, 1, 1)
+
+class Asserted(Protocol):
+    """What filters read of a base's facts."""
+
+    alive: np.ndarray
+    date: np.ndarray
+    sphere: np.ndarray
+    kind: np.ndarray
 
 
-def left_by(asked: Facts, known: columns.Facts) -> tuple[np.ndarray, list[Filter]]:
+def left_by(asked: Facts, known: Asserted) -> tuple[np.ndarray, list[Filter]]:
     """Which rows are left [n, bool], and what each filter did, in the order in which they were applied."""
     left, told = known.alive, []
     before = int(np.count_nonzero(left))
@@ -28,13 +35,13 @@ def left_by(asked: Facts, known: columns.Facts) -> tuple[np.ndarray, list[Filter
     return left, told
 
 
-def _filters(asked: Facts, known: columns.Facts) -> Iterator[tuple[str, np.ndarray, np.ndarray | None]]:
+def _filters(asked: Facts, known: Asserted) -> Iterator[tuple[str, np.ndarray, np.ndarray | None]]:
     """Of each filter the name, the rows that pass, and those that lack the fact; None: none can."""
     if asked.near is not None:
         yield "near", within(asked.near, known.sphere), np.isnan(known.sphere[0])
     for name, day in (("since", asked.since), ("until", asked.until)):
         if day is not None:
-            number = (day - EPOCH).days
+            number = (day - columns.EPOCH).days
             passes = known.date >= number if name == "since" else known.date <= number
             yield name, passes, known.date == columns.NO_DATE
     if asked.kinds:

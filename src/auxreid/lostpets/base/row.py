@@ -58,22 +58,6 @@ class Row:
     source: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
-    """What is known of a photograph of the base, but for what its pixels say."""
-
-    frame: str
-    dog: str
-    sequence: str
-    date: datetime.date | None
-    place: str
-    latitude: float | None
-    longitude: float | None
-    kind: Kind
-    report: str | None
-    source: str
-
-
 FACTS = pa.schema(
     [
         pa.field(
@@ -91,7 +75,7 @@ FACTS = pa.schema(
         pa.field("source", pa.string(), nullable=False),
     ]
 )
-RECORD = [name for name in FACTS.names if name != "number"]  # the fields of Record, in their order
+RECORD = [name for name in FACTS.names if name != "number"]  # the fields of a Record, in their order
 
 
 def attribute_column(name: str) -> str:

@@ -3,7 +3,8 @@
 import numpy as np
 
 from auxreid.lostpets.base.base import Base
-from auxreid.lostpets.base.row import Header, Record, Row
+from auxreid.lostpets.base.row import Header, Row
+from auxreid.lostpets.candidates import Record
 from auxreid.lostpets.memory import day
 from auxreid.lostpets.service.coarse import coarse_or_none
 from auxreid.search.rows import IndexRows
