@@ -4,15 +4,13 @@ DVC puts edits aside (git stash) and leaves the branch (a detached HEAD) while i
 what was there; it is locked for as long as DVC, or who started it, lives, and goes when DVC has ended.
 """
 
-import fcntl
-import json
-import os
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 from auxreid.plumbing.base.errors import DataError
+from auxreid.plumbing.dvc.held_note import held_note, left_note, write_note
 from auxreid.plumbing.dvc.lock import TMP
 
 NOTE = TMP / "auxreid-queue.json"
@@ -30,26 +28,17 @@ def noted(root: Path) -> Iterator[int]:
         DataError: another queueing is at work, or there is no Git repository with a commit.
     """
     path = root / NOTE
-    path.parent.mkdir(parents=True, exist_ok=True)
-    number = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
-    try:
-        try:
-            fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise DataError(f"{path}: another `auxreid queue` is at work; wait for it") from None
+    with held_note(path, "another `auxreid queue` is at work") as number:
         try:
             before = {"head": _head(root), "stash": _stash(root)}
         except subprocess.CalledProcessError:
             path.unlink(missing_ok=True)
             raise DataError("DVC's experiments need a Git repository with a commit: `git init`, `git commit`") from None
-        os.truncate(number, 0)
-        os.write(number, json.dumps(before).encode())
+        write_note(number, before)
         try:
             yield number
         finally:
             path.unlink(missing_ok=True)
-    finally:
-        os.close(number)
 
 
 def undo_unfinished(root: Path) -> list[str]:
@@ -59,24 +48,14 @@ def undo_unfinished(root: Path) -> list[str]:
         DataError: Git cannot do so; the note stays.
     """
     path = root / NOTE
-    if not path.is_file():
-        return []
-    with path.open("rb") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:  # it is at work
+    with left_note(path) as before:
+        if before is None:
             return []
-        with suppress(ValueError):  # it was killed before it had begun
-            before = json.loads(file.read())
-            try:
-                lines = _put_back(root, before["head"], before["stash"])
-            except subprocess.CalledProcessError as error:
-                said = " ".join((error.stderr or error.stdout).split())
-                raise DataError(f"{path}: a killed `auxreid queue` cannot be undone: Git says: {said}") from None
-            path.unlink(missing_ok=True)
-            return lines
-        path.unlink(missing_ok=True)
-    return []
+        try:
+            return _put_back(root, before["head"], before["stash"])
+        except subprocess.CalledProcessError as error:
+            said = " ".join((error.stderr or error.stdout).split())
+            raise DataError(f"{path}: a killed `auxreid queue` cannot be undone: Git says: {said}") from None
 
 
 def _put_back(root: Path, head: str, stash: str) -> list[str]:

@@ -4,9 +4,6 @@ A note in .dvc/tmp says what was there, so that the next command undoes what a k
 edited meanwhile stays as it is then.
 """
 
-import fcntl
-import json
-import os
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -15,9 +12,10 @@ from typing import Any
 
 import yaml
 
-from auxreid.plumbing.base.errors import ConfigError, DataError
+from auxreid.plumbing.base.errors import ConfigError
 from auxreid.plumbing.base.files import write_text
 from auxreid.plumbing.base.yaml_document import read_document
+from auxreid.plumbing.dvc.held_note import held_note, write_note
 from auxreid.plumbing.dvc.unfinished_study import NOTE, put_back, text_of
 from auxreid.plumbing.graph import views
 from auxreid.plumbing.graph.table import GRAPH_FILE, build_graph, graph_text
@@ -40,15 +38,9 @@ def study_for_a_while(root: Path, study: Mapping[str, Any]) -> Iterator[None]:
     written = texts_with(study)
     before = {name: text_of(root / name) for name in written}
     note = root / NOTE
-    note.parent.mkdir(parents=True, exist_ok=True)
-    number = os.open(note, os.O_RDWR | os.O_CREAT, 0o666)
-    try:
-        try:
-            fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise DataError(f"{note}: another command has changed the study for a while; wait for it") from None
+    with held_note(note, "another command has changed the study for a while") as number:
         said = {"before": before, "written": written}
-        os.write(number, json.dumps(said).encode())
+        write_note(number, said)
         try:
             for name, text in written.items():
                 write_text(root / name, text)
@@ -57,8 +49,6 @@ def study_for_a_while(root: Path, study: Mapping[str, Any]) -> Iterator[None]:
             if left := put_back(root, said):
                 print(f"{', '.join(left)}: edited meanwhile, and left so; `auxreid plan`", file=sys.stderr)
             note.unlink(missing_ok=True)
-    finally:
-        os.close(number)
 
 
 def texts_with(study: Mapping[str, Any]) -> dict[str, str]:
