@@ -22,7 +22,6 @@ from pet_rows import DIMENSIONS, HEADER, pet_row, unit
 from auxreid.lostpets.answer import Filter
 from auxreid.lostpets.base.base import Base
 from auxreid.lostpets.base.row import Row
-from auxreid.lostpets.base.tidier import Tidier
 from auxreid.lostpets.base.write_lock import write_lock
 from auxreid.lostpets.query import Facts, Near
 from auxreid.plumbing.base.errors import ConfigError, DataError
@@ -229,7 +228,6 @@ def test_a_copy_that_is_not_the_tables_is_made_anew(base):
 def test_the_second_writer_is_told_who_the_first_is(base, monkeypatch):
     hold = f"""
 import sys; from pathlib import Path
-from auxreid.lostpets.base.tidier import Tidier
 from auxreid.lostpets.base.write_lock import write_lock
 with write_lock(Path({str(base.path / ".lock")!r})):
     print("held", flush=True); sys.stdin.read()
@@ -365,22 +363,6 @@ def test_tidying_joins_what_was_added_bit_by_bit_and_loses_nothing(base, monkeyp
     for one in (base, reader, Base.open(base.path)):
         assert one.candidates(unit(np.random.default_rng(4)), EVERYTHING, 20).frames == before
     assert not base.tidy()
-
-
-def test_the_tidier_waits_for_a_quiet_moment_and_for_other_writers(base, monkeypatch):
-    monkeypatch.setattr("auxreid.lostpets.base.table.MOST_FRAGMENTS", 0)
-    monkeypatch.setattr("auxreid.lostpets.base.base.WAIT", 0.01)
-    base.add([pet_row(20)])
-    tidied, tidy = threading.Event(), base.tidy
-    monkeypatch.setattr(base, "tidy", lambda: tidy() and tidied.set())
-    busy = Tidier(base, every=0.01, quiet=1000).start()
-    with write_lock(base.path / ".lock"):
-        tidier = Tidier(base, every=0.01, quiet=0).start()
-        assert not tidied.wait(0.3)
-    assert tidied.wait(20)
-    tidier.stop()
-    busy.stop()
-    assert base.count() == 7
 
 
 def test_the_benchmark_finds_what_numpy_finds_at_a_small_size():

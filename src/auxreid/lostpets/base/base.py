@@ -1,6 +1,5 @@
 """A base of photographs that is searched while it is written to."""
 
-import time
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -51,7 +50,6 @@ class Base:
         self.path, self.writable = path, writable
         self._tables = Tables(path)
         self.header, identity = header_of(self._tables, path, model)
-        self._last_search = time.monotonic()
         self._looking = Lock()  # held while this object takes notice of what is new
         self._facts, self._versions = columns.FactTable(), (0, 0)
         self._vectors = Vectors(path / "copy" / f"{identity}.f32", vector_columns(self.header))
@@ -139,7 +137,6 @@ class Base:
             embedding: float32 [dimensions], of unit length; None: there is no photograph to be alike.
             prefer: in its place, how well photographs fit what is asked for; all that are left are gone through.
         """
-        self._last_search = time.monotonic()
         state = self._look()
         left, filters = left_by(facts, state.facts)
         searched = filters[-1].after if filters else state.rows
@@ -192,10 +189,6 @@ class Base:
                 Tables(self.path).index_names()
                 self._kept.keep()
         return scattered or due
-
-    def quiet_for(self) -> float:
-        """Seconds since the last search."""
-        return time.monotonic() - self._last_search
 
     def count(self) -> int:
         """Photographs."""
