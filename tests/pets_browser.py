@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import threading
 import time
 from collections.abc import Iterator
@@ -12,35 +11,18 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import axe_playwright_python
-import pytest
 import uvicorn
 from toy_engine import toy_engine
 
 from auxreid.lostpets.service.app import create_app
 from auxreid.lostpets.service.settings import Settings
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-SWITCHES = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 AXE = Path(axe_playwright_python.__file__).with_name("axe.min.js")
 KINDS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 SIZES = {"desktop": (1360, 900), "phone": (360, 740)}
 WIDE = """[document.documentElement, ...document.querySelectorAll("dialog[open]")]
     .filter(one => one.scrollWidth > one.clientWidth).map(one => one.tagName)"""
 SCREENSHOTS = "AUXREID_SCREENSHOTS"  # folder for a picture and axe's verdict of each state; unset: none
-
-
-@contextmanager
-def started_browser() -> Iterator:
-    """A Chromium; skips where there is none."""
-    if CHROMIUM is None:
-        pytest.skip("no Chromium on this machine")
-    from playwright.sync_api import sync_playwright
-
-    with (
-        sync_playwright() as playwright,
-        playwright.chromium.launch(executable_path=CHROMIUM, args=SWITCHES) as started,
-    ):
-        yield started
 
 
 @contextmanager

@@ -2,7 +2,6 @@
 
 import json
 import re
-import shutil
 import threading
 import urllib.error
 import urllib.request
@@ -11,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from chromium import started_browser
 from dog_photos import dog_of, dogs_of, photo_of, put_dogs, run
 
 from auxreid.assembling.decisions import COLUMNS, read_decisions, standing
@@ -19,20 +19,10 @@ from auxreid.assembling.server import open_review
 from auxreid.assembling.workplace import Workplace
 from auxreid.plumbing.base.errors import ConfigError
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-SWITCHES = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-
 
 @pytest.fixture(scope="module")
 def browser():
-    if CHROMIUM is None:
-        pytest.skip("no Chromium on this machine")
-    from playwright.sync_api import sync_playwright
-
-    with (
-        sync_playwright() as playwright,
-        playwright.chromium.launch(executable_path=CHROMIUM, args=SWITCHES) as started,
-    ):
+    with started_browser() as started:
         yield started
 
 

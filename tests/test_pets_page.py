@@ -10,7 +10,8 @@ from importlib.resources import files
 from pathlib import Path
 
 import pytest
-from pets_browser import served_toy, shown, started_browser
+from chromium import started_browser
+from pets_browser import served_toy, shown
 from toy_engine import photo_of
 
 from auxreid.data.vocabulary import DOG_ATTRIBUTES
