@@ -48,8 +48,8 @@ def main(stage: Stage) -> None:
     row, seed, split = (stage.entry[name] for name in ("row", "seed", "split"))
     with stage.run(encoder=str(stage.reads["encoder"]), evaluate=asked) as run:
         frames = open_evaluated(stage.reads["frames"], split)
-        encoder, fused = load_ranked_encoder(stage.reads["encoder"])
-        embedding = embed_for_ranking(encoder, fused, frames, stage.reads["pose"], asked["precision"])
+        encoder, beside = load_ranked_encoder(stage.reads["encoder"])
+        embedding = embed_for_ranking(encoder, beside, frames, stage.reads["pose"], asked["precision"])
         query, gallery = query_and_gallery(frames, embedding, asked["protocol"])
         device = gpu()
         distances = squared_distances(query.embedding, gallery.embedding, device)

@@ -10,9 +10,10 @@ import numpy as np
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from auxreid.clip.checkpoints import FusionHeader, load_image_encoder, save_tower
+from auxreid.clip.checkpoints import AuxiliaryHeader, Beside, FusionHeader, load_image_encoder, save_tower
 from auxreid.clip.embed import camera_places
 from auxreid.clip.vit_variants import adapt_vit, training_cameras
+from auxreid.clipreid.auxiliary import Context, build_auxiliary
 from auxreid.clipreid.pose_fusion import PoseFusion
 from auxreid.clipreid.pose_inputs import open_pose
 from auxreid.clipreid.row_settings import remark, row_settings
@@ -42,21 +43,20 @@ def main(stage: Stage) -> None:
     with stage.run(replaced={"finetune": settings}, **names) as run:
         curves = Curves(run)
         with stage_checkpoint(run, stage, curves) as checkpoint:
-            encoder, pose, header = train(stage, settings, curves, checkpoint)
+            encoder, pose, beside = train(stage, settings, curves, checkpoint)
         curves.write(run.out / "history.csv")
         run.summary(curves.last)
         if pose is not None:
             report_fusion(pose.fusion, run)
         encoder.remark = remark(recipe, row)
-        fusion = None if pose is None else (pose.fusion, header)
-        save_tower(encoder, run.out / "encoder.safetensors", encoder.encoder_config, encoder.input_config, fusion)
+        save_tower(encoder, run.out / "encoder.safetensors", encoder.encoder_config, encoder.input_config, beside)
         run.artifact("encoder.safetensors")
 
 
 def train(
     stage: Stage, settings: FinetuneConfig, report: Report, checkpoint: Checkpoint | None = None
-) -> tuple[nn.Module, PoseBranch | None, FusionHeader | None]:
-    """The row's encoder, and the pose branch trained with it, from the outputs of the stages before."""
+) -> tuple[nn.Module, PoseBranch | None, tuple[nn.Module, Beside] | None]:
+    """The row's encoder, the pose branch, and what of all that was trained with it its file must hold."""
     row, reads, seed, split = stage.settings.ablation, stage.reads, stage.entry["seed"], stage.entry["split"]
     frames, classes, names = training_set(reads["frames"], split, reads["labels"])
     texts = None if row.prompts is None else read_texts(reads["prompts"], names)
@@ -64,10 +64,15 @@ def train(
     if getattr(encoder, "cameras", ()):  # a camera that the encoder will not know: fail before training
         camera_places(encoder, open_frames(reads["frames"], split).where(("query", "gallery")))
     supervision = build_supervision(frames, classes, texts, row)
-    pose, header = open_branch(row.pose, reads["pose"], frames, encoder.dims[2], seed)
-    training = settings, seed, report, pose, checkpoint, stage.settings.precision
+    pose, beside = open_branch(row.pose, reads["pose"], frames, encoder.dims[2], seed)
+    auxiliary = None
+    if row.auxiliary is not None:
+        seed_everything(seed)  # its weights
+        auxiliary = build_auxiliary(row.auxiliary, Context(encoder, frames, classes, reads["pose"], settings, seed))
+        beside = (auxiliary, AuxiliaryHeader(config=row.auxiliary, facts=auxiliary.facts)) if auxiliary.ranked else None
+    training = settings, seed, report, pose, checkpoint, stage.settings.precision, auxiliary
     finetune_encoder(encoder, frames, classes, supervision, *training)
-    return encoder, pose, header
+    return encoder, pose, beside
 
 
 def read_texts(path: Path, names: np.ndarray) -> Tensor:
@@ -87,14 +92,16 @@ def adapt_encoder(encoder: nn.Module, vit, frames, seed: int) -> nn.Module:
     return adapt_vit(encoder, vit, (encoder.input_config.height, encoder.input_config.width), cameras)
 
 
-def open_branch(pose, path: Path, frames, width: int, seed: int) -> tuple[PoseBranch | None, FusionHeader | None]:
+def open_branch(
+    pose, path: Path, frames, width: int, seed: int
+) -> tuple[PoseBranch | None, tuple[PoseFusion, FusionHeader] | None]:
     """The pose branch of a row and what its checkpoint says of it; none where the row has no pose."""
     if pose is None:
         return None, None
     inputs, joints = open_pose(path, frames, pose)
     seed_everything(seed)  # the fusion's weights
     branch = PoseBranch(inputs, PoseFusion(width, joints, pose), supervise_image=pose.supervise == "both")
-    return branch, FusionHeader(joints=joints, pose=pose)
+    return branch, (branch.fusion, FusionHeader(joints=joints, pose=pose))
 
 
 def report_fusion(fusion: PoseFusion, run: Run) -> None:

@@ -1,6 +1,7 @@
 """Towers on disk: safetensors with the encoder's configuration in the header, so that a file explains itself."""
 
 from pathlib import Path
+from typing import Any
 
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
@@ -11,11 +12,12 @@ from auxreid.clip.text_tower import TextTower
 from auxreid.clip.vit_variants import ViTVariant, adapt_vit, variant_of
 from auxreid.plumbing.base.errors import DataError
 from auxreid.plumbing.base.files import finished_file
+from auxreid.plumbing.settings.auxiliary import AuxiliaryConfig
 from auxreid.plumbing.settings.recipes import EncoderConfig, InputConfig
 from auxreid.plumbing.settings.rows import PoseFusionConfig
 from auxreid.plumbing.settings.section import Section
 
-FUSION = "fusion."  # prefix of the tensors of a pose fusion, which may stand beside the tower's
+BESIDE = "beside."  # prefix of the tensors of what was trained with a tower and takes part when it ranks
 
 
 class FusionHeader(Section):
@@ -25,6 +27,16 @@ class FusionHeader(Section):
     pose: PoseFusionConfig
 
 
+class AuxiliaryHeader(Section):
+    """An idea of a row's `auxiliary` that was trained with the tower, and takes part when it ranks."""
+
+    config: AuxiliaryConfig
+    facts: dict[str, Any]  # what it must know of its training to be built again
+
+
+Beside = FusionHeader | AuxiliaryHeader
+
+
 class TowerHeader(Section):
     """What a checkpoint's header says."""
 
@@ -32,13 +44,14 @@ class TowerHeader(Section):
     input: InputConfig
     vit: ViTVariant | None = None  # None: the plain tower
     fusion: FusionHeader | None = None
+    auxiliary: AuxiliaryHeader | None = None
     remark: str = ""  # what a reader of its figures must know of its training
 
 
 def save_tower(
-    tower: nn.Module, path: Path, encoder, input_config, fusion: tuple[nn.Module, FusionHeader] | None = None
+    tower: nn.Module, path: Path, encoder, input_config, beside: tuple[nn.Module, Beside] | None = None
 ) -> None:
-    """Write a tower's weights, and those of the fusion that was trained with it; the file appears by rename.
+    """Write a tower's weights, and those of what was trained beside it and ranks; the file appears by rename.
 
     The header also holds the tower's `.remark`, if it has one.
     """
@@ -46,15 +59,20 @@ def save_tower(
         encoder=encoder,
         input=input_config,
         vit=variant_of(tower),
-        fusion=fusion[1] if fusion else None,
+        fusion=_if_of(FusionHeader, beside),
+        auxiliary=_if_of(AuxiliaryHeader, beside),
         remark=getattr(tower, "remark", ""),
     )
     state = tower.state_dict()
-    if fusion is not None:
-        state |= {FUSION + name: tensor for name, tensor in fusion[0].state_dict().items()}
+    if beside is not None:
+        state |= {BESIDE + name: tensor for name, tensor in beside[0].state_dict().items()}
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
     with finished_file(path) as unfinished:
         save_file(tensors, unfinished, metadata={"auxreid": header.model_dump_json()})
+
+
+def _if_of(kind: type, beside: tuple[nn.Module, Beside] | None) -> Beside | None:
+    return beside[1] if beside is not None and isinstance(beside[1], kind) else None
 
 
 def save_no_text(path: Path, encoder, input_config, why: str) -> None:
@@ -73,17 +91,18 @@ def load_image_encoder(path: str | Path) -> nn.Module:
     return load_ranked_encoder(path)[0]
 
 
-def load_ranked_encoder(path: str | Path) -> tuple[nn.Module, tuple[FusionHeader, dict] | None]:
-    """As :func:`load_image_encoder`, and the pose fusion that was trained with it, header and tensors, or None."""
+def load_ranked_encoder(path: str | Path) -> tuple[nn.Module, tuple[Beside, dict] | None]:
+    """As :func:`load_image_encoder`, and what was trained beside it and ranks, header and tensors, or None."""
     header, tensors = _read(Path(path))
     size = (header.input.height, header.input.width)
     image, _ = build_towers(header.encoder, size, weights=False)
     if header.vit is not None:
         image = adapt_vit(image, header.vit, size, header.vit.cameras)
-    image.load_state_dict({name: tensor for name, tensor in tensors.items() if not name.startswith(FUSION)})
+    image.load_state_dict({name: tensor for name, tensor in tensors.items() if not name.startswith(BESIDE)})
     image.encoder_config, image.input_config, image.remark = header.encoder, header.input, header.remark
-    fused = {name.removeprefix(FUSION): tensor for name, tensor in tensors.items() if name.startswith(FUSION)}
-    return image.eval(), (header.fusion, fused) if header.fusion is not None else None
+    beside = header.fusion or header.auxiliary
+    own = {name.removeprefix(BESIDE): tensor for name, tensor in tensors.items() if name.startswith(BESIDE)}
+    return image.eval(), (beside, own) if beside is not None else None
 
 
 def load_text_tower(path: str | Path) -> TextTower:

@@ -6,18 +6,28 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from auxreid.clip.image_towers import Features
 from auxreid.clip.images import PlainImages, loader, normalise
 from auxreid.plumbing.base.errors import DataError
 from auxreid.plumbing.base.progress import track
 from auxreid.training.precision import FULL, lengthened, tower_precision
 
+Encode = Callable[[Tensor, np.ndarray], tuple[Tensor, ...]]  # images [b, 3, h, w] and their rows [b] -> [b, ...] each
+
 
 @torch.no_grad()
 def encode_frames(
-    encoder: nn.Module, frames, input_config, batch_size: int = 128, precision: str = FULL
+    encoder: nn.Module,
+    frames,
+    input_config,
+    batch_size: int = 128,
+    precision: str = FULL,
+    around: Callable[[Encode], Encode] = lambda encode: encode,
 ) -> tuple[torch.Tensor, ...]:
     """(f1 [n, d1], f2 [n, d2], f3 [n, d3]) of every frame, float32 on the CPU, without augmentation.
+
+    Args:
+        around: what else is done with each batch, made from the plain encoding of one: it may change the images before
+            and the features after, and give other tensors [b, ...].
 
     They come from the device at the end, all at once: some 16 KB of its memory a frame for CLIP's RN50.
 
@@ -26,7 +36,7 @@ def encode_frames(
     """
     device = _fastest_device(encoder)
     encoder.eval().to(device, memory_format=torch.channels_last)
-    encode = row_encoder(encoder, frames, precision)
+    encode = around(row_encoder(encoder, frames, precision))
     images = PlainImages(frames, input_config.height, input_config.width)
     rows = np.array_split(np.arange(len(frames)), range(batch_size, len(frames), batch_size))
     batches = loader(images, batch_sampler=rows)
@@ -43,7 +53,7 @@ def _fastest_device(encoder: nn.Module) -> torch.device:
     return torch.device("cuda") if device.type == "cpu" and torch.cuda.is_available() else device
 
 
-def row_encoder(encoder: nn.Module, frames, precision: str = FULL) -> Callable[[Tensor, np.ndarray], Features]:
+def row_encoder(encoder: nn.Module, frames, precision: str = FULL) -> Encode:
     """`encode(images, rows)`: features, float32, of images [b, 3, h, w] that are the rows [b] of `frames`.
 
     An encoder with a camera embedding is told their cameras, any other sees the images alone.
@@ -53,7 +63,7 @@ def row_encoder(encoder: nn.Module, frames, precision: str = FULL) -> Callable[[
     """
     places = camera_places(encoder, frames)
 
-    def encode(images: Tensor, rows: np.ndarray) -> Features:
+    def encode(images: Tensor, rows: np.ndarray) -> tuple[Tensor, ...]:
         cameras = () if places is None else (places[rows].to(images.device, non_blocking=True),)
         with tower_precision(precision, images.device):
             features = encoder(images, *cameras)

@@ -24,6 +24,8 @@ class View(NamedTuple):
     left: int
 
 
+PLAIN = View(mirrored=False, top=PADDING, left=PADDING)  # how a test image is seen
+
 Draw = tuple[int, View]  # row of the frames, and its view
 
 

@@ -1,23 +1,36 @@
-"""Test embeddings of a row whose fused feature is ranked."""
+"""Test embeddings of a row, with what was trained beside its encoder."""
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor, nn
 from torch.nn import functional as F
 
-from auxreid.clip.embed import encode_frames
+from auxreid.clip.checkpoints import AuxiliaryHeader, Beside
+from auxreid.clip.embed import Encode, encode_frames
+from auxreid.clip.images import PLAIN
+from auxreid.clip.maps import captured
+from auxreid.clipreid.auxiliary import Auxiliary, Context, restore_auxiliary
 from auxreid.clipreid.pose_fusion import PoseFusion
 from auxreid.clipreid.pose_inputs import open_pose
 from auxreid.plumbing.base.errors import DataError
 from auxreid.training.precision import FULL
 
+Around = Callable[[Encode], Encode]
 
-def embed_for_ranking(encoder, fused: tuple | None, frames, pose_file: str, precision: str = FULL) -> np.ndarray:
+
+def embed_for_ranking(
+    encoder, beside: tuple[Beside, dict] | None, frames, pose_file: str | Path | None, precision: str = FULL
+) -> np.ndarray:
     """Embedding that is ranked, before the BNNeck, L2-normalised (THESIS section 3).
 
     Args:
         encoder: an image tower with `.input_config`.
-        fused: the fusion of its checkpoint, as `load_ranked_encoder` gives it.
-        pose_file: the data set's keypoint table; it is read only where the fused feature is ranked.
+        beside: what its checkpoint has beside it, as `load_ranked_encoder` gives it.
+        pose_file: the data set's keypoint table; it is read only where what is beside it takes a pose when it ranks.
         precision: of the encoder.
 
     Returns:
@@ -26,10 +39,28 @@ def embed_for_ranking(encoder, fused: tuple | None, frames, pose_file: str, prec
     Raises:
         DataError: the table lacks a frame or has other joints than the fusion was trained with.
     """
-    _, f2, f3 = encode_frames(encoder, frames, encoder.input_config, precision=precision)
-    if fused is not None and fused[0].pose.rank == "fused":
-        f3 = _fuse(f3, *fused, pose_file, frames)
+    around: Around = lambda encode: encode  # noqa: E731 (nothing else is done)
+    if beside is not None and isinstance(beside[0], AuxiliaryHeader):
+        context = Context(encoder, frames, None, pose_file, None, 0)
+        auxiliary = restore_auxiliary(beside[0].config, beside[0].facts, beside[1], context)
+        around = partial(_with_auxiliary, encoder=encoder, auxiliary=auxiliary)
+    _, f2, f3 = encode_frames(encoder, frames, encoder.input_config, precision=precision, around=around)
+    if beside is not None and not isinstance(beside[0], AuxiliaryHeader) and beside[0].pose.rank == "fused":
+        f3 = _fuse(f3, *beside, pose_file, frames)
     return F.normalize(torch.cat([f2, f3], dim=1), dim=1).numpy()
+
+
+def _with_auxiliary(encode: Encode, encoder: nn.Module, auxiliary: Auxiliary) -> Encode:
+    """The features of images [b, c, h, w] with what the row's idea makes of them."""
+    auxiliary.to(next(encoder.parameters()).device)
+
+    def encode_with(images: Tensor, rows: np.ndarray) -> tuple[Tensor, ...]:
+        known = tuple(one.to(images.device) for one in auxiliary.inputs(rows, [PLAIN] * len(rows)))
+        with captured(encoder, auxiliary.maps) as maps:
+            features = encode(auxiliary.images(images, known), rows)
+        return auxiliary.rank(features, auxiliary.observe(features, maps, known))
+
+    return encode_with
 
 
 @torch.no_grad()

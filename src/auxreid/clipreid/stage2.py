@@ -2,8 +2,9 @@
 
 Several processes train as one: each loads and encodes its share of a batch's rows, and computes the loss of all rows
 from the gathered features. P x K sampling, batch-hard mining, the BNNecks and the pose's fusion see the whole batch as
-they do in one process; so do the encoder's batch norms, and random erasing is drawn for all rows. An encoder that draws
-random numbers of its own (none does by the defaults of open_clip and timm) would draw others than in one process.
+they do in one process, as does what a row adds (clipreid/auxiliary.py); so do the encoder's batch norms, and random
+erasing is drawn for all rows. An encoder that draws random numbers of its own (none does by the defaults of open_clip
+and timm) would draw others than in one process.
 """
 
 from collections.abc import Callable
@@ -15,11 +16,12 @@ from torch import Tensor, nn
 
 from auxreid.clip.embed import row_encoder
 from auxreid.clip.images import Draw, TrainImages, draw_views, loader, normalise
+from auxreid.clip.maps import captured
+from auxreid.clipreid.auxiliary import Auxiliary
 from auxreid.clipreid.pose_fusion import PoseFusion
 from auxreid.clipreid.pose_inputs import PoseInput
 from auxreid.clipreid.schedules import warmup_steps
 from auxreid.clipreid.stage2_losses import Stage2Losses, Supervision
-from auxreid.data.sampler import identity_batches
 from auxreid.plumbing.base.progress import track
 from auxreid.training.batch_norm import share_batch_norms
 from auxreid.training.fabric import open_fabric
@@ -56,8 +58,9 @@ def finetune_encoder(
     pose: PoseBranch | None = None,
     checkpoint: Checkpoint | None = None,
     precision: str = FULL,
+    auxiliary: Auxiliary | None = None,
 ) -> None:
-    """Train `encoder`, and the pose's fusion where there is one, in place on `frames`.
+    """Train `encoder`, the pose's fusion and the auxiliary where there are some, in place on `frames`.
 
     Args:
         encoder: an image tower with `.dims` and `.input_config`; with a camera embedding it is told the cameras too.
@@ -65,6 +68,7 @@ def finetune_encoder(
         report: called with the epoch's mean loss terms and learning rate.
         checkpoint: where a killed training goes on from.
         precision: of the encoder.
+        auxiliary: what the row adds; None adds nothing.
 
     Raises:
         ConfigError: a batch has fewer images than there are processes.
@@ -73,13 +77,17 @@ def finetune_encoder(
     """
     fabric, share = open_fabric(precision)
     seed_everything(seed)  # the heads' weights
-    dims = encoder.dims + ((encoder.dims[2],) if pose is not None and pose.supervise_image else ())
+    added = Auxiliary() if auxiliary is None else auxiliary
+    dims = added.dims(encoder.dims + ((encoder.dims[2],) if pose is not None and pose.supervise_image else ()))
     losses_of = Stage2Losses(dims, int(identities.max()) + 1, supervision, settings)
     trained = nn.ModuleDict({"encoder": encoder.to(memory_format=torch.channels_last), "losses": losses_of})
     if pose is not None:
         trained["fusion"] = pose.fusion
+    if auxiliary is not None:
+        trained["auxiliary"] = auxiliary
     share_batch_norms(trained["encoder"])
-    loss_of = fabric.setup_module(_WholeBatchLoss(trained, row_encoder(encoder, frames, precision), pose, share))
+    encode = row_encoder(encoder, frames, precision)
+    loss_of = fabric.setup_module(_WholeBatchLoss(trained, encode, pose, added, share))
     optimizer = fabric.setup_optimizers(_optimizer(trained, settings))
     size = encoder.input_config
     images = TrainImages(frames, size.height, size.width)
@@ -90,7 +98,7 @@ def finetune_encoder(
     for epoch in track(epochs, "stage 2 epochs") if share.rank == 0 else epochs:
         seed_everything(epoch_seed(seed, epoch))  # an epoch draws the same whatever ran before it
         lr = _set_lr(optimizer, settings, epoch)
-        batches = _draws(identities, settings, np.random.default_rng(epoch_seed(seed, epoch)))
+        batches = _draws(added, identities, settings, np.random.default_rng(epoch_seed(seed, epoch)))
         trained.train()
         losses = EpochLosses("stage 2", "lower finetune.lr")
         own = [draws[share.rows(len(draws))] for draws in batches]
@@ -101,7 +109,8 @@ def finetune_encoder(
             if pose is not None:
                 mirrored = np.array([view.mirrored for _, view in mine])
                 poses = fabric.to_device(pose.inputs(rows, mirrored, batch))
-            terms = loss_of(erase(normalise(batch, size), share, len(draws)), rows, poses, labels)
+            known = fabric.to_device(added.inputs(rows, [view for _, view in mine]))
+            terms = loss_of(erase(normalise(batch, size), share, len(draws)), rows, poses, known, labels)
             optimizer.zero_grad()
             fabric.backward(terms["loss"])
             optimizer.step()
@@ -115,16 +124,25 @@ def finetune_encoder(
 class _WholeBatchLoss(nn.Module):
     """All that is trained as one module, which is what DDP wraps: from the own rows to the whole batch's loss."""
 
-    def __init__(self, trained: nn.ModuleDict, encode: Callable, pose: PoseBranch | None, share: Share):
+    def __init__(
+        self, trained: nn.ModuleDict, encode: Callable, pose: PoseBranch | None, added: Auxiliary, share: Share
+    ):
         super().__init__()
-        self.trained, self.encode, self.pose, self.share = trained, encode, pose, share
+        self.trained, self.encode, self.pose, self.added, self.share = trained, encode, pose, added, share
 
-    def forward(self, images: Tensor, rows: np.ndarray, poses: Tensor | None, labels: Tensor) -> dict[str, Tensor]:
-        """images, rows and poses of the own rows, labels [b] of all -> the terms of Stage2Losses."""
-        features = tuple(self.share.gather(own, len(labels)) for own in self.encode(images, rows))  # [b, d] each
+    def forward(
+        self, images: Tensor, rows: np.ndarray, poses: Tensor | None, known: tuple[Tensor, ...], labels: Tensor
+    ) -> dict[str, Tensor]:
+        """images, rows, poses and what else is known of the own rows, labels [b] of all -> all terms."""
+        with captured(self.trained["encoder"], self.added.maps) as maps:
+            own = self.encode(self.added.images(images, known), rows)
+        observed = self.added.observe(own, maps, known)
+        features, observed = (tuple(self.share.gather(one, len(labels)) for one in some) for some in (own, observed))
         if self.pose is not None:
             features = self.pose.features(features, self.share.gather(poses, len(labels)))
-        return self.trained["losses"](features, labels)
+        features, more = self.added(features, observed, labels)
+        terms = self.trained["losses"](features, labels)
+        return terms | more | {"loss": terms["loss"] + more["loss"]} if more else terms
 
 
 def _random_erasing(probability: float, device) -> Callable[[Tensor, Share, int], Tensor]:
@@ -145,9 +163,9 @@ def _random_erasing(probability: float, device) -> Callable[[Tensor, Share, int]
     return erase
 
 
-def _draws(identities: np.ndarray, settings, rng) -> list[list[Draw]]:
-    """The epoch's P x K batches as (row, view)."""
-    batches = identity_batches(identities, settings.identities, settings.instances, rng)
+def _draws(added: Auxiliary, identities: np.ndarray, settings, rng) -> list[list[Draw]]:
+    """The epoch's batches as (row, view)."""
+    batches = added.batches(identities, settings, rng)
     return [draw_views(batch, rng) for batch in batches]
 
 

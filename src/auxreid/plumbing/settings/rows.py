@@ -4,6 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
+from auxreid.plumbing.settings.auxiliary import AuxiliaryConfig
 from auxreid.plumbing.settings.recipes import FinetuneConfig
 from auxreid.plumbing.settings.section import Fraction, Name, NonNegativeFloat, PositiveInt, Section, changes_of
 
@@ -114,6 +115,7 @@ class AblationConfig(Section):
     epsilon: Fraction | None = None  # mass that attribute_smoothing gives to the other identities
     pose: Annotated[PoseFusionConfig | None, BeforeValidator(_none_if_empty)] = None
     vit: Annotated[ViTConfig | None, BeforeValidator(_none_if_empty)] = None
+    auxiliary: Annotated[AuxiliaryConfig | None, BeforeValidator(_none_if_empty)] = None
     # Replaces keys of the recipe's finetune.
     finetune: Annotated[dict[str, Any] | None, changes_of(FinetuneConfig, "finetune")] = None
 
