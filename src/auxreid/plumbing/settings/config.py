@@ -57,10 +57,16 @@ class Config(Section):
         return tuple(name for name in self.metric_rows if asked is None or name in asked)
 
     def rows_needed_by(self, row: str) -> set[str]:
-        """The rows whose tuned encoders a row uses directly: as stage 2's start, or for its prompts' image features."""
+        """The rows whose tuned encoders a row uses directly: as stage 2's start, for its prompts' image features, or to
+        rank them."""
         ablation = self.ablations[row]
         variant = self.prompts.get(ablation.prompts) if ablation.prompts is not None else None
-        return {name for name in (ablation.start, getattr(variant, "encoder", None)) if name in self.ablations}
+        used = (ablation.start, getattr(variant, "encoder", None), ablation.encoder_of)
+        return {name for name in used if name in self.ablations}
+
+    def verb(self, row: str) -> str:
+        """What a row does with those that :meth:`rows_needed_by` names, for a sentence."""
+        return "starts from" if self.ablations[row].rank is None else "ranks the encoder of"
 
     def seeds(self, row: str) -> tuple[int, ...]:
         """The seeds that a row runs with."""
