@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from auxreid.clipreid.fused_embedding import embed_for_ranking
+from auxreid.plumbing.base.errors import DataError
 from auxreid.training.precision import FULL
 
 FILE = "auxreid.descriptors.file"
@@ -18,6 +19,22 @@ FILE = "auxreid.descriptors.file"
 def open_descriptors(path: str | Path):
     """The descriptors of a file. Raises DataError as :func:`auxreid.descriptors.file.read_descriptors`."""
     return import_module(FILE).read_descriptors(Path(path))
+
+
+def fitting_descriptors(path: str | Path, encoder):
+    """The descriptors of a file, for photographs that belong to no data set.
+
+    Raises:
+        DataError: as :func:`open_descriptors`; they were fitted to another encoder, or are a control within a data set.
+    """
+    descriptors = open_descriptors(path)
+    if descriptors.header.rank.pools == "other_joints":
+        raise DataError(f"{path}: a control, with the joints of other images of a data set; a photograph has none")
+    try:
+        descriptors.header.check_encoder(encoder)
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from None
+    return descriptors
 
 
 def embed_row(encoder, beside, descriptors, frames, pose_file: str | Path | None, precision: str = FULL) -> np.ndarray:

@@ -51,10 +51,13 @@ def export(encoder: Encoder, path: Path, about: Mapping[str, object]) -> float:
     Its metadata say what the pixels must be: RGB, resized to height x width by OpenCV's bicubic interpolation.
 
     Raises:
-        DataError: the encoder has a camera embedding, or the two differ by more than rounding; then no file is written.
+        DataError: the encoder has a camera embedding or an idea that ranks with it, or the two differ by more than
+            rounding; then no file is written.
     """
     if encoder.cameras:
         raise DataError(f"{encoder.path}: the encoder has a camera embedding, which has no form in ONNX here")
+    if encoder.idea is not None or encoder.descriptors is not None:
+        raise DataError(f"{encoder.path}: the row ranks by more than its encoder, which has no form in ONNX here")
     model = Exported(encoder).eval()
     with finished_file(path) as unfinished:
         _convert(model, unfinished)

@@ -123,7 +123,7 @@ class AblationConfig(Section):
     finetune: Annotated[dict[str, Any] | None, changes_of(FinetuneConfig, "finetune")] = None
     # In the place of all that: the row, or the baseline, whose encoder is ranked anew, and how. Nothing is trained.
     encoder_of: Name | None = None
-    rank: Annotated[RankConfig | None, BeforeValidator(_none_if_empty)] = None
+    rank: RankConfig | None = None
 
     @model_validator(mode="after")
     def _trains_or_ranks(self) -> "AblationConfig":
