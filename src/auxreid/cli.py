@@ -421,11 +421,13 @@ def chosen_encoder(file: Path | None, row: str | None, dataset: str | None, seed
 
 def encoder_alone(chosen, command: str):
     """The encoder, unless it is a metric row's or ranked by descriptors, which the command does not take."""
+    from dataclasses import replace
+
     if chosen.is_metric:
         raise ConfigError(f"{chosen.name}: {command} takes no metric row; embed and rank do")
     if chosen.descriptors is not None:
         raise ConfigError(f"{chosen.name}: {command} takes no row that ranks by descriptors; embed and rank do")
-    return chosen
+    return replace(chosen, hrnet=None)
 
 
 def told_usable(paths: list[Path]):

@@ -68,5 +68,5 @@ def fit_descriptors(
     values, vectors = np.linalg.eigh(within)
     tensors = {"mean": features.mean(axis=0), "whitening": vectors / np.sqrt(values)}
     joints = read_keypoints(Path(pose_file)).joints if config.ranks_joints else ()
-    header = DescriptorsHeader(rank=config, encoder=weights_hash(encoder), joints=joints)
+    header = DescriptorsHeader(rank=config, encoder=weights_hash(encoder), joints=joints, facts={})
     return Descriptors(header, {name: torch.from_numpy(one.astype(np.float32)) for name, one in tensors.items()})

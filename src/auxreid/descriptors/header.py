@@ -17,8 +17,8 @@ class DescriptorsHeader(Section):
 
     rank: RankConfig
     encoder: str  # hash of the weights, as :func:`weights_hash` has it
-    joints: tuple[str, ...] = ()  # names, in the order of the keypoint table; none where it is not read when images rank
-    facts: dict[str, Any] = {}  # what else must be known to embed by them
+    joints: tuple[str, ...]  # names, as in the keypoint table; none where images are ranked without joints
+    facts: dict[str, Any]  # what else must be known to embed by them
 
     def check_encoder(self, encoder: nn.Module) -> None:
         """Raises DataError for another encoder than they were fitted to."""

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 Place = tuple[str, str]  # stage, key
 AGAIN = "publish again when the stage has ended"
-BEFORE_RANKING = {"finetune": "stage2_final/", "descriptors": "descriptors_final/"}  # stages, and where their figures go
+BEFORE_RANKING = {"finetune": "stage2_final/", "descriptors": "descriptors_final/"}  # stages, prefixes of their figures
 
 
 @dataclass(frozen=True)

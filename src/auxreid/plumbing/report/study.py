@@ -98,8 +98,8 @@ def _add_comparison(part: DatasetPart, graph: Graph, level: float, records: Mapp
             }
             part.lists += _pictures(record_folder(results, "evaluate", key), captions)
     for row, (key, entry) in first.items():
-        trained = [("pretrain", f"{part.name}-{entry['split']}")] if row in BASELINES else [(one, key) for one in MADE_BY]
-        found = [records[one] for one in (*trained, ("evaluate", key)) if one in records]
+        made = [("pretrain", f"{part.name}-{entry['split']}")] if row in BASELINES else [(one, key) for one in MADE_BY]
+        found = [records[one] for one in (*made, ("evaluate", key)) if one in records]
         part.parameters[row] = {name: value for record in found for name, value in record.params.items()}
 
 

@@ -1,4 +1,4 @@
-"""How a row ranks another row's encoder (`rank` of its block): descriptors of places of the image beside the global one."""
+"""How a row ranks another row's encoder (`rank` of its block): by descriptors of places beside the global feature."""
 
 from typing import Literal
 

@@ -131,7 +131,7 @@ class AblationConfig(Section):
             raise ValueError("encoder_of and rank go together: whose encoder is ranked, and how")
         own = [name for name in type(self).model_fields if name not in OF_ANY_ROW and getattr(self, name) is not None]
         if self.rank is not None and own:
-            raise ValueError(f"a row with encoder_of and rank trains nothing, and says {', '.join(own)}; leave it empty")
+            raise ValueError(f"a row with encoder_of and rank trains nothing; leave {', '.join(own)} empty")
         return self
 
     @model_validator(mode="after")
