@@ -1,4 +1,4 @@
-"""`train_identities`: training on some of a data set's identities, and on a part of which another part's model tells."""
+"""`train_identities`: training on some of the identities, and on a part of which another part's model tells."""
 
 from pathlib import Path
 
@@ -85,7 +85,7 @@ def test_all_of_them_are_the_same_file_as_without_the_key(pack, tmp_path):
         ({"count": 9}, r"market: train_identities asks for 9: split train has 8 identities$"),
         (
             {"parts": 9, "part": 8},
-            r"train_identities asks for some: split train has 8 identities, and 0 of them are in",
+            r"train_identities asks for some: .* 8 identities, and 0 of them are in",
         ),
         ({"count": 5, "parts": 2, "part": 1}, r"asks for 5: .* 8 identities, and 4 of them are in part 1 of 2"),
     ],
