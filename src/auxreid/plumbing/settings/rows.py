@@ -115,6 +115,7 @@ class AblationConfig(Section):
     epsilon: Fraction | None = None  # mass that attribute_smoothing gives to the other identities
     pose: Annotated[PoseFusionConfig | None, BeforeValidator(_none_if_empty)] = None
     vit: Annotated[ViTConfig | None, BeforeValidator(_none_if_empty)] = None
+    stride_one: bool | None = None  # the last stride of a timm convolutional tower is removed; null: it stays
     auxiliary: Annotated[AuxiliaryConfig | None, BeforeValidator(_none_if_empty)] = None
     # Replaces keys of the recipe's finetune.
     finetune: Annotated[dict[str, Any] | None, changes_of(FinetuneConfig, "finetune")] = None
