@@ -5,7 +5,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from auxreid.plumbing.settings.config import BASELINES, METRIC_REFERENCE, Config
+from auxreid.plumbing.settings.config import BASELINES, FIRST_ENCODERS, METRIC_REFERENCE, Config
 from auxreid.plumbing.settings.prediction_checks import broken_predictions
 from auxreid.plumbing.settings.section import fault_lines
 
@@ -54,8 +54,11 @@ def _broken_rows(config: Config) -> Iterator[str]:
             yield f"ablations.{name}: the name is taken by a baseline row"
         if ablation.prompts is not None and ablation.prompts not in config.prompts:
             yield f"ablations.{name}.prompts = {ablation.prompts!r}: not in prompts ({_names(config.prompts)})"
-        if ablation.start is not None and ablation.start not in config.ablations:
-            yield f"ablations.{name}.start = {ablation.start!r}: not in ablations ({_names(config.ablations)})"
+        if ablation.start is not None and ablation.start not in (*config.ablations, *FIRST_ENCODERS):
+            allowed = (
+                f"{_names(config.ablations)}), nor one of {' and '.join(FIRST_ENCODERS)}; null is the pretrained CLIP"
+            )
+            yield f"ablations.{name}.start = {ablation.start!r}: not in ablations ({allowed}"
         yield from _bad_replacements(config, name)
     for name in config.ablations:
         if name in _rows_before(config, name):
