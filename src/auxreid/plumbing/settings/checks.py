@@ -5,7 +5,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from auxreid.plumbing.settings.config import BASELINES, METRIC_REFERENCE, Config
+from auxreid.plumbing.settings.config import BASELINES, FIRST_ENCODERS, METRIC_REFERENCE, Config
 from auxreid.plumbing.settings.prediction_checks import broken_predictions
 from auxreid.plumbing.settings.section import fault_lines
 
@@ -68,8 +68,8 @@ def _broken_rows(config: Config) -> Iterator[str]:
         if ablation.prompts is not None and ablation.prompts not in config.prompts:
             yield f"ablations.{name}.prompts = {ablation.prompts!r}: not in prompts ({_names(config.prompts)})"
         if ablation.start is not None:
-            yield from _no_encoder(config, f"ablations.{name}.start", ablation.start)
-        if ablation.encoder_of is not None and ablation.encoder_of not in BASELINES:
+            yield from _no_encoder(config, f"ablations.{name}.start", ablation.start, FIRST_ENCODERS)
+        if ablation.encoder_of is not None:
             yield from _no_encoder(config, f"ablations.{name}.encoder_of", ablation.encoder_of, BASELINES)
         yield from _bad_replacements(config, name)
     for name in config.ablations:
@@ -78,10 +78,11 @@ def _broken_rows(config: Config) -> Iterator[str]:
 
 
 def _no_encoder(config: Config, key: str, row: str, others: tuple[str, ...] = ()) -> Iterator[str]:
-    """Why a key cannot name a row for the encoder that it trains."""
-    if row not in config.ablations:
-        yield f"{key} = {row!r}: not in ablations ({_names([*config.ablations, *others])})"
-    elif config.ablations[row].rank is not None:
+    """Why a key cannot name a row for the encoder that it trains; `others` are encoders that it may name as well."""
+    if row not in (*config.ablations, *others):
+        also = f", nor one of {', '.join(others)}" if others else ""
+        yield f"{key} = {row!r}: not in ablations ({_names(config.ablations)}){also}"
+    elif row in config.ablations and config.ablations[row].rank is not None:
         other = config.ablations[row].encoder_of
         yield f"{key} = {row!r}: trains no encoder, it ranks that of {other}; name {other}"
 
