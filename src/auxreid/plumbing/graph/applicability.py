@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from auxreid.plumbing.settings.config import FIRST_ENCODERS, Config
+from auxreid.plumbing.settings.config import BASELINES, Config
 from auxreid.plumbing.settings.prediction_checks import nothing_to_fit
 from auxreid.plumbing.settings.rows import AblationConfig, variant_needs_attributes
 
@@ -98,12 +98,13 @@ def _reasons(config: Config, dataset: str, row: str) -> Iterator[str]:
         yield f"changes a vision transformer, and recipes.{body.recipe} has none"
     if ablation.vit is not None and ablation.vit.camera_embedding is not None and not body.has_cameras:
         yield f"needs cameras, and protocol {body.protocol} has none"
-    if ablation.start in FIRST_ENCODERS and ablation.start not in baselines(config, dataset):
-        there = ", ".join(baselines(config, dataset))
-        yield f"starts from {ablation.start}, and the encoders of recipes.{body.recipe} before stage 2 are: {there}"
+    first, there = ablation.encoder_of or ablation.start, baselines(config, dataset)
+    if first in BASELINES and first not in there:
+        encoders = f"the encoders of recipes.{body.recipe} before stage 2 are: {', '.join(there)}"
+        yield f"{config.verb(row)} {first}, and {encoders}"
     for other in sorted(config.rows_needed_by(row)):
         if (reason := why_not(config, dataset, other)) is not None:
-            yield f"starts from {other}: {reason}"
+            yield f"{config.verb(row)} {other}: {reason}"
 
 
 def reads_texts(config: Config, row: str) -> bool:
@@ -128,8 +129,9 @@ def stage2_needs_attributes(row: AblationConfig) -> bool:
 
 
 def needs_pose(row: AblationConfig) -> bool:
-    """Whether a row's stage 2 reads a pose of the images."""
-    return row.pose is not None or (row.auxiliary is not None and row.auxiliary.needs_pose)
+    """Whether a row's stage 2 reads a pose of the images, or what is fitted to rank another row's encoder."""
+    idea, rank = row.auxiliary, row.rank
+    return row.pose is not None or (idea is not None and idea.needs_pose) or (rank is not None and rank.fits_joints)
 
 
 def _speaks_of_people(config: Config, row: str) -> bool:

@@ -58,7 +58,7 @@ def row_predictions(config: Config, dataset: str, row: str) -> Predicted:
     if row in BASELINES:
         return {} if row in FIRST_ENCODERS else caption_predictions(config, dataset)
     body, ablation = config.datasets[dataset], config.ablations[row]
-    found = row_predictions(config, dataset, ablation.start or "pretrained")
+    found = row_predictions(config, dataset, ablation.encoder_of or ablation.start or "pretrained")
     if ablation.prompts is not None:
         found |= variant_predictions(config, dataset, ablation.prompts)
     if body.attributes_by is not None and row_needs_attributes(config, row):

@@ -38,6 +38,7 @@ from auxreid.plumbing.graph.borrowed import (
     told,
     variant_predictions,
 )
+from auxreid.plumbing.graph.sources import FOLDER as SOURCES
 from auxreid.plumbing.graph.sources import idea_file
 from auxreid.plumbing.settings.config import BASELINES, REFERENCE_ROW, Config
 from auxreid.plumbing.settings.load import PARAMS, load_config
@@ -54,6 +55,7 @@ STAGES = (
     "pretrain",
     "prompts",
     "finetune",
+    "descriptors",
     "evaluate",
     "compare",
     "metric_features",
@@ -70,6 +72,10 @@ NO_TEXT = "pipeline/nothing/text.txt"  # or no text tower
 NO_PROMPTS = "pipeline/nothing/prompts.txt"  # or no texts
 NO_POSE = "pipeline/nothing/pose.txt"  # or no pose
 NO_IDEA = "pipeline/nothing/idea.txt"  # or no idea of the room `auxiliary`
+NO_DESCRIPTORS = "pipeline/nothing/descriptors.txt"  # or no descriptors
+NO_DESCRIBING = "pipeline/nothing/describing.txt"  # or no code that embeds by them
+NO_HRNET = "pipeline/nothing/hrnet.txt"  # or no HRNet
+NO_CODE = (NO_IDEA, NO_DESCRIBING)
 NO_HELD_OUT = "pipeline/nothing/held_out.txt"  # or no embeddings of held-out individuals
 NO_FEEDBACK = "pipeline/nothing/feedback.txt"  # or no feedback
 WRITTEN_BY = {"written_by": "auxreid plan"}  # the file's one parameter: without any, DVC shows each value in it as one
@@ -155,13 +161,49 @@ def _add_row(graph: Graph, config: Config, dataset: str, row: str, seed: int) ->
     common = {"dataset": dataset, "recipe": config.datasets[dataset].recipe, "split": split}
     start = _start_split(config, dataset, seed)
     graph["pretrain"][f"{dataset}-{start}"] = common | {"split": start} | _start_files(config, dataset)
-    files = {"encoder": encoder_path(config, dataset, row, seed), "pose": NO_POSE, "idea": NO_IDEA}
-    if row not in BASELINES:
-        _add_training(graph, config, common | {"seed": seed}, row)
-        body = config.ablations[row]
-        files |= {"pose": _pose_file(config, dataset, body) if _ranks_pose(body) else NO_POSE, "idea": _idea(body)}
-    files |= _noted(row_predictions(config, dataset, row))
-    graph["evaluate"][f"{dataset}-{row}-{seed}"] = common | {"row": row, "seed": seed} | files
+    common |= {"seed": seed}
+    if row not in BASELINES and config.ablations[row].rank is None:
+        _add_training(graph, config, common, row)
+    elif row not in BASELINES:
+        graph["descriptors"][f"{dataset}-{row}-{seed}"] = common | {"row": row} | _described(config, dataset, row, seed)
+    files = _ranked(config, dataset, row, seed) | _noted(row_predictions(config, dataset, row))
+    graph["evaluate"][f"{dataset}-{row}-{seed}"] = common | {"row": row} | files
+
+
+def _described(config: Config, dataset: str, row: str, seed: int) -> dict[str, Any]:
+    """What descriptors are fitted to: an encoder, and where they or it take joints, those of the training images."""
+    ranked, takes_pose = _ranked(config, dataset, row, seed), config.ablations[row].rank.fits_joints
+    pose = _keypoints(dataset) if takes_pose else ranked["pose"]
+    files = {"encoder": ranked["encoder"], "pose": pose, "idea": ranked["idea"]}
+    return files | _noted(row_predictions(config, dataset, row))
+
+
+def _ranked(config: Config, dataset: str, row: str, seed: int) -> dict[str, str]:
+    """The files that a row's images are embedded by."""
+    body = config.ablations.get(row)
+    rank = None if body is None else body.rank
+    trained = body if rank is None else config.ablations.get(body.encoder_of)  # None: a baseline
+    takes_pose = (trained is not None and _ranks_pose(trained)) or (rank is not None and rank.ranks_joints)
+    return {
+        "encoder": encoder_path(config, dataset, row, seed),
+        "pose": _keypoints(dataset) if takes_pose else NO_POSE,
+        "idea": NO_IDEA if trained is None else _idea(trained),
+        "descriptors": NO_DESCRIPTORS if rank is None else descriptors_file(dataset, row, seed),
+        "describing": NO_DESCRIBING if rank is None else (SOURCES / "descriptors.json").as_posix(),
+    }
+
+
+def ranked_with(config: Config, dataset: str, row: str, seed: int) -> dict[str, str]:
+    """The files beside its encoder that photographs of no data set are embedded by: `descriptors`, and where a pose is
+    taken the `hrnet` that finds it."""
+    files = _ranked(config, dataset, row, seed)
+    found = {} if files["descriptors"] == NO_DESCRIPTORS else {"descriptors": files["descriptors"]}
+    return found if files["pose"] == NO_POSE else found | {"hrnet": _hrnet(config, dataset)}
+
+
+def descriptors_file(dataset: str, row: str, seed: int) -> str:
+    """What a row with `rank` ranks by."""
+    return f"results/descriptors/{dataset}-{row}-{seed}/descriptors.safetensors"
 
 
 def _start_split(config: Config, dataset: str, seed: int) -> int:
@@ -286,13 +328,23 @@ def _metric_network(config: Config, dataset: str, row: str, seed: int) -> dict[s
         "trained": bool(body.trained),
         "held_out": NO_HELD_OUT if body.loss is None else scores,
         "text": NO_TEXT,
+        "descriptors": NO_DESCRIPTORS,
+        "describing": NO_DESCRIBING,
+        "hrnet": NO_HRNET,
     }
 
 
 def _chain_network(config: Config, dataset: str, row: str, seed: int) -> dict[str, Any]:
+    """The files of a row of the chain; what is ranked by descriptors lies in no space with texts."""
     files = {"embedding": encoder_path(config, dataset, row, seed), "backbone": NO_WEIGHTS, "held_out": NO_HELD_OUT}
-    text = f"{_start(config, dataset, seed)}/text.safetensors"
-    return files | {"on_attributes": False, "trained": False, "text": text}
+    beside, ranked = ranked_with(config, dataset, row, seed), _ranked(config, dataset, row, seed)
+    described = {
+        "descriptors": ranked["descriptors"],
+        "describing": ranked["describing"],
+        "hrnet": beside.get("hrnet", NO_HRNET),
+    }
+    text = NO_TEXT if "descriptors" in beside else f"{_start(config, dataset, seed)}/text.safetensors"
+    return files | {"on_attributes": False, "trained": False, "text": text} | described
 
 
 def _metric_backbone(config: Config, dataset: str, seed: int) -> str:
@@ -307,7 +359,10 @@ def _metric_backbone(config: Config, dataset: str, seed: int) -> str:
 
 
 def encoder_path(config: Config, dataset: str, row: str, seed: int) -> str:
-    """The file of a row's image encoder: a baseline's comes from pretrain, an ablation's from finetune."""
+    """The file of a row's image encoder: a baseline's comes from pretrain, an ablation's from finetune; of a row that
+    ranks another one's encoder it is that one's."""
+    if row in config.ablations:
+        row = config.ablations[row].encoder_of or row
     if row not in BASELINES:
         return f"results/finetune/{dataset}-{row}-{seed}/encoder.safetensors"
     return f"{_start(config, dataset, seed)}/{'image' if row == 'pretrained' else 'initial'}.safetensors"
@@ -333,7 +388,15 @@ def _idea(row: AblationConfig) -> str:
 def _pose_file(config: Config, dataset: str, row: AblationConfig) -> str:
     """What a row reads its pose from: HRNet itself where it runs in training, else what it left of every image."""
     if row.pose is not None and row.pose.source == "hrnet_in_train_mode":
-        return f"results/pose/{hrnet_of(config, dataset)}/hrnet.safetensors"
+        return _hrnet(config, dataset)
+    return _keypoints(dataset)
+
+
+def _hrnet(config: Config, dataset: str) -> str:
+    return f"results/pose/{hrnet_of(config, dataset)}/hrnet.safetensors"
+
+
+def _keypoints(dataset: str) -> str:
     return f"results/keypoints/{dataset}/keypoints.parquet"
 
 

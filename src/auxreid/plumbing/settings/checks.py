@@ -68,7 +68,8 @@ def _broken_rows(config: Config) -> Iterator[str]:
         if ablation.prompts is not None and ablation.prompts not in config.prompts:
             yield f"ablations.{name}.prompts = {ablation.prompts!r}: not in prompts ({_names(config.prompts)})"
         if ablation.start is not None:
-            yield from _no_encoder(config, f"ablations.{name}.start", ablation.start, FIRST_ENCODERS)
+            faults = _no_encoder(config, f"ablations.{name}.start", ablation.start, FIRST_ENCODERS)
+            yield from (f"{fault}; null is the pretrained CLIP" for fault in faults)
         if ablation.encoder_of is not None:
             yield from _no_encoder(config, f"ablations.{name}.encoder_of", ablation.encoder_of, BASELINES)
         yield from _bad_replacements(config, name)
@@ -80,7 +81,7 @@ def _broken_rows(config: Config) -> Iterator[str]:
 def _no_encoder(config: Config, key: str, row: str, others: tuple[str, ...] = ()) -> Iterator[str]:
     """Why a key cannot name a row for the encoder that it trains; `others` are encoders that it may name as well."""
     if row not in (*config.ablations, *others):
-        also = f", nor one of {', '.join(others)}" if others else ""
+        also = f", nor one of {' and '.join(others)}" if others else ""
         yield f"{key} = {row!r}: not in ablations ({_names(config.ablations)}){also}"
     elif row in config.ablations and config.ablations[row].rank is not None:
         other = config.ablations[row].encoder_of
