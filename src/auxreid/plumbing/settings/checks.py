@@ -55,10 +55,8 @@ def _broken_rows(config: Config) -> Iterator[str]:
         if ablation.prompts is not None and ablation.prompts not in config.prompts:
             yield f"ablations.{name}.prompts = {ablation.prompts!r}: not in prompts ({_names(config.prompts)})"
         if ablation.start is not None and ablation.start not in (*config.ablations, *FIRST_ENCODERS):
-            allowed = (
-                f"{_names(config.ablations)}), nor one of {' and '.join(FIRST_ENCODERS)}; null is the pretrained CLIP"
-            )
-            yield f"ablations.{name}.start = {ablation.start!r}: not in ablations ({allowed}"
+            also = f"nor {' or '.join(FIRST_ENCODERS)}; null is the pretrained CLIP"
+            yield f"ablations.{name}.start = {ablation.start!r}: not in ablations ({_names(config.ablations)}), {also}"
         yield from _bad_replacements(config, name)
     for name in config.ablations:
         if name in _rows_before(config, name):
