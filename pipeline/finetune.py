@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from auxreid.clip.checkpoints import AuxiliaryHeader, Beside, FusionHeader, load_image_encoder, save_tower
 from auxreid.clip.embed import camera_places
+from auxreid.clip.last_stride import remove_last_stride_of
 from auxreid.clip.vit_variants import adapt_vit, training_cameras
 from auxreid.clipreid.auxiliary import Context, build_auxiliary
 from auxreid.clipreid.pose_fusion import PoseFusion
@@ -60,7 +61,7 @@ def train(
     row, reads, seed, split = stage.settings.ablation, stage.reads, stage.entry["seed"], stage.entry["split"]
     frames, classes, names = training_set(reads["frames"], split, reads["labels"])
     texts = None if row.prompts is None else read_texts(reads["prompts"], names)
-    encoder = adapt_encoder(load_image_encoder(reads["start"]), row.vit, frames, seed)
+    encoder = adapt_encoder(load_image_encoder(reads["start"]), row, frames, seed)
     if getattr(encoder, "cameras", ()):  # a camera that the encoder will not know: fail before training
         camera_places(encoder, open_frames(reads["frames"], split).where(("query", "gallery")))
     supervision = build_supervision(frames, classes, texts, row)
@@ -83,13 +84,19 @@ def read_texts(path: Path, names: np.ndarray) -> Tensor:
     return prompts["texts"]
 
 
-def adapt_encoder(encoder: nn.Module, vit, frames, seed: int) -> nn.Module:
-    """The encoder as the row's `vit` wants it; as it is where the row has none. `frames` are the training frames."""
-    if vit is None:
+def adapt_encoder(encoder: nn.Module, row, frames, seed: int) -> nn.Module:
+    """The encoder as the row's `vit` and `stride_one` want it; as it is where the row has neither.
+
+    `frames` are the training frames.
+    """
+    size = encoder.input_config.height, encoder.input_config.width
+    if row.stride_one and not getattr(encoder, "stride_one", False):  # a start may have it from its own row
+        encoder = remove_last_stride_of(encoder, size)
+    if row.vit is None:
         return encoder
     seed_everything(seed)  # the cameras' vectors
-    cameras = () if vit.camera_embedding is None else training_cameras(frames)
-    return adapt_vit(encoder, vit, (encoder.input_config.height, encoder.input_config.width), cameras)
+    cameras = () if row.vit.camera_embedding is None else training_cameras(frames)
+    return adapt_vit(encoder, row.vit, size, cameras)
 
 
 def open_branch(

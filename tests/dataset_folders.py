@@ -45,6 +45,8 @@ def config(root: Path, layout: str, **changes) -> SimpleNamespace:
         "lists": None,
         "table": None,
         "columns": None,
+        "train_identities": None,
+        "trained_on": None,
     }
     return SimpleNamespace(**values | changes)
 

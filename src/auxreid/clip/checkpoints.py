@@ -8,6 +8,8 @@ from safetensors.torch import save_file
 from torch import nn
 
 from auxreid.clip.build import build_towers
+from auxreid.clip.input_channels import widen_input
+from auxreid.clip.last_stride import remove_last_stride_of
 from auxreid.clip.text_tower import TextTower
 from auxreid.clip.vit_variants import ViTVariant, adapt_vit, variant_of
 from auxreid.plumbing.base.errors import DataError
@@ -43,6 +45,8 @@ class TowerHeader(Section):
     encoder: EncoderConfig
     input: InputConfig
     vit: ViTVariant | None = None  # None: the plain tower
+    stride_one: bool = False  # the last stride is removed
+    extra_channels: int = 0  # of the input, after the image's
     fusion: FusionHeader | None = None
     auxiliary: AuxiliaryHeader | None = None
     remark: str = ""  # what a reader of its figures must know of its training
@@ -59,6 +63,8 @@ def save_tower(
         encoder=encoder,
         input=input_config,
         vit=variant_of(tower),
+        stride_one=getattr(tower, "stride_one", False),
+        extra_channels=getattr(tower, "extra_channels", 0),
         fusion=_if_of(FusionHeader, beside),
         auxiliary=_if_of(AuxiliaryHeader, beside),
         remark=getattr(tower, "remark", ""),
@@ -98,6 +104,10 @@ def load_ranked_encoder(path: str | Path) -> tuple[nn.Module, tuple[Beside, dict
     image, _ = build_towers(header.encoder, size, weights=False)
     if header.vit is not None:
         image = adapt_vit(image, header.vit, size, header.vit.cameras)
+    if header.stride_one:
+        remove_last_stride_of(image, size)
+    if header.extra_channels:
+        widen_input(image, header.extra_channels)
     image.load_state_dict({name: tensor for name, tensor in tensors.items() if not name.startswith(BESIDE)})
     image.encoder_config, image.input_config, image.remark = header.encoder, header.input, header.remark
     beside = header.fusion or header.auxiliary

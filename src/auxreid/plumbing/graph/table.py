@@ -21,7 +21,6 @@ from auxreid.plumbing.graph.applicability import (
     baselines,
     captions_of,
     makes_keypoints,
-    needs_pose,
     not_applicable,
     reads_texts,
     stage2_needs_attributes,
@@ -34,8 +33,8 @@ from auxreid.plumbing.graph.borrowed import (
     hrnet_of,
     ingested_datasets,
     labelled_datasets,
+    lent,
     row_predictions,
-    told,
     variant_predictions,
 )
 from auxreid.plumbing.graph.sources import idea_file
@@ -153,13 +152,15 @@ def _add_row(graph: Graph, config: Config, dataset: str, row: str, seed: int) ->
     """The stages of one row and seed; those that rows share are added once."""
     split = split_of(config, dataset, seed)
     common = {"dataset": dataset, "recipe": config.datasets[dataset].recipe, "split": split}
-    start = _start_split(config, dataset, seed)
-    graph["pretrain"][f"{dataset}-{start}"] = common | {"split": start} | _start_files(config, dataset)
+    if config.datasets[dataset].trained_on is None:
+        start = _start_split(config, dataset, seed)
+        graph["pretrain"][f"{dataset}-{start}"] = common | {"split": start} | _start_files(config, dataset)
+        if row not in BASELINES:
+            _add_training(graph, config, common | {"seed": seed}, row)
     files = {"encoder": encoder_path(config, dataset, row, seed), "pose": NO_POSE, "idea": NO_IDEA}
     if row not in BASELINES:
-        _add_training(graph, config, common | {"seed": seed}, row)
         body = config.ablations[row]
-        files |= {"pose": _pose_file(config, dataset, body) if _ranks_pose(body) else NO_POSE, "idea": _idea(body)}
+        files |= {"pose": _pose_file(config, dataset, body) if body.ranks_pose else NO_POSE, "idea": _idea(body)}
     files |= _noted(row_predictions(config, dataset, row))
     graph["evaluate"][f"{dataset}-{row}-{seed}"] = common | {"row": row, "seed": seed} | files
 
@@ -200,7 +201,7 @@ def _add_training(graph: Graph, config: Config, common: dict[str, Any], row: str
         "row": row,
         "start": encoder_path(config, dataset, body.start or "pretrained", seed),
         "prompts": prompts,
-        "pose": _pose_file(config, dataset, body) if needs_pose(body) else NO_POSE,
+        "pose": _pose_file(config, dataset, body) if body.needs_pose else NO_POSE,
         "idea": _idea(body),
         "labels": labels_file(config, dataset if stage2_needs_attributes(body) else None),
         **_noted(row_predictions(config, dataset, row)),
@@ -210,14 +211,13 @@ def _add_training(graph: Graph, config: Config, common: dict[str, Any], row: str
 def _comparison(config: Config, dataset: str) -> dict[str, Any]:
     """The rows of a comparison in the order of its table, each with its form; and why some are not applicable."""
     forms = {row: config.ablations[row].form for row in config.rows}
-    rows = (*baselines(config, dataset), *applicable_rows(config, dataset))
     return {
         "dataset": dataset,
         "layout": config.datasets[dataset].layout,
         "reference": REFERENCE_ROW,
         "rows": dict.fromkeys(baselines(config, dataset), "") | forms,
         "not_applicable": not_applicable(config, dataset),
-        "predictions": {row: told(found) for row in rows if (found := row_predictions(config, dataset, row))},
+        "predictions": lent(config, dataset),
     }
 
 
@@ -308,6 +308,7 @@ def _metric_backbone(config: Config, dataset: str, seed: int) -> str:
 
 def encoder_path(config: Config, dataset: str, row: str, seed: int) -> str:
     """The file of a row's image encoder: a baseline's comes from pretrain, an ablation's from finetune."""
+    dataset = config.datasets[dataset].trainer
     if row not in BASELINES:
         return f"results/finetune/{dataset}-{row}-{seed}/encoder.safetensors"
     return f"{_start(config, dataset, seed)}/{'image' if row == 'pretrained' else 'initial'}.safetensors"
@@ -316,13 +317,6 @@ def encoder_path(config: Config, dataset: str, row: str, seed: int) -> str:
 def _start(config: Config, dataset: str, seed: int) -> str:
     """The folder of the towers that a chain starts from."""
     return f"results/pretrain/{dataset}-{_start_split(config, dataset, seed)}"
-
-
-def _ranks_pose(row: AblationConfig) -> bool:
-    """Whether the images that a row ranks need their pose."""
-    if row.pose is not None:
-        return row.pose.rank == "fused"
-    return row.auxiliary is not None and row.auxiliary.ranks_pose
 
 
 def _idea(row: AblationConfig) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from auxreid.plumbing.settings.config import BASELINES, FIRST_ENCODERS, METRIC_REFERENCE, Config
-from auxreid.plumbing.settings.prediction_checks import broken_predictions
+from auxreid.plumbing.settings.prediction_checks import broken_predictions, broken_trainers
 from auxreid.plumbing.settings.section import fault_lines
 
 
@@ -21,8 +21,10 @@ def broken_references(config: Config) -> Iterator[str]:
     for name in (config.registry and config.registry.rows) or ():
         if name not in config.ablations:
             yield f"registry.rows: {name!r} is not in ablations ({_names(config.ablations)})"
+    yield from _broken_controls(config)
     yield from _broken_captions(config)
     yield from broken_predictions(config)
+    yield from broken_trainers(config)
     yield from _broken_studies(config)
     yield from _missing_seeds(config)
     yield from _broken_rows(config)
@@ -33,6 +35,19 @@ def broken_references(config: Config) -> Iterator[str]:
         encoder = getattr(variant, "encoder", None)
         if encoder is not None and encoder not in config.ablations:
             yield f"prompts.{name}.encoder = {encoder!r}: not in ablations ({_names(config.ablations)})"
+
+
+def _broken_controls(config: Config) -> Iterator[str]:
+    known = (*BASELINES, *config.ablations)
+    for row, controls in config.compare.controls.items():
+        where = f"compare.controls.{row}"
+        if row not in known:
+            yield f"{where}: {row!r} is not in ablations ({_names(config.ablations)})"
+        for name in controls:
+            if name not in known:
+                yield f"{where}: {name!r} is neither in ablations ({_names(config.ablations)}) nor a baseline"
+        if row in controls or len(set(controls)) < len(controls):
+            yield f"{where} = {list(controls)}: the row itself is none of its controls, and none stands there twice"
 
 
 def _broken_captions(config: Config) -> Iterator[str]:
@@ -117,6 +132,8 @@ def _broken_search(config: Config) -> Iterator[str]:
             yield f"study.search: {name!r} is evaluated on {body.n_splits} splits, a search on one alone"
         rows = config.metric_names if embedding.kind == "metric" else config.rows
         asked = "study.metric_rows" if embedding.kind == "metric" else "study.rows"
+        if embedding.kind == "row" and embedding.row in rows and config.ablations[embedding.row].ranks_pose:
+            yield f"{where} = {embedding.row!r}: the row ranks images with a pose, and a photograph brings none"
         if embedding.row not in rows:
             yield f"{where} = {embedding.row!r}: not among {asked}, which study.search needs ({_names(rows)})"
 

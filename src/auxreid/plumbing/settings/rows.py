@@ -117,9 +117,22 @@ class AblationConfig(Section):
     epsilon: Fraction | None = None  # mass that attribute_smoothing gives to the other identities
     pose: Annotated[PoseFusionConfig | None, BeforeValidator(_none_if_empty)] = None
     vit: Annotated[ViTConfig | None, BeforeValidator(_none_if_empty)] = None
+    stride_one: bool | None = None  # the last stride of a timm convolutional tower is removed; null: it stays
     auxiliary: Annotated[AuxiliaryConfig | None, BeforeValidator(_none_if_empty)] = None
     # Replaces keys of the recipe's finetune.
     finetune: Annotated[dict[str, Any] | None, changes_of(FinetuneConfig, "finetune")] = None
+
+    @property
+    def needs_pose(self) -> bool:
+        """Whether stage 2 reads a pose of the images."""
+        return self.pose is not None or (self.auxiliary is not None and self.auxiliary.needs_pose)
+
+    @property
+    def ranks_pose(self) -> bool:
+        """Whether the images that are ranked need theirs too."""
+        if self.pose is not None:
+            return self.pose.rank == "fused"
+        return self.auxiliary is not None and self.auxiliary.ranks_pose
 
     @model_validator(mode="after")
     def _texts_for_text_targets(self) -> "AblationConfig":
