@@ -143,7 +143,7 @@ def test_a_start_may_be_an_encoder_before_clip_and_no_other_baseline(raw):
     raw["ablations"]["visual_only"]["start"] = "pretrained"
     message = fault(raw)
     assert "visual_only.start = 'pretrained': not in ablations (attribute_prompts, " in message
-    assert "nor one of untrained and image_weights; null is the pretrained CLIP" in message
+    assert "nor untrained or image_weights; null is the pretrained CLIP" in message
 
 
 @pytest.mark.parametrize("known", ["clip_reid", "visual_only"])

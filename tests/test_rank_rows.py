@@ -45,7 +45,7 @@ def raw() -> dict:
         (new_row(encoder_of="clip_reid"), "encoder_of and rank go together: whose encoder is ranked, and how"),
         (new_row(rank=WHITENED), "encoder_of and rank go together"),
         (ranked(AT_JOINTS, "gone"), "local.encoder_of = 'gone': not in ablations (attribute_prompts, "),
-        (ranked(AT_JOINTS, "gone"), ", nor one of untrained and image_weights and pretrained"),
+        (ranked(AT_JOINTS, "gone"), ", nor untrained or image_weights or pretrained"),
         (ranked(AT_JOINTS, "bands"), "encoder_of = 'bands': trains no encoder, it ranks that of clip_reid; name clip_"),
         (ranked(AT_JOINTS, "visual_only"), "study.rows: 'local' ranks the encoder of visual_only, which must be among"),
         (ranked(AT_JOINTS | {"count": 8}), "count goes with pools stripes and global, and only with them; pools is jo"),
@@ -217,5 +217,5 @@ def test_a_search_may_name_it_and_is_not_compared_with_texts(raw):
     assert entry["text"] == f"{NOTHING}/text.txt"
     assert pets_study(config)["rows"] == ["clip_reid", "local"]
     raw["ablations"]["local"] = ranked(AT_JOINTS | {"pools": "other_joints"})
-    with pytest.raises(ConfigError, match=r"embedding.row = 'local': a control with the joints of other images"):
+    with pytest.raises(ConfigError, match=r"embedding.row = 'local': a control that ranks with the joints of other images"):
         parse_config(raw)

@@ -15,6 +15,8 @@ def why_not(config: Config, dataset: str, row: str) -> str | None:
 def why_no_pose(config: Config, dataset: str) -> str | None:
     """Why a data set gets no HRNet and no keypoints, or None where it does."""
     body, pose = config.datasets[dataset], config.recipe(dataset).pose
+    if body.trained_on is not None:  # its keypoints are by the HRNet that the rows were trained with
+        return why_no_pose(config, body.trained_on)
     if body.keypoints_by is not None:  # whose HRNet is known to be there
         return None
     if pose is None:
@@ -23,15 +25,19 @@ def why_no_pose(config: Config, dataset: str) -> str | None:
 
 
 def makes_keypoints(config: Config, dataset: str) -> bool:
-    """Whether a row of the study has a pose; where there are no rows, the keypoints are the result themselves."""
+    """Whether a row of the study reads a pose; where there are no rows, the keypoints are the result themselves."""
     if why_no_pose(config, dataset) is not None:
         return False
     rows = applicable_rows(config, dataset) if config.recipe(dataset).has_chain else ()
-    return not rows or any(needs_pose(config.ablations[row]) for row in rows)
+    bodies = [config.ablations[row] for row in rows]
+    if config.datasets[dataset].trained_on is not None:
+        return any(config.ranks_pose(row) for row in rows)
+    return not rows or any(body.needs_pose for body in bodies)
 
 
 def captions_of(config: Config, dataset: str) -> str | None:
     """The data set on whose captions a data set's CLIP is pre-trained; None where it is not."""
+    dataset = config.datasets[dataset].trainer
     pretrain = config.recipe(dataset).pretrain
     source = dataset if pretrain is None or pretrain.captions_from is None else pretrain.captions_from
     return source if pretrain is not None and config.datasets[source].has_attributes else None
@@ -57,7 +63,7 @@ def baselines(config: Config, dataset: str) -> tuple[str, ...]:
 
     untrained is the encoder as drawn, image_weights the same around a given image model, pretrained the CLIP.
     """
-    encoder = config.recipe(dataset).encoder
+    encoder = config.recipe(config.datasets[dataset].trainer).encoder
     if encoder.kind == "open_clip":
         return ("pretrained",)
     first = "untrained" if getattr(encoder, "checkpoint", None) is None else "image_weights"
@@ -86,13 +92,16 @@ def exclusions(config: Config) -> list[str]:
 
 def _reasons(config: Config, dataset: str, row: str) -> Iterator[str]:
     body, recipe, ablation = config.datasets[dataset], config.recipe(dataset), config.ablations[row]
+    if body.trained_on is not None:
+        yield from _reasons_elsewhere(config, body.trained_on, row)
+        return
     if row_needs_attributes(config, row) and not body.has_attributes:
         yield f"needs attributes, and datasets.{dataset}.attributes names no table and no predicted_by"
     if _speaks_of_people(config, row) and body.of_animals:
         yield "the author's sentence describes people"
     if reads_texts(config, row) and (reason := why_no_texts(config, dataset)) is not None:
         yield f"needs a text tower, and {reason}"
-    if needs_pose(ablation) and (reason := why_no_pose(config, dataset)) is not None:
+    if ablation.needs_pose and (reason := why_no_pose(config, dataset)) is not None:
         yield f"needs a pose, and {reason}"
     if ablation.vit is not None and not _is_vit(recipe):
         yield f"changes a vision transformer, and recipes.{body.recipe} has none"
@@ -105,6 +114,16 @@ def _reasons(config: Config, dataset: str, row: str) -> Iterator[str]:
     for other in sorted(config.rows_needed_by(row)):
         if (reason := why_not(config, dataset, other)) is not None:
             yield f"{config.verb(row)} {other}: {reason}"
+
+
+def _reasons_elsewhere(config: Config, trainer: str, row: str) -> Iterator[str]:
+    """Of a row that is trained on one data set and tested on another."""
+    body = config.ablations[row]
+    vit = body.vit if body.encoder_of not in config.ablations else config.ablations[body.encoder_of].vit
+    if vit is not None and vit.camera_embedding is not None:
+        yield f"its vectors are of the cameras of {trainer}, on which it is trained"
+    if (reason := why_not(config, trainer, row)) is not None:
+        yield f"{trainer}, on which it would be trained: {reason}"
 
 
 def reads_texts(config: Config, row: str) -> bool:
@@ -126,12 +145,6 @@ def stage2_needs_attributes(row: AblationConfig) -> bool:
         return True
     targets = (row.id_targets, row.text_targets)
     return row.positives == "equal_attributes" or any((one or "").startswith("attribute") for one in targets)
-
-
-def needs_pose(row: AblationConfig) -> bool:
-    """Whether a row's stage 2 reads a pose of the images, or what is fitted to rank another row's encoder."""
-    idea, rank = row.auxiliary, row.rank
-    return row.pose is not None or (idea is not None and idea.needs_pose) or (rank is not None and rank.fits_joints)
 
 
 def _speaks_of_people(config: Config, row: str) -> bool:

@@ -21,7 +21,6 @@ from auxreid.plumbing.graph.applicability import (
     baselines,
     captions_of,
     makes_keypoints,
-    needs_pose,
     not_applicable,
     reads_texts,
     stage2_needs_attributes,
@@ -34,8 +33,8 @@ from auxreid.plumbing.graph.borrowed import (
     hrnet_of,
     ingested_datasets,
     labelled_datasets,
+    lent,
     row_predictions,
-    told,
     variant_predictions,
 )
 from auxreid.plumbing.graph.sources import FOLDER as SOURCES
@@ -159,21 +158,29 @@ def _add_row(graph: Graph, config: Config, dataset: str, row: str, seed: int) ->
     """The stages of one row and seed; those that rows share are added once."""
     split = split_of(config, dataset, seed)
     common = {"dataset": dataset, "recipe": config.datasets[dataset].recipe, "split": split}
-    start = _start_split(config, dataset, seed)
-    graph["pretrain"][f"{dataset}-{start}"] = common | {"split": start} | _start_files(config, dataset)
-    common |= {"seed": seed}
-    if row not in BASELINES and config.ablations[row].rank is None:
-        _add_training(graph, config, common, row)
-    elif row not in BASELINES:
-        graph["descriptors"][f"{dataset}-{row}-{seed}"] = common | {"row": row} | _described(config, dataset, row, seed)
+    if config.datasets[dataset].trained_on is None:
+        start = _start_split(config, dataset, seed)
+        graph["pretrain"][f"{dataset}-{start}"] = common | {"split": start} | _start_files(config, dataset)
+        _add_what_ranks(graph, config, common | {"seed": seed}, row)
     files = _ranked(config, dataset, row, seed) | _noted(row_predictions(config, dataset, row))
-    graph["evaluate"][f"{dataset}-{row}-{seed}"] = common | {"row": row} | files
+    graph["evaluate"][f"{dataset}-{row}-{seed}"] = common | {"row": row, "seed": seed} | files
+
+
+def _add_what_ranks(graph: Graph, config: Config, common: dict[str, Any], row: str) -> None:
+    """The training of a row, or the fit of the descriptors that it ranks another one's encoder by; a baseline has none."""
+    if row in BASELINES:
+        return
+    if config.ablations[row].rank is None:
+        _add_training(graph, config, common, row)
+        return
+    dataset, seed = common["dataset"], common["seed"]
+    graph["descriptors"][f"{dataset}-{row}-{seed}"] = common | {"row": row} | _described(config, dataset, row, seed)
 
 
 def _described(config: Config, dataset: str, row: str, seed: int) -> dict[str, Any]:
     """What descriptors are fitted to: an encoder, and where they or it take joints, those of the training images."""
-    ranked, takes_pose = _ranked(config, dataset, row, seed), config.ablations[row].rank.fits_joints
-    pose = _keypoints(dataset) if takes_pose else ranked["pose"]
+    ranked, fits_joints = _ranked(config, dataset, row, seed), config.ablations[row].rank.fits_joints
+    pose = _keypoints(dataset) if fits_joints else ranked["pose"]
     files = {"encoder": ranked["encoder"], "pose": pose, "idea": ranked["idea"]}
     return files | _noted(row_predictions(config, dataset, row))
 
@@ -183,12 +190,11 @@ def _ranked(config: Config, dataset: str, row: str, seed: int) -> dict[str, str]
     body = config.ablations.get(row)
     rank = None if body is None else body.rank
     trained = body if rank is None else config.ablations.get(body.encoder_of)  # None: a baseline
-    takes_pose = (trained is not None and _ranks_pose(trained)) or (rank is not None and rank.ranks_joints)
     return {
         "encoder": encoder_path(config, dataset, row, seed),
-        "pose": _keypoints(dataset) if takes_pose else NO_POSE,
+        "pose": _keypoints(dataset) if config.ranks_pose(row) else NO_POSE,
         "idea": NO_IDEA if trained is None else _idea(trained),
-        "descriptors": NO_DESCRIPTORS if rank is None else descriptors_file(dataset, row, seed),
+        "descriptors": NO_DESCRIPTORS if rank is None else descriptors_file(config, dataset, row, seed),
         "describing": NO_DESCRIBING if rank is None else (SOURCES / "descriptors.json").as_posix(),
     }
 
@@ -201,9 +207,9 @@ def ranked_with(config: Config, dataset: str, row: str, seed: int) -> dict[str, 
     return found if files["pose"] == NO_POSE else found | {"hrnet": _hrnet(config, dataset)}
 
 
-def descriptors_file(dataset: str, row: str, seed: int) -> str:
+def descriptors_file(config: Config, dataset: str, row: str, seed: int) -> str:
     """What a row with `rank` ranks by."""
-    return f"results/descriptors/{dataset}-{row}-{seed}/descriptors.safetensors"
+    return f"results/descriptors/{config.datasets[dataset].trainer}-{row}-{seed}/descriptors.safetensors"
 
 
 def _start_split(config: Config, dataset: str, seed: int) -> int:
@@ -242,7 +248,7 @@ def _add_training(graph: Graph, config: Config, common: dict[str, Any], row: str
         "row": row,
         "start": encoder_path(config, dataset, body.start or "pretrained", seed),
         "prompts": prompts,
-        "pose": _pose_file(config, dataset, body) if needs_pose(body) else NO_POSE,
+        "pose": _pose_file(config, dataset, body) if body.needs_pose else NO_POSE,
         "idea": _idea(body),
         "labels": labels_file(config, dataset if stage2_needs_attributes(body) else None),
         **_noted(row_predictions(config, dataset, row)),
@@ -252,14 +258,13 @@ def _add_training(graph: Graph, config: Config, common: dict[str, Any], row: str
 def _comparison(config: Config, dataset: str) -> dict[str, Any]:
     """The rows of a comparison in the order of its table, each with its form; and why some are not applicable."""
     forms = {row: config.ablations[row].form for row in config.rows}
-    rows = (*baselines(config, dataset), *applicable_rows(config, dataset))
     return {
         "dataset": dataset,
         "layout": config.datasets[dataset].layout,
         "reference": REFERENCE_ROW,
         "rows": dict.fromkeys(baselines(config, dataset), "") | forms,
         "not_applicable": not_applicable(config, dataset),
-        "predictions": {row: told(found) for row in rows if (found := row_predictions(config, dataset, row))},
+        "predictions": lent(config, dataset),
     }
 
 
@@ -363,6 +368,7 @@ def encoder_path(config: Config, dataset: str, row: str, seed: int) -> str:
     ranks another one's encoder it is that one's."""
     if row in config.ablations:
         row = config.ablations[row].encoder_of or row
+    dataset = config.datasets[dataset].trainer
     if row not in BASELINES:
         return f"results/finetune/{dataset}-{row}-{seed}/encoder.safetensors"
     return f"{_start(config, dataset, seed)}/{'image' if row == 'pretrained' else 'initial'}.safetensors"
@@ -371,13 +377,6 @@ def encoder_path(config: Config, dataset: str, row: str, seed: int) -> str:
 def _start(config: Config, dataset: str, seed: int) -> str:
     """The folder of the towers that a chain starts from."""
     return f"results/pretrain/{dataset}-{_start_split(config, dataset, seed)}"
-
-
-def _ranks_pose(row: AblationConfig) -> bool:
-    """Whether the images that a row ranks need their pose."""
-    if row.pose is not None:
-        return row.pose.rank == "fused"
-    return row.auxiliary is not None and row.auxiliary.ranks_pose
 
 
 def _idea(row: AblationConfig) -> str:

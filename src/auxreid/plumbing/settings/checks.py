@@ -6,7 +6,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from auxreid.plumbing.settings.config import BASELINES, FIRST_ENCODERS, METRIC_REFERENCE, Config
-from auxreid.plumbing.settings.prediction_checks import broken_predictions
+from auxreid.plumbing.settings.prediction_checks import broken_predictions, broken_trainers
 from auxreid.plumbing.settings.section import fault_lines
 
 
@@ -23,6 +23,7 @@ def broken_references(config: Config) -> Iterator[str]:
     yield from _broken_controls(config)
     yield from _broken_captions(config)
     yield from broken_predictions(config)
+    yield from broken_trainers(config)
     yield from _broken_studies(config)
     yield from _missing_seeds(config)
     yield from _broken_rows(config)
@@ -81,7 +82,7 @@ def _broken_rows(config: Config) -> Iterator[str]:
 def _no_encoder(config: Config, key: str, row: str, others: tuple[str, ...] = ()) -> Iterator[str]:
     """Why a key cannot name a row for the encoder that it trains; `others` are encoders that it may name as well."""
     if row not in (*config.ablations, *others):
-        also = f", nor one of {' and '.join(others)}" if others else ""
+        also = f", nor {' or '.join(others)}" if others else ""
         yield f"{key} = {row!r}: not in ablations ({_names(config.ablations)}){also}"
     elif row in config.ablations and config.ablations[row].rank is not None:
         other = config.ablations[row].encoder_of
@@ -142,11 +143,20 @@ def _broken_search(config: Config) -> Iterator[str]:
             yield f"study.search: {name!r} is evaluated on {body.n_splits} splits, a search on one alone"
         rows = config.metric_names if embedding.kind == "metric" else config.rows
         asked = "study.metric_rows" if embedding.kind == "metric" else "study.rows"
+        if embedding.kind == "row" and (fault := _no_photograph_has(config, embedding.row)):
+            yield f"{where} = {embedding.row!r}: {fault}, and a photograph brings none"
         if embedding.row not in rows:
             yield f"{where} = {embedding.row!r}: not among {asked}, which study.search needs ({_names(rows)})"
-        row = config.ablations.get(embedding.row) if embedding.kind == "row" else None
-        if row is not None and row.rank is not None and row.rank.pools == "other_joints":
-            yield f"{where} = {embedding.row!r}: a control with the joints of other images, and a photograph has none"
+
+
+def _no_photograph_has(config: Config, row: str) -> str | None:
+    """What a row ranks beside the image that nothing finds in a photograph; joints of descriptors are found."""
+    body = config.ablations.get(row)
+    if body is None or body.rank is None:
+        return "the row ranks images with a pose" if body is not None and body.ranks_pose else None
+    if body.rank.pools == "other_joints":
+        return "a control that ranks with the joints of other images"
+    return _no_photograph_has(config, body.encoder_of)
 
 
 def _has_search(config: Config, dataset: str) -> bool:

@@ -136,6 +136,21 @@ class AblationConfig(Section):
             raise ValueError(f"a row with encoder_of and rank trains nothing; leave {', '.join(own)} empty")
         return self
 
+    @property
+    def needs_pose(self) -> bool:
+        """Whether stage 2 reads a pose of the images, or what is fitted to rank another row's encoder."""
+        idea = self.auxiliary is not None and self.auxiliary.needs_pose
+        return self.pose is not None or idea or (self.rank is not None and self.rank.fits_joints)
+
+    @property
+    def ranks_pose(self) -> bool:
+        """Whether the images that are ranked need theirs too, beside what another row's encoder needs."""
+        if self.pose is not None:
+            return self.pose.rank == "fused"
+        if self.rank is not None:
+            return self.rank.ranks_joints
+        return self.auxiliary is not None and self.auxiliary.ranks_pose
+
     @model_validator(mode="after")
     def _texts_for_text_targets(self) -> "AblationConfig":
         if self.prompts is None and self.text_targets is not None:
