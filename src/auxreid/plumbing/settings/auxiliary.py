@@ -8,7 +8,11 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+<<<<<<< HEAD
 from auxreid.plumbing.settings.section import NonNegativeFloat, PositiveFloat, PositiveInt, Section
+=======
+from auxreid.plumbing.settings.section import NonNegativeFloat, PositiveInt, Section
+>>>>>>> main
 
 Map = Literal["middle", "late", "last"]
 
@@ -44,6 +48,7 @@ class AttributeHeads(Idea):
         return True
 
 
+<<<<<<< HEAD
 class Pooled(Idea):
     """Vectors pooled from the encoder's maps."""
 
@@ -77,3 +82,43 @@ class JointDescriptors(Pooled):
 
 
 AuxiliaryConfig = Annotated[AttributeHeads | JointDescriptors, Field(discriminator="kind")]
+=======
+class GatedFusion(Idea):
+    """Cross-attention from f3 to tokens, behind a gate that starts closed (after MetaWild, Li et al. 2025)."""
+
+    kind: Literal["gated_fusion"]
+    tokens: Literal["joints", "attributes"]
+    heads: PositiveInt
+    width: PositiveInt  # of the tokens
+    supervise: Literal["fused", "both"]  # what the losses see in the place of f3: the fused feature, or both
+    ranked: Literal["image", "fused"]  # what is ranked beside f2: f3, or the fused feature
+    closed: bool  # control: the gate stays closed, so that no token reaches the encoder
+    shuffled: bool  # control: joints of another image, or attributes permuted among the training identities
+
+    @model_validator(mode="after")
+    def _heads_divide_width(self) -> "GatedFusion":
+        if self.width % self.heads:
+            raise ValueError(f"width {self.width} is not a multiple of heads {self.heads}")
+        return self
+
+    @model_validator(mode="after")
+    def _attributes_end_with_training(self) -> "GatedFusion":
+        if self.tokens == "attributes" and self.ranked == "fused":
+            raise ValueError("tokens attributes are of identities, which are unknown at test; use ranked: image")
+        return self
+
+    @property
+    def needs_attributes(self) -> bool:
+        return self.tokens == "attributes"
+
+    @property
+    def needs_pose(self) -> bool:
+        return self.tokens == "joints"
+
+    @property
+    def ranks_pose(self) -> bool:
+        return self.ranked == "fused"
+
+
+AuxiliaryConfig = Annotated[AttributeHeads | GatedFusion, Field(discriminator="kind")]
+>>>>>>> main
