@@ -13,14 +13,8 @@ from auxreid.clipreid.map_pools import PoolProjections
 from auxreid.pose.gaussians import stripe_pools
 from auxreid.pose.joint_places import open_places
 
-JOINTS = {
-    "kind": "joint_descriptors",
-    "pools": "joints",
-    "sigma": 0.1,
-    "maps": ["middle", "late"],
-    "dim": 4,
-    "weight": 0.3,
-}
+KIND = {"kind": "joint_descriptors", "maps": ["middle", "late"], "dim": 4, "weight": 0.3}
+JOINTS = KIND | {"pools": "joints", "sigma": 0.1}
 STRIPES = KIND | {"pools": "stripes", "count": 2}
 
 

@@ -8,11 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-<<<<<<< HEAD
 from auxreid.plumbing.settings.section import NonNegativeFloat, PositiveFloat, PositiveInt, Section
-=======
-from auxreid.plumbing.settings.section import NonNegativeFloat, PositiveInt, Section
->>>>>>> main
 
 Map = Literal["middle", "late", "last"]
 
@@ -48,41 +44,6 @@ class AttributeHeads(Idea):
         return True
 
 
-<<<<<<< HEAD
-class Pooled(Idea):
-    """Vectors pooled from the encoder's maps."""
-
-    # Of `joints` two are destroyed (`other_joints`: of another image; `mean_joints`: of all), and two know no joints.
-    pools: Literal["joints", "other_joints", "mean_joints", "stripes", "global"]
-    sigma: PositiveFloat | None = None  # of the Gaussians around joints, as share of the input's height
-    count: PositiveInt | None = None  # of pools that are not around joints; joints have one a pair of them
-
-    @property
-    def around_joints(self) -> bool:
-        return self.pools.endswith("joints")
-
-    @property
-    def needs_pose(self) -> bool:
-        return self.around_joints
-
-    @model_validator(mode="after")
-    def _sigma_or_count(self) -> "Pooled":
-        if (self.sigma is None) == self.around_joints or (self.count is None) != self.around_joints:
-            raise ValueError(f"pools {self.pools!r}: sigma goes with pools around joints, count with all other pools")
-        return self
-
-
-class JointDescriptors(Pooled):
-    """Local descriptors, supervised by identity and triplet losses of their own."""
-
-    kind: Literal["joint_descriptors"]
-    maps: Annotated[tuple[Map, ...], Field(min_length=1)]
-    dim: PositiveInt  # of each pool of each map
-    weight: NonNegativeFloat  # 0: the descriptors do not reach the encoder
-
-
-AuxiliaryConfig = Annotated[AttributeHeads | JointDescriptors, Field(discriminator="kind")]
-=======
 class GatedFusion(Idea):
     """Cross-attention from f3 to tokens, behind a gate that starts closed (after MetaWild, Li et al. 2025)."""
 
@@ -120,5 +81,36 @@ class GatedFusion(Idea):
         return self.ranked == "fused"
 
 
-AuxiliaryConfig = Annotated[AttributeHeads | GatedFusion, Field(discriminator="kind")]
->>>>>>> main
+class Pooled(Idea):
+    """Vectors pooled from the encoder's maps."""
+
+    # Of `joints` two are destroyed (`other_joints`: of another image; `mean_joints`: of all), and two know no joints.
+    pools: Literal["joints", "other_joints", "mean_joints", "stripes", "global"]
+    sigma: PositiveFloat | None = None  # of the Gaussians around joints, as share of the input's height
+    count: PositiveInt | None = None  # of pools that are not around joints; joints have one a pair of them
+
+    @property
+    def around_joints(self) -> bool:
+        return self.pools.endswith("joints")
+
+    @property
+    def needs_pose(self) -> bool:
+        return self.around_joints
+
+    @model_validator(mode="after")
+    def _sigma_or_count(self) -> "Pooled":
+        if (self.sigma is None) == self.around_joints or (self.count is None) != self.around_joints:
+            raise ValueError(f"pools {self.pools!r}: sigma goes with pools around joints, count with all other pools")
+        return self
+
+
+class JointDescriptors(Pooled):
+    """Local descriptors, supervised by identity and triplet losses of their own."""
+
+    kind: Literal["joint_descriptors"]
+    maps: Annotated[tuple[Map, ...], Field(min_length=1)]
+    dim: PositiveInt  # of each pool of each map
+    weight: NonNegativeFloat  # 0: the descriptors do not reach the encoder
+
+
+AuxiliaryConfig = Annotated[AttributeHeads | GatedFusion | JointDescriptors, Field(discriminator="kind")]
