@@ -25,7 +25,7 @@ class JointDescriptors(Auxiliary):
 
     def __init__(self, config, pools: MapPools, widths: Sequence[int], identities: int, settings):
         super().__init__()
-        self.maps, self.pools, self.weight, self.settings = config.maps, pools, config.weight, settings
+        self.maps, self.pools, self.weight, self.settings = tuple(config.maps), pools, config.weight, settings
         self.projections = nn.ModuleList([PoolProjections(pools.count, width, config.dim) for width in widths])
         self.neck = BNNeck(len(widths) * pools.count * config.dim, identities)
 

@@ -108,7 +108,7 @@ class JointDescriptors(Pooled):
     """Local descriptors, supervised by identity and triplet losses of their own."""
 
     kind: Literal["joint_descriptors"]
-    maps: Annotated[tuple[Map, ...], Field(min_length=1)]
+    maps: Annotated[list[Map], Field(min_length=1)]
     dim: PositiveInt  # of each pool of each map
     weight: NonNegativeFloat  # 0: the descriptors do not reach the encoder
 
