@@ -4,6 +4,7 @@ usage: python pipeline/evaluate.py DATASET-ROW-SEED
 """
 
 import json
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -51,7 +52,10 @@ def main(stage: Stage) -> None:
         encoder, beside = load_ranked_encoder(stage.reads["encoder"])
         described = stage.reads["descriptors"]
         descriptors = None if described is None else open_descriptors(described)
+        started = time.perf_counter()
         embedding = embed_row(encoder, beside, descriptors, frames, stage.reads["pose"], asked["precision"])
+        seconds = time.perf_counter() - started
+        run.costs({"ms_per_image": 1000 * seconds / len(frames), "vector_width": embedding.shape[1]})
         query, gallery = query_and_gallery(frames, embedding, asked["protocol"])
         device = gpu()
         distances = squared_distances(query.embedding, gallery.embedding, device)

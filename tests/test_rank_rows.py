@@ -217,5 +217,7 @@ def test_a_search_may_name_it_and_is_not_compared_with_texts(raw):
     assert entry["text"] == f"{NOTHING}/text.txt"
     assert pets_study(config)["rows"] == ["clip_reid", "local"]
     raw["ablations"]["local"] = ranked(AT_JOINTS | {"pools": "other_joints"})
-    with pytest.raises(ConfigError, match=r"embedding.row = 'local': a control that ranks with the joints of other images"):
+    with pytest.raises(
+        ConfigError, match=r"embedding.row = 'local': a control that ranks with the joints of other images"
+    ):
         parse_config(raw)

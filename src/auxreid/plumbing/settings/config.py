@@ -72,7 +72,9 @@ class Config(Section):
     def ranks_pose(self, row: str) -> bool:
         """Whether the images that a row ranks need their pose, for itself or for the encoder that it ranks."""
         body = self.ablations.get(row)  # None: a baseline
-        return body is not None and (body.ranks_pose or (body.encoder_of is not None and self.ranks_pose(body.encoder_of)))
+        return body is not None and (
+            body.ranks_pose or (body.encoder_of is not None and self.ranks_pose(body.encoder_of))
+        )
 
     def seeds(self, row: str) -> tuple[int, ...]:
         """The seeds that a row runs with."""
