@@ -56,7 +56,7 @@ def raw() -> dict:
         ),
         (ranked(STRIPES | {"count": None}), "count goes with pools stripes and global"),
         (ranked(STRIPES | {"maps": ["late", "late"]}), "maps late, late: a map stands there twice"),
-        (ranked(STRIPES | {"maps": ["first"]}), "local.rank.maps.0 = 'first': Input should be 'middle' or 'late'"),
+        (ranked(STRIPES | {"maps": ["top"]}), "local.rank.maps.0 = 'top': Input should be"),
         (ranked(WHITENED | {"count": 8}), "pools must be global, count and sigma null"),
         (ranked(WHITENED | {"pools": "joints"}), "pools must be global, count and sigma null"),
         (ranked(WHITENED | {"whiten_global": False}), "it ranks as the encoder's own row; nothing is left"),

@@ -118,8 +118,8 @@ def _reasons(config: Config, dataset: str, row: str) -> Iterator[str]:
 
 def _reasons_elsewhere(config: Config, trainer: str, row: str) -> Iterator[str]:
     """Of a row that is trained on one data set and tested on another."""
-    body = config.ablations[row]
-    vit = body.vit if body.encoder_of not in config.ablations else config.ablations[body.encoder_of].vit
+    trained = config.trained_row(row)
+    vit = None if trained is None else trained.vit
     if vit is not None and vit.camera_embedding is not None:
         yield f"its vectors are of the cameras of {trainer}, on which it is trained"
     if (reason := why_not(config, trainer, row)) is not None:

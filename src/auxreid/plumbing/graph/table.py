@@ -167,7 +167,7 @@ def _add_row(graph: Graph, config: Config, dataset: str, row: str, seed: int) ->
 
 
 def _add_what_ranks(graph: Graph, config: Config, common: dict[str, Any], row: str) -> None:
-    """The training of a row, or the fit of the descriptors that it ranks another one's encoder by; a baseline has none."""
+    """A row's training, or the fit of what it ranks another one's encoder by; neither for a baseline."""
     if row in BASELINES:
         return
     if config.ablations[row].rank is None:
@@ -187,15 +187,14 @@ def _described(config: Config, dataset: str, row: str, seed: int) -> dict[str, A
 
 def _ranked(config: Config, dataset: str, row: str, seed: int) -> dict[str, str]:
     """The files that a row's images are embedded by."""
-    body = config.ablations.get(row)
-    rank = None if body is None else body.rank
-    trained = body if rank is None else config.ablations.get(body.encoder_of)  # None: a baseline
+    trained = config.trained_row(row)
+    ranks = row not in BASELINES and config.ablations[row].rank is not None
     return {
         "encoder": encoder_path(config, dataset, row, seed),
         "pose": _keypoints(dataset) if config.ranks_pose(row) else NO_POSE,
         "idea": NO_IDEA if trained is None else _idea(trained),
-        "descriptors": NO_DESCRIPTORS if rank is None else descriptors_file(config, dataset, row, seed),
-        "describing": NO_DESCRIBING if rank is None else (SOURCES / "descriptors.json").as_posix(),
+        "descriptors": descriptors_file(config, dataset, row, seed) if ranks else NO_DESCRIPTORS,
+        "describing": (SOURCES / "descriptors.json").as_posix() if ranks else NO_DESCRIBING,
     }
 
 

@@ -69,12 +69,14 @@ class Config(Section):
         """What a row does with those that :meth:`rows_needed_by` names, for a sentence."""
         return "starts from" if self.ablations[row].rank is None else "ranks the encoder of"
 
+    def trained_row(self, row: str) -> AblationConfig | None:
+        """The block of the row that trains the encoder that a row ranks, mostly its own; None: a baseline's encoder."""
+        body = self.ablations.get(row)
+        return body if body is None or body.encoder_of is None else self.ablations.get(body.encoder_of)
+
     def ranks_pose(self, row: str) -> bool:
         """Whether the images that a row ranks need their pose, for itself or for the encoder that it ranks."""
-        body = self.ablations.get(row)  # None: a baseline
-        return body is not None and (
-            body.ranks_pose or (body.encoder_of is not None and self.ranks_pose(body.encoder_of))
-        )
+        return any(body is not None and body.ranks_pose for body in (self.ablations.get(row), self.trained_row(row)))
 
     def seeds(self, row: str) -> tuple[int, ...]:
         """The seeds that a row runs with."""
