@@ -6,18 +6,19 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
+from pydantic import ValidationError
 
 from auxreid.clip.checkpoints import AuxiliaryHeader, FusionHeader, load_ranked_encoder
 from auxreid.clipreid.described import embed_row, fitting_descriptors
 from auxreid.plumbing.base.errors import DataError
+from auxreid.plumbing.settings.section import fault_lines
 from auxreid.pose.finder import JointFinder
-from auxreid.pose.predict import GRID, Poses
 from auxreid.pose.table import write_keypoints
 from auxreid.serving.photos import Image, Photos, open_photos
+from auxreid.serving.taken_pose import taken_pose
 from auxreid.training.precision import FULL
 
 Pose = str | Path | np.ndarray
-CELLS = GRID[0] * GRID[1]  # of a joint's pooled heat map
 NO_POSE = "no pose"  # the place of a table that is not read
 
 
@@ -28,10 +29,11 @@ class Encoder:
         path: results/finetune/<key>/encoder.safetensors, or any file of that kind.
         precision: the recipe's, which the file does not tell.
         descriptors: results/descriptors/<key>/descriptors.safetensors, for the embeddings of a row with `rank`.
-        hrnet: results/pose/<data set>/hrnet.safetensors, to find the joints where they are taken and not given.
+        hrnet: results/pose/<data set>/hrnet.safetensors, to find the pose where one is taken and not given.
 
     Raises:
-        DataError: a file is missing or not of its kind, or the files do not fit each other.
+        DataError: a file is missing or not of its kind, or names what this version does not know; or the files do not
+            fit each other.
     """
 
     def __init__(
@@ -46,12 +48,15 @@ class Encoder:
             self.tower, self._beside = load_ranked_encoder(self.path)
         except RuntimeError:  # of another structure than its header says, as a text tower's file is
             raise DataError(f"{path}: its tensors are not those of an image encoder") from None
+        except ValidationError as error:  # as of a kind of `auxiliary` that a later version has
+            raise DataError(next(fault_lines(error, f"{path}: its header"))) from None
         self.descriptors = None if descriptors is None else fitting_descriptors(descriptors, self.tower)
+        self.pose = taken_pose(None if self._beside is None else self._beside[0], self.descriptors)
         self._finder = None if hrnet is None else self._fitting_finder(Path(hrnet))
 
     def _fitting_finder(self, hrnet: Path) -> JointFinder:
         finder = JointFinder(hrnet)
-        if not self.takes_pose:
+        if self.pose is None:
             raise DataError(f"{hrnet}: nothing takes joints, neither {self.path} nor descriptors; leave it out")
         if self.descriptors is not None:
             self.descriptors.header.check_joints(finder.spec.joints, hrnet)
@@ -59,20 +64,20 @@ class Encoder:
 
     @property
     def fusion(self) -> FusionHeader | None:
-        """What is known of the pose that is ranked with the image; None where the image alone is."""
+        """What is known of the pose that is ranked with the image; None where no fusion is."""
         header = None if self._beside is None else self._beside[0]
         return header if isinstance(header, FusionHeader) and header.pose.rank == "fused" else None
 
     @property
-    def idea(self) -> AuxiliaryHeader | None:
-        """What is known of a row's `auxiliary` that takes part in its ranking; None where none does."""
-        header = None if self._beside is None else self._beside[0]
-        return header if isinstance(header, AuxiliaryHeader) else None
-
-    @property
     def fusion_tensors(self) -> dict:
         """The weights of the fusion; empty where there is none."""
-        return {} if self._beside is None else self._beside[1]
+        return {} if self.fusion is None else self._beside[1]
+
+    @property
+    def idea(self) -> AuxiliaryHeader | None:
+        """The row's `auxiliary`, where that takes part when images are ranked."""
+        header = None if self._beside is None else self._beside[0]
+        return header if isinstance(header, AuxiliaryHeader) else None
 
     @property
     def cameras(self) -> tuple[int, ...]:
@@ -80,19 +85,13 @@ class Encoder:
         return tuple(getattr(self.tower, "cameras", ()))
 
     @property
-    def takes_pose(self) -> bool:
-        """Whether an embedding is made of more than the image: its joints, or its pose embedding."""
-        idea = self.idea is not None and self.idea.config.ranks_pose
-        return self.fusion is not None or idea or self._ranks_joints
-
-    @property
     def lacks_pose(self) -> bool:
         """Whether a pose must be given beside the images."""
-        return self.takes_pose and self._finder is None
+        return self.pose is not None and self._finder is None
 
-    @property
-    def _ranks_joints(self) -> bool:
-        return self.descriptors is not None and self.descriptors.header.rank.ranks_joints
+    def wanted(self) -> str:
+        """The pose that is taken, in words."""
+        return self.pose.words
 
     def embed(self, photos: Photos, pose: Pose | None = None) -> np.ndarray:
         """Embeddings float32 [n, d], as they are ranked; L2-normalised without descriptors.
@@ -101,7 +100,7 @@ class Encoder:
             pose: where one is taken, in the place of what the HRNet finds: a keypoint table whose frame_id are the
                 positions of the photographs, or an array. That is [n, J, 2] or [n, J, 3] of x, y in pixels of the
                 upright image for a fusion of source keypoints, the pose embedding [n, J * 32] for source hrnet, and
-                [n, J, 3] with the confidences for descriptors.
+                [n, J, 3] of x, y and confidence for an `idea` and for descriptors.
 
         Raises:
             DataError: a pose or cameras are needed and missing, or do not fit.
@@ -117,7 +116,7 @@ class Encoder:
     @contextmanager
     def _pose_file(self, photos: Photos, pose: Pose | None) -> Iterator[str | Path]:
         """The pose as the file that `evaluate` reads."""
-        if not self.takes_pose:
+        if self.pose is None:
             yield NO_POSE
         elif pose is None and self._finder is not None:
             with self._finder.table(photos) as table:
@@ -125,45 +124,16 @@ class Encoder:
         elif pose is None:
             raise DataError(f"{self.path}: {self.wanted()} must be given beside the images")
         elif isinstance(pose, str | Path):
-            yield pose
+            yield str(pose)
         else:
-            names, poses = self._poses(len(photos), np.asarray(pose))
+            try:
+                poses = self.pose.poses(len(photos), np.asarray(pose))
+            except DataError as error:
+                raise DataError(f"{self.path}: {error}") from None
             with TemporaryDirectory() as folder:
                 table = Path(folder, "the pose beside the images")
-                write_keypoints(table, names, [(np.arange(len(photos)), poses)])
+                write_keypoints(table, self.pose.joints, [(np.arange(len(photos)), poses)])
                 yield table
-
-    def wanted(self) -> str:
-        """The pose that is taken, in words."""
-        if self.fusion is None and self._ranks_joints:
-            joints = len(self.descriptors.header.joints)
-            return f"the descriptors lie at joints: x, y in pixels and confidence of {joints} joints, [n, {joints}, 3],"
-        if self.fusion is None or self._ranks_joints:
-            return "the row ranks the image with its joints: a table of keypoints, or the HRNet that finds them,"
-        joints, source = self.fusion.joints, self.fusion.pose.source
-        if source == "keypoints":
-            return f"the row ranks the image with its keypoints: x, y in pixels of {joints} joints, [n, {joints}, 2],"
-        return f"the row ranks the image with HRNet's pose embedding, [n, {joints * CELLS}],"
-
-    def _poses(self, count: int, pose: np.ndarray) -> tuple[Sequence[str], Poses]:
-        """The names of joints, and an array as a table has it."""
-        if self.fusion is None and self._ranks_joints:
-            names = self.descriptors.header.joints
-            shapes: tuple[tuple[int, ...], ...] = ((count, len(names), 3),)
-        elif self.fusion is None or self._ranks_joints:
-            raise DataError(f"{self.path}: {self.wanted()} must be given, and no array")
-        else:
-            joints = self.fusion.joints
-            names = [f"joint {number}" for number in range(joints)]
-            points = ((count, joints, 2), (count, joints, 3))
-            shapes = points if self.fusion.pose.source == "keypoints" else ((count, joints * CELLS),)
-        if pose.shape not in shapes or not np.isfinite(pose).all():
-            found = f"{list(pose.shape)}{'' if np.isfinite(pose).all() else ' with values that are not finite'}"
-            raise DataError(f"{self.path}: {self.wanted()} must be given for {count} images, not {found}")
-        keypoints = np.zeros((count, len(names), 3), np.float32)
-        embedding = np.zeros((count, len(names) * CELLS), np.float32)
-        (keypoints[..., : pose.shape[-1]] if pose.ndim == 3 else embedding)[...] = pose
-        return names, Poses(keypoints, embedding)
 
 
 def embed_images(
