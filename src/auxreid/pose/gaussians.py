@@ -10,19 +10,26 @@ from torch import Tensor
 
 from auxreid.clip.maps import Cells
 
+LEAST_HEIGHT = 1e-6  # of a Gaussian, so that a group of which no joint is seen still has weights
 
-def joint_pools(places: Tensor, groups: Sequence[Sequence[int]], cells: Cells, sigma: float) -> Tensor:
+
+def joint_pools(
+    places: Tensor, groups: Sequence[Sequence[int]], cells: Cells, sigma: float, heights: Tensor | None = None
+) -> Tensor:
     """Pools [b, P, h, w]: the sum of the Gaussians around a group's joints, divided by its sum over the map.
 
     Args:
         places: [b, J, 2 or 3], x and y as shares of the input's width and height.
         groups: P lists of joint numbers.
         sigma: as share of the input's height; as many pixels across as down.
+        heights: of the Gaussians [b, J], a confidence say, against each other within a group; None: all alike.
 
     A group far outside the map has its weight at the cells that are nearest to it.
     """
     down, across = _exponents(places, cells, sigma)
     exponents = down[..., None] + across[:, :, None]  # [b, J, h, w]
+    if heights is not None:
+        exponents = exponents + heights.clamp(min=LEAST_HEIGHT).log()[..., None, None]
     of_groups = (torch.stack([exponents[:, joint] for joint in group]) for group in groups)  # [members, b, h, w] each
     sums = torch.stack([one.logsumexp(dim=0) for one in of_groups], dim=1)  # [b, P, h, w]
     return sums.flatten(2).softmax(dim=2).view_as(sums)

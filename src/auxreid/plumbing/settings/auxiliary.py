@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from auxreid.plumbing.settings.section import NonNegativeFloat, PositiveFloat, PositiveInt, Section
+from auxreid.plumbing.settings.section import Fraction, NonNegativeFloat, PositiveFloat, PositiveInt, Section
 
 Map = Literal["middle", "late", "last"]
 
@@ -113,4 +113,13 @@ class JointDescriptors(Pooled):
     weight: NonNegativeFloat  # 0: the descriptors do not reach the encoder
 
 
-AuxiliaryConfig = Annotated[AttributeHeads | GatedFusion | JointDescriptors, Field(discriminator="kind")]
+class JointParts(Pooled):
+    """Parts of the last map, with an identity loss on all of them and a triplet loss on those that two images show."""
+
+    kind: Literal["joint_parts"]
+    dim: PositiveInt  # of each part
+    visible: Fraction  # a part is, from this share of the confidence on that its joints usually have
+    weight: NonNegativeFloat  # 0: the parts do not reach the encoder
+
+
+AuxiliaryConfig = Annotated[AttributeHeads | GatedFusion | JointDescriptors | JointParts, Field(discriminator="kind")]
