@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from auxreid.clip.maps import Cells
 
@@ -35,10 +36,16 @@ def joint_pools(
     return sums.flatten(2).softmax(dim=2).view_as(sums)
 
 
-def heat_maps(places: Tensor, cells: Cells, sigma: float) -> Tensor:
-    """Gaussians with peak 1 at the joints, [b, J, h, w]; arguments as of :func:`joint_pools`."""
-    down, across = _exponents(places, cells, sigma)
-    return down.exp()[..., None] * across.exp()[:, :, None]
+def heat_maps(places: Tensor, cells: Cells, sigma: float, size: tuple[int, int] | None = None) -> Tensor:
+    """Gaussians with peak 1 at the joints, [b, J, h, w]; arguments as of :func:`joint_pools`.
+
+    Args:
+        size: of a coarser map, whose cells get the means over those of `cells`; None: as they are.
+    """
+    down, across = (exponents.exp() for exponents in _exponents(places, cells, sigma))
+    if size is not None:
+        down, across = F.adaptive_avg_pool1d(down, size[0]), F.adaptive_avg_pool1d(across, size[1])
+    return down[..., None] * across[:, :, None]
 
 
 def stripe_pools(count: int, size: tuple[int, int]) -> Tensor:
