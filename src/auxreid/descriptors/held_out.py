@@ -6,6 +6,7 @@ import numpy as np
 from torch import Tensor
 
 from auxreid.evaluation.ranking import rank_queries, squared_distances, summarise
+from auxreid.plumbing.base.errors import DataError
 
 MOST = 3000  # images that are ranked: whole identities, until there are so many
 
@@ -18,6 +19,8 @@ def held_out_score(frames, classes: np.ndarray) -> Callable[[Tensor, np.ndarray]
 
     Args:
         frames: the n training frames; classes: their identities in 0..k-1 [n].
+
+    The score raises DataError where no image has a true match.
     """
     groups = apart(frames, classes)
 
@@ -25,7 +28,12 @@ def held_out_score(frames, classes: np.ndarray) -> Callable[[Tensor, np.ndarray]
         kept = _first_identities(classes[rows])
         unit = vectors[kept] / vectors[kept].norm(dim=1, keepdim=True).clamp(min=1e-12)
         identity, group = classes[rows][kept] + 1, groups[rows][kept]  # 0 would be a distractor
-        return summarise(rank_queries(_distances(unit), identity, identity, group, group))["mAP"]
+        ranked = rank_queries(_distances(unit), identity, identity, group, group)
+        if not ranked.valid.any():
+            raise DataError(
+                f"{frames.meta.dataset}: whitening is chosen on training identities, and none has two images"
+            )
+        return summarise(ranked)["mAP"]
 
     return score
 
