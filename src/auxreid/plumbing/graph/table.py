@@ -264,6 +264,8 @@ def _comparison(config: Config, dataset: str) -> dict[str, Any]:
         "rows": dict.fromkeys(baselines(config, dataset), "") | forms,
         "not_applicable": not_applicable(config, dataset),
         "predictions": lent(config, dataset),
+        "keypoints": f"results/keypoints/{dataset}/keypoints.parquet" if makes_keypoints(config, dataset) else NO_POSE,
+        "labels": labels_file(config, dataset),
     }
 
 

@@ -91,11 +91,13 @@ def _add_comparison(part: DatasetPart, graph: Graph, level: float, records: Mapp
     path, remedy = results / "compare" / part.name / "controls.md", f"make it with: dvc repro compare@{part.name}"
     part.controls = read_markdown_tables(part.name, path, CONTROL_WORDS, remedy)
     part.pictures += _pictures(record_folder(results, "compare", part.name), COMPARISON_PICTURES)
-    first = {}
+    first, best = {}, _best(part.table)
+    shown = {f"where_gained/{best}.png": f"Where {best} gained and lost"}
+    part.pictures += _pictures(record_folder(results, "compare", part.name), shown)
     for key, entry in graph["evaluate"].items():
         if entry["dataset"] == part.name:
             first.setdefault(entry["row"], (key, entry))
-    for row in dict.fromkeys((_best(part.table), REFERENCE_ROW)):
+    for row in dict.fromkeys((best, REFERENCE_ROW)):
         if row in first:
             key, entry = first[row]
             captions = {
