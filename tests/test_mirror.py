@@ -70,7 +70,7 @@ def test_a_row_that_ranks_another_one_s_encoder_is_one_run_of_fit_and_evaluation
     assert ("descriptors@sample-local-0", "evaluate sample-local-0 is not in dvc.lock yet") in report.skipped
     work.stage("evaluate", "sample-local-0", summary={"mAP": 0.9}, **about)
     report = publish(work.root, registry=RegistryConfig())
-    client, runs = all_runs(work)
+    _, runs = all_runs(work)
     run = only(runs, "local-0")
     assert set(run.data.metrics) == {"mAP", "descriptors_final/shrinkage/global"}
     assert run.data.tags["auxreid.stage"] == "descriptors" and run.data.tags["auxreid.ablation"] == "local"
