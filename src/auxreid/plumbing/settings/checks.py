@@ -83,13 +83,10 @@ def _broken_rows(config: Config) -> Iterator[str]:
 def _wider_inputs(config: Config, name: str) -> Iterator[str]:
     """Encoders that a row gives images alone, and that were trained with further channels."""
     row = config.ablations[name]
-    variant = config.prompts.get(row.prompts or "")
+    variant, own = config.prompts.get(row.prompts or ""), row.auxiliary
     for key, other in (("start", row.start), ("prompts", getattr(variant, "encoder", None))):
         idea = config.ablations[other].auxiliary if other in config.ablations else None
-        widens_too = (
-            key == "start" and idea is not None and row.auxiliary is not None and row.auxiliary.kind == idea.kind
-        )
-        if idea is not None and idea.widens_input and not widens_too:
+        if idea is not None and idea.widens_input and (key, own and own.kind) != ("start", idea.kind):
             why = f"the encoder of {other} takes more than images, by its auxiliary {idea.kind}"
             yield f"ablations.{name}.{key} = {getattr(row, key)!r}: {why}"
 
