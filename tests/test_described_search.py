@@ -46,6 +46,13 @@ class KnownJoints:
         yield self.path
 
 
+class Shown(list):
+    """Images, read like frames."""
+
+    def image(self, index: int) -> np.ndarray:
+        return self[index]
+
+
 def joints(size: np.ndarray) -> np.ndarray:
     places = np.array([[0.5, 0.1, 0.9], [0.2, 0.6, 0.5], [0.8, 0.6, 0.7]], np.float32)
     return np.concatenate([places[:, :2] * size[:, None], np.broadcast_to(places[:, 2:], (len(size), 3, 1))], axis=2)
@@ -72,23 +79,23 @@ def fitted(tmp_path, monkeypatch):
 
 def test_joints_of_photographs_are_found_and_vectors_have_unit_length(fitted, tmp_path):
     encoder, fit = fitted
-    images = [noise(1, 40, 60), noise(2, 32, 64)]
+    images = Shown([noise(1, 40, 60), noise(2, 32, 64)])
     searched = Described(encoder, None, fit(pools="joints", sigma=0.1), tmp_path / "found.parquet")
-    found = searched.embed(images)
+    found = searched.embed(images, range(2))
     np.testing.assert_allclose(np.linalg.norm(found, axis=1), 1, atol=1e-5)
-    pictures = described.Pictures(images)
+    pictures = described.Pictures(images, range(2))
     with KnownJoints(tmp_path / "again.parquet").table(pictures) as table:
         expected = searched.descriptors.embed(encoder, None, pictures, table)
     lengths = np.linalg.norm(expected, axis=1, keepdims=True)
     assert lengths.std() < 1e-5  # so that cosines rank as distances do
     np.testing.assert_allclose(found, expected / lengths, atol=1e-6)
-    np.testing.assert_allclose(searched.embed(images[1:]), found[1:], atol=1e-5)
+    np.testing.assert_allclose(searched.embed(images, [1]), found[1:], atol=1e-5)
 
 
 def test_an_hrnet_is_needed_for_joints_alone(fitted, tmp_path, monkeypatch):
     encoder, fit = fitted
-    assert Described(encoder, None, fit(pools="stripes", count=2), None).embed([noise(1, 32, 64)]).shape[0] == 1
-    assert Described(encoder, None, fit(pools="mean_joints", sigma=0.1), None).embed([noise(1, 32, 64)]).shape[0] == 1
+    for rank in ({"pools": "stripes", "count": 2}, {"pools": "mean_joints", "sigma": 0.1}):
+        assert Described(encoder, None, fit(**rank), None).embed(Shown([noise(1, 32, 64)]), [0]).shape[0] == 1
     file = fit(pools="joints", sigma=0.1)
     with pytest.raises(ConfigError, match=r"descriptors\.safetensors: lies at joints, and there is no HRNet"):
         Described(encoder, None, file, None)
