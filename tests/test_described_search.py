@@ -138,8 +138,8 @@ def test_the_index_is_by_the_row_s_descriptors_and_compares_no_texts(tmp_path, m
     width = encoder.dims[1] + encoder.dims[2]
     rank = RankConfig.model_validate(WHITENED | {"maps": ()})
     header = DescriptorsHeader(rank=rank, encoder=weights_hash(encoder), joints=(), facts={"seed": 0})
-    only_first = torch.eye(width)[:, :4].contiguous()
-    tensors = {"global.whitening": only_first, "global.scale": torch.tensor(3.0)}
+    only_last = torch.eye(width)[:, -4:].contiguous()  # of f3
+    tensors = {"global.whitening": only_last, "global.scale": torch.tensor(3.0)}
     write_descriptors(
         Path(f"results/descriptors/{DATASET}-white-0/descriptors.safetensors"), Descriptors(header, tensors)
     )

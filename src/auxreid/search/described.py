@@ -16,6 +16,8 @@ from auxreid.plumbing.base.errors import ConfigError
 from auxreid.pose.finder import JointFinder
 from auxreid.training.precision import FULL
 
+SMALLEST_NORM = 1e-12
+
 
 @dataclass(frozen=True)
 class Name:
@@ -87,7 +89,7 @@ class Described:
         pictures = Pictures(frames, rows)
         with self._one, self._joints(pictures) as table:
             found = embed_row(self.tower, self.beside, self.descriptors, pictures, table, self.precision)
-        return found / np.linalg.norm(found, axis=1, keepdims=True)
+        return found / np.maximum(np.linalg.norm(found, axis=1, keepdims=True), SMALLEST_NORM)
 
     @contextmanager
     def _joints(self, pictures: Pictures) -> Iterator[Any]:
