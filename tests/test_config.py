@@ -146,6 +146,21 @@ def test_a_start_may_be_an_encoder_before_clip_and_no_other_baseline(raw):
     assert "nor untrained or image_weights; null is the pretrained CLIP" in message
 
 
+def test_no_row_gives_images_alone_to_an_encoder_of_more_channels(raw):
+    channels = {"kind": "joint_channels", "sigma": 0.1, "left_out": 0.2, "weight": 1, "shuffled": False, "blank": False}
+    raw["ablations"]["channels"] = new_row(auxiliary=channels)
+    raw["ablations"]["further"] = new_row(auxiliary=channels | {"weight": 2}, start="channels")
+    parse_config(raw)
+    raw["ablations"]["plain"] = new_row(start="channels")
+    raw["prompts"]["of_channels"] = raw["prompts"]["learned"] | {"encoder": "channels"}
+    raw["ablations"]["texts"] = new_row(prompts="of_channels")
+    message = fault(raw)
+    why = "the encoder of channels takes more than images, by its auxiliary joint_channels"
+    assert f"ablations.plain.start = 'channels': {why}" in message
+    assert f"ablations.texts.prompts = 'of_channels': {why}" in message
+    assert "further" not in message
+
+
 @pytest.mark.parametrize("known", ["clip_reid", "visual_only"])
 def test_a_row_that_starts_from_itself_is_an_error(raw, known):
     raw["ablations"][known]["start"] = known

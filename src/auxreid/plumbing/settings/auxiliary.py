@@ -34,6 +34,11 @@ class Idea(Section):
         """
         return False
 
+    @property
+    def widens_input(self) -> bool:
+        """Whether the encoder that is trained takes more channels than an image has."""
+        return False
+
 
 class AttributeHeads(Idea):
     """A classifier per attribute on f2 (after Lin et al. 2019)."""
@@ -150,6 +155,10 @@ class JointChannels(Idea):
     @property
     def ranks_pose(self) -> bool:
         return not self.blank
+
+    @property
+    def widens_input(self) -> bool:
+        return True
 
 
 AuxiliaryConfig = Annotated[
