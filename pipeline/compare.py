@@ -25,6 +25,8 @@ from auxreid.evaluation.comparison_tables import (
     remark_lines,
     row_metrics,
 )
+from auxreid.evaluation.controls import Controls, compare_controls
+from auxreid.evaluation.controls_tables import controls_csv, controls_markdown, controls_table
 from auxreid.evaluation.gained_lost import draw_changes, read_changes
 from auxreid.evaluation.ranked_lists import save_jpeg
 from auxreid.plumbing.base.files import write_text
@@ -54,14 +56,17 @@ def main(stage: Stage) -> None:
         )
         write_text(run.out / "table.csv", csv_table(comparison))
         write_text(run.out / "table.md", markdown_tables(comparison))
+        controls = compare_controls(comparison)
+        write_text(run.out / "controls.csv", controls_csv(controls))
+        write_text(run.out / "controls.md", controls_markdown(controls))
         write_text(run.out / "cmc.csv", cmc_table(comparison, CURVE_RANKS))
         for row, figures in row_metrics(comparison).items():
             write_text(RESULTS / "rows" / stage.dataset / f"{row}.json", json.dumps(figures) + "\n")
         draw(run, comparison, stage.reads["frames"])
-        run.summary(summary(comparison))
-        run.artifact("table.csv")
-        run.artifact("table.md")
-    show(comparison)
+        run.summary(summary(comparison) | control_summary(controls))
+        for name in ("table.csv", "table.md", *(("controls.csv", "controls.md") if controls.pairs else ())):
+            run.artifact(name)
+    show(comparison, controls)
 
 
 def draw(run: Run, comparison: Comparison, packed: Path) -> None:
@@ -99,13 +104,30 @@ def summary(comparison: Comparison) -> dict[str, float]:
     return metrics
 
 
-def show(comparison: Comparison) -> None:
+def control_summary(controls: Controls) -> dict[str, float]:
+    """Final metrics by "<row>.minus_<control>": the difference and its interval as fractions of 1, and the p-values."""
+    metrics: dict[str, float] = {}
+    for (row, control), one in controls.pairs.items():
+        if one is None:
+            continue
+        name = f"{row}.minus_{control}"
+        metrics[name] = one.value / 100
+        metrics |= {f"{name}_low": one.interval.low / 100, f"{name}_high": one.interval.high / 100}
+        if one.test is not None:
+            metrics |= {f"{name}_p": one.test.p, f"{name}_p_holm": one.test.p_holm}
+    return metrics
+
+
+def show(comparison: Comparison, controls: Controls) -> None:
     """Print the tables with what the reader has to know."""
     console = Console()
     for one in display_tables(comparison):
         show_table(console, one)
     for line in remark_lines(comparison):
         console.print(f"- {line}", highlight=False, markup=False)
+    table = controls_table(controls)
+    if table is not None:
+        show_table(console, table)
 
 
 def show_table(console: Console, one: DisplayTable) -> None:

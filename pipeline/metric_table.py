@@ -30,7 +30,7 @@ def main(stage: Stage) -> None:
         rows = {row: [read_metric_scores(RESULTS, dataset, row, seed) for seed in seeds] for row in stage.entry["rows"]}
         splits = {scores.about.split for one in rows.values() for scores in one}
         frames = {split: open_evaluated(stage.reads["frames"], split) for split in splits}
-        results = read_results(dataset, rows, frames, test, stage.settings.compare.level)
+        results = read_results(dataset, rows, frames, test, stage.settings.level)
         write_text(run.out / "table.csv", csv_table(results))
         write_text(run.out / "table.md", markdown_table(results))
         roc_figure(results).savefig(run.figure("roc.png"))

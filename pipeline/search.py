@@ -53,7 +53,7 @@ def main(stage: Stage) -> None:
         seeds = [fitted(stage, frames[seed], tested, one) for seed, one in rows.items()]
         write_text(run.out / "fusion.json", seeds[0].fusion.to_json())
         say = teller(seeds[0].fusion.vocabulary)
-        found = evaluate(tested, seeds, stage.settings.protocol, test, stage.settings.compare.level, say)
+        found = evaluate(tested, seeds, stage.settings.protocol, test, stage.settings.level, say)
         write(run, found, tested, test.pictures)
     console = Console(width=max(Console().width, WIDE))
     title = f"{stage.dataset}: the search, per cent"

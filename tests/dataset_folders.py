@@ -45,6 +45,7 @@ def config(root: Path, layout: str, **changes) -> SimpleNamespace:
         "lists": None,
         "table": None,
         "columns": None,
+        "train_identities": None,
     }
     return SimpleNamespace(**values | changes)
 

@@ -267,14 +267,14 @@ def test_an_ingest_reads_no_labels_of_a_data_set_that_gets_them(tmp_path, monkey
     assert (frames.meta.attributes, frames.meta.joints) == ({}, [])
 
 
-def test_a_table_with_attributes_that_are_to_be_predicted_too_is_refused(tmp_path, monkeypatch):
+def test_a_table_s_own_attributes_are_not_read_where_they_are_to_be_predicted(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     dogs(tmp_path / "raw/dogs", dog_rows())
     raw = raw_params()
     raw["study"] |= {"datasets": ["dogs"], "rows": ["clip_reid"]}
     raw["datasets"]["dogs"] |= {"attributes": {"predicted_by": "sample_dogs"}, "recipe": None}
     write_study(raw)
-    with pytest.raises(
-        DataError, match=r"the table has attributes \(color, coat\), and attributes are to be predicted"
-    ):
-        run("ingest", "dogs")
+    run("ingest", "dogs")
+    told = "the table's attributes (color, coat) are not read: sample_dogs's model predicts them"
+    assert f"note: {told}" in capsys.readouterr().out
+    assert open_frames("results/ingest/dogs/frames.arrow").meta.attributes == {}

@@ -20,6 +20,14 @@ from auxreid.plumbing.base.errors import DataError
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 SWITCHES = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 UNSAFE = "<script>document.title = 'broken'</script> & \"'"
+CONTROLS = """# sample_people, rows beside their controls
+
+| row       | control   | verdict        |   mAP | 95 % interval |
+|:----------|:----------|:---------------|------:|--------------:|
+| clip_reid | untrained | not told apart |  30.2 |  [-1.0, +2.0] |
+
+- Holm's correction is over every pair that is tested, 1 in all.
+"""
 PICTURES = {
     "compare/sample_people": ("differences.png", "cmc.png"),
     "evaluate/sample_people-clip_reid-0": ("cmc.png", "ranked_lists/best.jpg", "ranked_lists/worst.jpg"),
@@ -50,6 +58,7 @@ def study(tmp_path, monkeypatch) -> Path:
     copy_project(tmp_path, ("dvc.yaml", "params.yaml", "pipeline/graph.yaml", "pipeline/dvc.yaml"))
     for place, figures in PICTURES.items():
         write_result(tmp_path, place, figures)
+    (tmp_path / "results/compare/sample_people/controls.md").write_text(CONTROLS)
     text = CSV.replace("not applicable: no keypoints", UNSAFE.replace('"', '""'))
     (tmp_path / "results/compare/sample_people/table.csv").write_text(text)
     monkeypatch.chdir(tmp_path)
@@ -93,7 +102,7 @@ def test_a_browser_shows_all_of_it_offline_and_sorts_the_table(study, browser):
         return page.locator(f"table >> nth=0 >> tbody tr td:nth-child({number})").all_inner_texts()
 
     def click(heading: str) -> None:
-        page.locator("th button", has_text=re.compile(f"^{heading}$")).click()
+        page.locator("table >> nth=0 >> th button", has_text=re.compile(f"^{heading}$")).click()
 
     click("mAP")
     assert column(1) == ["visual_only", "clip_reid", "attribute_prompts", "pretrained", "keypoints_raw"]
@@ -124,6 +133,18 @@ def test_the_page_tells_parameters_versions_and_machines(study, browser):
         f": {UNSAFE}",
     ):
         assert told in text, told
+
+
+def test_the_page_has_the_controls_and_their_notes(study):
+    text = written().read_text(encoding="utf-8")
+    assert "<h3>Rows beside their controls</h3>" in text
+    assert '<td class="" data-value="not told apart">not told apart</td>' in text
+    assert '<td class="number" data-value="30.2">30.2</td>' in text and "Holm&#x27;s correction is over every" in text
+    Path("results/compare/sample_people/controls.md").write_text("")
+    assert "Rows beside their controls" not in written().read_text(encoding="utf-8")
+    Path("results/compare/sample_people/controls.md").unlink()
+    failed = CliRunner().invoke(app, ["report"])
+    assert "controls.md: No such file" in str(failed.exception) and "repro compare@sample" in str(failed.exception)
 
 
 def test_without_results_there_is_one_line(study):

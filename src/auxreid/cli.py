@@ -294,7 +294,7 @@ def table(
     graph = build_graph(config)
     datasets = list(graph["compare"])
     if form is None and output is None and not thesis:
-        _print_tables([f"{stage}/{dataset}" for stage in TABLES for dataset in graph[stage]])
+        _print_tables([(stage, dataset) for stage in TABLES for dataset in graph[stage]])
         return
     from auxreid.plumbing.base.files import write_text
     from auxreid.plumbing.report.paper_table import read_paper_table
@@ -308,21 +308,26 @@ def table(
         write_text(output, text)
 
 
-TABLES = ("compare", "metric_table", "search")  # stages with a table.md
+TABLES = {  # stages, and the files of theirs that are tables
+    "compare": ("table.md", "controls.md"),
+    "metric_table": ("table.md",),
+    "search": ("table.md",),
+}
 
 
-def _print_tables(places: list[str]) -> None:
+def _print_tables(places: list[tuple[str, str]]) -> None:
     """Of stages and data sets."""
     from rich.console import Console
     from rich.markdown import Markdown
 
-    for place in places:
-        path = Path(f"results/{place}/table.md")
+    for stage, dataset, name in ((*place, name) for place in places for name in TABLES[place[0]]):
+        path = Path(f"results/{stage}/{dataset}/{name}")
         try:
             text = path.read_text(encoding="utf-8")
         except OSError as error:  # DVC takes it away while its stage runs
-            raise DataError(f"{path}: {error.strerror}; make it with: dvc repro {place.replace('/', '@')}") from None
-        Console(width=None if sys.stdout.isatty() else 160).print(Markdown(text))
+            raise DataError(f"{path}: {error.strerror}; make it with: dvc repro {stage}@{dataset}") from None
+        if text:  # no row may have controls
+            Console(width=None if sys.stdout.isatty() else 160).print(Markdown(text))
 
 
 @app.command()

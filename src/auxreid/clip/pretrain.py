@@ -35,6 +35,7 @@ def pretrain_clip(
     report: Report,
     checkpoint: Checkpoint | None = None,
     precision: str = FULL,
+    branch: nn.Module | None = None,
 ) -> None:
     """Train both towers in place on `frames`, whose attributes make the captions.
 
@@ -43,6 +44,7 @@ def pretrain_clip(
         report: called with the epoch's mean loss and logit scale.
         checkpoint: where a killed training goes on from.
         precision: of the towers.
+        branch: a third tower that is trained with them, a Branch of clip/pretrain_branch.py; None for none.
 
     Raises:
         DataError: no frame has an attribute.
@@ -54,6 +56,8 @@ def pretrain_clip(
     scale = nn.Parameter(torch.tensor(math.log(1 / 0.07)))
     parts = nn.ModuleDict({"image": image.to(memory_format=torch.channels_last), "text": text})
     parts.register_parameter("scale", scale)
+    if branch is not None:
+        parts["branch"] = branch
     fabric.to_device(parts)
     optimizer = fabric.setup_optimizers(_optimizer(parts, settings))
     captions = FrameCaptions(frames)
@@ -71,15 +75,18 @@ def pretrain_clip(
             with tower_precision(precision, fabric.device):
                 f3 = image(normalise(fabric.to_device(batch), input_config))[2]  # [b, e]
                 features = text(fabric.to_device(tokens))  # [b, e]
-            loss = loss_of(F.normalize(lengthened(f3), dim=1), F.normalize(lengthened(features), dim=1), scale.exp())
+            both = F.normalize(lengthened(f3), dim=1), F.normalize(lengthened(features), dim=1)
+            terms = {"loss": loss_of(*both, scale.exp())}
+            if branch is not None:
+                terms = branch(terms["loss"], *both, fabric.to_device(branch.inputs(batches[step])))
             optimizer.zero_grad()
-            fabric.backward(loss)
+            fabric.backward(terms["loss"])
             optimizer.step()
             with torch.no_grad():
                 scale.clamp_(0, math.log(100))  # the bound of CLIP
-            losses.add({"loss": loss})
-        mean = float(np.mean(losses.read(epoch)["loss"].tolist()))
-        report({"loss": mean, "logit_scale": scale.exp().item()}, epoch)
+            losses.add(terms)
+        means = {name: float(np.mean(values.tolist())) for name, values in losses.read(epoch).items()}
+        report(means | {"logit_scale": scale.exp().item()}, epoch)
         save_epoch(checkpoint, epoch + 1, states)
     fold_scale(image, text, frames, captions, input_config, scale.exp().item(), precision)
 

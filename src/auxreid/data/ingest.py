@@ -13,6 +13,7 @@ import numpy as np
 from auxreid.data import checks
 from auxreid.data.checks import Checked
 from auxreid.data.coco import KeypointTable, read_coco
+from auxreid.data.fewer_identities import with_fewer_identities
 from auxreid.data.frames import FramesMeta, resolve_split, write_frames
 from auxreid.data.layouts import listed, market1501, prid2011
 from auxreid.data.layouts.listing import MOST_NAMED, Fault, LeftOut, Listing, Source, by_kind, stop_on
@@ -82,7 +83,8 @@ def _read(config: Any, vocabulary: Mapping[str, Any] | None) -> Ingested:
     keypoints = NO_KEYPOINTS
     if given and given.file:  # else another data set's HRNet finds them
         keypoints = read_coco(root / given.file, given.images or ".").named_as(one.path for one in listing.sources)
-    listing.faults += _leaks(listing.sources, config) + _labelled_twice(listing, config)
+    listing.faults += _leaks(listing.sources, config)
+    _drop_own_attributes(listing, config)
     images, splits = [], []
     if not listing.faults:  # these are known without opening any image, so that a wrong folder fails at once
         images, broken = checks.check_images(listing.sources, root)
@@ -122,6 +124,9 @@ def _taking_part(
     sources = [image.source for image in images]
     listing.faults += mixed + _empty_splits(sources, config) + _leaks(sources, config)
     listing.faults += _keypoint_faults(images, keypoints, config, listing)
+    if config.train_identities is not None and not listing.faults:
+        images, splits = _with_fewer(images, splits, config, listing)
+        sources = [image.source for image in images]
     if not listing.faults:
         listing.warnings += _lonely_queries(sources, splits) + _near_copies(images, splits)
     return images, splits
@@ -223,13 +228,27 @@ def _leaks(sources: Sequence[Source], config: Any) -> list[Fault]:
     return checks.leaks(sources, by_sequence=config.protocol == "dogs")
 
 
-def _labelled_twice(listing: Listing, config: Any) -> list[Fault]:
-    """Attributes of a table of images, where a model is to predict them."""
+def _with_fewer(
+    images: list[Checked], splits: list[dict], config: Any, listing: Listing
+) -> tuple[list[Checked], list[dict]]:
+    """With some of the training identities alone; a note or a fault of it is added to the listing."""
+    try:
+        images, splits, note = with_fewer_identities(images, splits, config.train_identities)
+    except DataError as error:
+        listing.fault("too few training identities", f"{config.folder}: {error}")
+    else:
+        listing.warnings.append(note)
+    return images, splits
+
+
+def _drop_own_attributes(listing: Listing, config: Any) -> None:
+    """A table of images may have attributes beside its paths, which are not read where a model is to predict them."""
     if config.attributes is None or isinstance(config.attributes, str) or not listing.attributes:
-        return []
+        return
     named, by = ", ".join(listing.attributes), config.attributes.predicted_by
-    text = f"{config.folder}: the table has attributes ({named}), and attributes are to be predicted by {by}: keep one"
-    return [Fault("attributes twice", text)]
+    listing.warnings.append(f"the table's attributes ({named}) are not read: {by}'s model predicts them")
+    listing.attributes = {}
+    listing.sources = [replace(source, attributes={}) for source in listing.sources]
 
 
 def _keypoint_faults(images: Sequence[Checked], table: KeypointTable, config: Any, listing: Listing) -> list[Fault]:

@@ -2,9 +2,10 @@
 the reference row on the same queries."""
 
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
@@ -16,6 +17,7 @@ from auxreid.plumbing.base.errors import DataError
 from auxreid.plumbing.settings.study import CompareConfig
 
 INTERVAL_METRICS = ("mAP", "CMC_1")
+Key = TypeVar("Key", bound=Hashable)
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,10 @@ class Interval:
 
     def __contains__(self, value: float) -> bool:
         return self.low <= value <= self.high
+
+    def within(self, least: float, most: float) -> "Interval":
+        """What of it lies between these."""
+        return Interval(*np.clip((self.low, self.high), least, most).tolist())
 
 
 @dataclass(frozen=True)
@@ -247,7 +253,7 @@ def _intervals(
     """Intervals of every row, within 0 and 100 per cent; values: [rows, s, n] for each of INTERVAL_METRICS."""
     return {
         row.name: {
-            metric: Interval(*np.clip(_per_cent(estimate(one[place]), settings.level), 0, 100).tolist())
+            metric: interval_of(estimate(one[place]), settings.level).within(0, 100)
             for metric, one in zip(INTERVAL_METRICS, values, strict=True)
         }
         for place, row in enumerate(rows)
@@ -268,12 +274,12 @@ def _differences(
     paired = [row for row in rows if row is not reference and common_seeds(row, reference)]
     found = {row.name: estimate(values[row.name] - values[reference.name]) for row in paired}  # NaN if either is
     asked = {row.name: found[row.name] for row in paired if row.form}  # whether training helps at all is no question
-    tests = _tests({name: one for name, one in asked.items() if one.seeds > 1}, settings)
+    tests = significances({name: one for name, one in asked.items() if one.seeds > 1}, settings)
     return {
         row.name: Difference(
             seeds=common_seeds(row, reference),
             value=100 * found[row.name].mean,
-            interval=Interval(*_per_cent(found[row.name], settings.level)),
+            interval=interval_of(found[row.name], settings.level),
             test=tests.get(row.name),
             thesis=_thesis_difference(row, reference, thesis),
         )
@@ -291,13 +297,12 @@ def _shortfalls(rows: Sequence[Row], precision: np.ndarray, settings: CompareCon
             continue
         behind = estimate(values[best.name] - values[row.name])
         if behind.mean > 0:
-            interval = Interval(*_per_cent(behind, settings.level))
-            found[row.name] = Shortfall(best.name, 100 * behind.mean, interval)
+            found[row.name] = Shortfall(best.name, 100 * behind.mean, interval_of(behind, settings.level))
     return found
 
 
-def _tests(found: Mapping[str, Estimate], settings: CompareConfig) -> dict[str, Significance]:
-    """The tests of all rows that can be tested. Holm's first step, which a row has to pass alone, sets the power."""
+def significances(found: Mapping[Key, Estimate], settings: CompareConfig) -> dict[Key, Significance]:
+    """The tests of all that can be tested. Holm's first step, which one has to pass alone, sets the power."""
     p_values = [one.p_value() for one in found.values()]
     level = (1 - settings.level) / max(1, len(found))
     return {
@@ -306,9 +311,10 @@ def _tests(found: Mapping[str, Estimate], settings: CompareConfig) -> dict[str, 
     }
 
 
-def _per_cent(found: Estimate, level: float) -> tuple[float, float]:
+def interval_of(found: Estimate, level: float) -> Interval:
+    """Of an estimate in fractions of 1."""
     low, high = found.interval(level)
-    return 100 * low, 100 * high
+    return Interval(100 * low, 100 * high)
 
 
 def _thesis_difference(row: Row, reference: Row, thesis: Mapping[str, ThesisRow]) -> float | None:

@@ -113,7 +113,7 @@ def _figures_table(comparison: Comparison) -> DisplayTable:
         **_predicted(comparison),
         "seeds": [str(len(row.seeds)) for row in rows],
         "mAP": [_mean_and_deviation(row, "mAP") for row in rows],
-        interval_heading(comparison): [_interval(comparison.intervals[row.name]["mAP"], ".1f") for row in rows],
+        interval_heading(comparison): [interval_text(comparison.intervals[row.name]["mAP"], ".1f") for row in rows],
     }
     columns |= {_heading(metric): [_mean_and_deviation(row, metric) for row in rows] for metric in SHOWN_METRICS}
     reranked = any(row.is_reranked for row in rows)
@@ -141,23 +141,23 @@ def _differences_table(comparison: Comparison) -> DisplayTable:
     found = [known.get(row.name) for row in comparison.rows]
     columns = {
         "row": [row.name for row in comparison.rows],
-        f"mAP − {name}": _texts(found, lambda one: _signed(one.value)),
-        interval_heading(comparison): _texts(found, lambda one: _interval(one.interval, "+z.1f")),
+        f"mAP − {name}": texts(found, lambda one: signed(one.value)),
+        interval_heading(comparison): texts(found, lambda one: interval_text(one.interval, "+z.1f")),
     }
     if any(one.test for one in known.values()):
-        columns["p (Holm)"] = _texts(found, lambda one: one.test and _p_value(one.test.p_holm))
+        columns["p (Holm)"] = texts(found, lambda one: one.test and p_text(one.test.p_holm))
     if thesis:
         figures = [thesis.get(row.name) for row in comparison.rows]
-        columns["thesis's mAP"] = _texts(figures, lambda one: f"{one.mAP:.1f}")
-        columns["thesis's CMC@1"] = _texts(figures, lambda one: f"{one.CMC_1:.1f}")
-        columns["thesis's difference"] = _texts(found, lambda one: None if one.thesis is None else _signed(one.thesis))
+        columns["thesis's mAP"] = texts(figures, lambda one: f"{one.mAP:.1f}")
+        columns["thesis's CMC@1"] = texts(figures, lambda one: f"{one.CMC_1:.1f}")
+        columns["thesis's difference"] = texts(found, lambda one: None if one.thesis is None else signed(one.thesis))
         if any(one.test for one in known.values()):
-            columns["inside"] = _texts(found, lambda one: _yes_or_no(one.inside, missing=NO_VALUE))
+            columns["inside"] = texts(found, lambda one: _yes_or_no(one.inside, missing=NO_VALUE))
     title = f"{comparison.dataset}, differences to {name}"
     return DisplayTable(title, pd.DataFrame(columns), texts=1, note=_differences_note(comparison))
 
 
-def _texts(values: Sequence[object | None], text: Callable[[object], str | None]) -> list[str]:
+def texts(values: Sequence[object | None], text: Callable[[object], str | None]) -> list[str]:
     """Each value as text, a dash where there is none."""
     return [(value is not None and text(value)) or NO_VALUE for value in values]
 
@@ -166,13 +166,17 @@ def markdown_tables(comparison: Comparison) -> str:
     """The tables for people as GitHub's Markdown, each with its note, then the remarks."""
     parts = []
     for level, table in enumerate(display_tables(comparison), start=1):
-        sides = ["left"] * table.texts + ["right"] * (len(table.cells.columns) - table.texts)
-        text = table.cells.to_markdown(index=False, colalign=sides, disable_numparse=True)
-        parts.append(f"{'#' * level} {table.title}\n\n{text}\n\n{table.note}\n")
+        parts.append(f"{'#' * level} {table.title}\n\n{markdown_cells(table)}\n\n{table.note}\n")
     remarks = remark_lines(comparison)
     if remarks:
         parts.append("\n".join(f"- {line}" for line in remarks) + "\n")
     return "\n".join(parts)
+
+
+def markdown_cells(table: DisplayTable) -> str:
+    """Words to the left, numbers to the right."""
+    sides = ["left"] * table.texts + ["right"] * (len(table.cells.columns) - table.texts)
+    return table.cells.to_markdown(index=False, colalign=sides, disable_numparse=True)
 
 
 def remark_lines(comparison: Comparison) -> list[str]:
@@ -200,7 +204,7 @@ def remark(comparison: Comparison, name: str) -> str:
 
 def _worse_than_not_training(found: Shortfall) -> str:
     """For who has few individuals: docs/metric.md has the rows that keep what the encoder knew."""
-    by = f"{found.baseline} is {found.value:.1f} points of mAP above {_interval(found.interval, '+z.1f')}"
+    by = f"{found.baseline} is {found.value:.1f} points of mAP above {interval_text(found.interval, '+z.1f')}"
     return f"worse than not training: {by}{', which may be chance' if 0 in found.interval else ''}"
 
 
@@ -239,8 +243,8 @@ def _differences_note(comparison: Comparison) -> str:
     text = f"Points of per cent against {name}, on the same queries and the seeds that both rows have."
     tested = [one.test for one in found if one.test]
     if tested:
-        text += f" p: two-sided, over seeds and queries, after Holm's correction over {_rows(len(tested))}."
-        text += _power(comparison)
+        text += f" p: two-sided, over seeds and queries, after Holm's correction over {counted(len(tested), 'row')}."
+        text += power_text([one.detectable for one in tested], comparison.settings.power, "row")
     if any(len(one.seeds) == 1 for one in found):
         text += " Of a single seed nothing is claimed: another training may differ as much as two rows do."
     if comparison.thesis:
@@ -249,17 +253,22 @@ def _differences_note(comparison: Comparison) -> str:
     return text
 
 
-def _rows(count: int) -> str:
-    return f"{count} row" if count == 1 else f"{count} rows"
+def counted(count: int, what: str) -> str:
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"
 
 
-def _power(comparison: Comparison) -> str:
-    """What this study could have found, so that a difference it did not find is not read as one that is not there."""
-    sizes = sorted(one.test.detectable for one in comparison.differences.values() if one.test)
+def power_text(detectable: Sequence[float], power: float, of_each: str) -> str:
+    """What this study could have found, so that a difference it did not find is not read as one that is not there.
+
+    Args:
+        detectable: points that the corrected test of each finds with this power, at least one.
+        of_each: what there is one of for each.
+    """
+    sizes = sorted(detectable)
     median = sizes[len(sizes) // 2]
-    spread = f" (by row {sizes[0]:.1f} to {sizes[-1]:.1f})" if len(sizes) > 1 else ""
+    spread = f" (by {of_each} {sizes[0]:.1f} to {sizes[-1]:.1f})" if len(sizes) > 1 else ""
     text = f" By its own spread, this study finds a difference of {median:.1f} points{spread}"
-    return text + f" with a probability of {100 * comparison.settings.power:g} %."
+    return text + f" with a probability of {100 * power:g} %."
 
 
 def _heading(metric: str) -> str:
@@ -278,15 +287,15 @@ def _mean_and_deviation(row: Row, metric: str) -> str:
     return f"{row.mean(metric):.1f}" + (f" ± {deviation:.1f}" if deviation is not None else "")
 
 
-def _interval(interval: Interval, form: str) -> str:
+def interval_text(interval: Interval, form: str) -> str:
     return f"[{interval.low:{form}}, {interval.high:{form}}]"
 
 
-def _signed(value: float) -> str:
+def signed(value: float) -> str:
     return f"{value:+z.1f}"
 
 
-def _p_value(value: float) -> str:
+def p_text(value: float) -> str:
     return "< 0.001" if value < 0.001 else f"{value:.3f}"
 
 

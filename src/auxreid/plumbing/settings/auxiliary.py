@@ -91,4 +91,43 @@ class Prototypes(Idea):
         return self.initial == "attributes"
 
 
-AuxiliaryConfig = Annotated[AttributeHeads | AttributeHard | SecondHead | Prototypes, Field(discriminator="kind")]
+class GatedFusion(Idea):
+    """Cross-attention from f3 to tokens, behind a gate that starts closed (after MetaWild, Li et al. 2025)."""
+
+    kind: Literal["gated_fusion"]
+    tokens: Literal["joints", "attributes"]
+    heads: PositiveInt
+    width: PositiveInt  # of the tokens
+    supervise: Literal["fused", "both"]  # what the losses see in the place of f3: the fused feature, or both
+    ranked: Literal["image", "fused"]  # what is ranked beside f2: f3, or the fused feature
+    closed: bool  # control: the gate stays closed, so that no token reaches the encoder
+    shuffled: bool  # control: joints of another image, or attributes permuted among the training identities
+
+    @model_validator(mode="after")
+    def _heads_divide_width(self) -> "GatedFusion":
+        if self.width % self.heads:
+            raise ValueError(f"width {self.width} is not a multiple of heads {self.heads}")
+        return self
+
+    @model_validator(mode="after")
+    def _attributes_end_with_training(self) -> "GatedFusion":
+        if self.tokens == "attributes" and self.ranked == "fused":
+            raise ValueError("tokens attributes are of identities, which are unknown at test; use ranked: image")
+        return self
+
+    @property
+    def needs_attributes(self) -> bool:
+        return self.tokens == "attributes"
+
+    @property
+    def needs_pose(self) -> bool:
+        return self.tokens == "joints"
+
+    @property
+    def ranks_pose(self) -> bool:
+        return self.ranked == "fused"
+
+
+AuxiliaryConfig = Annotated[
+    AttributeHeads | AttributeHard | SecondHead | Prototypes | GatedFusion, Field(discriminator="kind")
+]

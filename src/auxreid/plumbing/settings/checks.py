@@ -21,6 +21,7 @@ def broken_references(config: Config) -> Iterator[str]:
     for name in (config.registry and config.registry.rows) or ():
         if name not in config.ablations:
             yield f"registry.rows: {name!r} is not in ablations ({_names(config.ablations)})"
+    yield from _broken_controls(config)
     yield from _broken_captions(config)
     yield from broken_predictions(config)
     yield from _broken_studies(config)
@@ -33,6 +34,19 @@ def broken_references(config: Config) -> Iterator[str]:
         encoder = getattr(variant, "encoder", None)
         if encoder is not None and encoder not in config.ablations:
             yield f"prompts.{name}.encoder = {encoder!r}: not in ablations ({_names(config.ablations)})"
+
+
+def _broken_controls(config: Config) -> Iterator[str]:
+    known = (*BASELINES, *config.ablations)
+    for row, controls in config.compare.controls.items():
+        where = f"compare.controls.{row}"
+        if row not in known:
+            yield f"{where}: {row!r} is not in ablations ({_names(config.ablations)})"
+        for name in controls:
+            if name not in known:
+                yield f"{where}: {name!r} is neither in ablations ({_names(config.ablations)}) nor a baseline"
+        if row in controls or len(set(controls)) < len(controls):
+            yield f"{where} = {list(controls)}: the row itself is none of its controls, and none stands there twice"
 
 
 def _broken_captions(config: Config) -> Iterator[str]:

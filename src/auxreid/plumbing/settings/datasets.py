@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
-from auxreid.plumbing.settings.section import DatasetName, Name, PositiveInt, Section
+from auxreid.plumbing.settings.section import DatasetName, Name, NonNegativeInt, PositiveInt, Section
 
 
 class PredictedBy(Section):
@@ -38,6 +38,35 @@ class Keypoints(Section):
         if self.images is not None and self.file is None:
             raise ValueError("images goes with file")
         return self
+
+
+class TrainIdentities(Section):
+    """Which of the training identities are kept; the images of the others are left out at the ingest."""
+
+    count: PositiveInt | None = None  # so many, evenly over the sorted identities; null: all of the part
+    parts: Annotated[int, Field(ge=2)] | None = None  # the sorted identities are dealt in turns to so many parts
+    part: NonNegativeInt | None = None  # which of them, from 0 on
+
+    @model_validator(mode="after")
+    def _names_a_part(self) -> "TrainIdentities":
+        if (self.parts is None) != (self.part is None):
+            raise ValueError("parts and part go together")
+        if self.parts is not None and self.part >= self.parts:
+            raise ValueError(f"part is {self.part}, allowed are 0..{self.parts - 1}")
+        if self.parts is None and self.count is None:
+            raise ValueError("neither count nor parts is given")
+        return self
+
+
+def number_or_part(value: Any) -> TrainIdentities | None:
+    """Of `train_identities`: a number, or {parts: P, part: K, count: N}; in one line what is wrong with others."""
+    if value is None or isinstance(value, TrainIdentities):
+        return value
+    try:
+        return TrainIdentities.model_validate(value if isinstance(value, dict) else {"count": value}, strict=True)
+    except ValidationError as error:
+        why = error.errors()[0]["msg"].removeprefix("Value error, ")
+        raise ValueError(f"{why}; allowed are a number, or {{parts: P, part: K}} with or without a count") from None
 
 
 class Folders(Section):
@@ -77,6 +106,7 @@ class DatasetConfig(Section):
     vocabulary: Name | None = None  # of `vocabularies`, for animals; null: dogs' in protocol dogs, else people's
     keypoints: Keypoints | None = None
     splits: str | None = None
+    train_identities: Annotated[TrainIdentities | None, BeforeValidator(number_or_part)] = None  # null: all
     # Of two cameras, in PRID2011's layout:
     shared_identities: PositiveInt | None = None  # the first so many are one person in both; null: all that both have
     min_frames: PositiveInt | None = None  # multi-shot: who has fewer in a camera takes no part; null: nobody
@@ -136,6 +166,13 @@ class DatasetConfig(Section):
             raise ValueError(f"attributes are columns of the table in layout {self.layout!r}")
         if self.layout not in ("dogs", "csv") and self.vocabulary is not None:
             raise ValueError("vocabulary is for the layouts 'dogs' and 'csv'")
+        return self
+
+    @model_validator(mode="after")
+    def _parts_of_one_split(self) -> "DatasetConfig":
+        asked, number = self.train_identities, self.n_splits or 1
+        if asked is not None and asked.parts is not None and number > 1:
+            raise ValueError(f"train_identities has parts, whose people would be tested in others of {number} n_splits")
         return self
 
     @model_validator(mode="after")

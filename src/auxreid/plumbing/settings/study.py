@@ -33,6 +33,7 @@ class CompareConfig(Section):
     level: Annotated[float, Field(gt=0.0, lt=1.0)]  # of the intervals; what it leaves to 1 is that of the tests
     power: Annotated[float, Field(gt=0.0, lt=1.0)]  # with which the table says what difference could have been found
     pictures: NonNegativeInt  # queries per row that gained most, and as many that lost most
+    controls: dict[Name, Annotated[tuple[Name, ...], Field(min_length=1)]]  # row -> rows that it has to be above
 
 
 class RegistryConfig(Section):

@@ -1,0 +1,60 @@
+"""Weights that pool a map of an encoder into vectors: around joints, in stripes, or over all of it.
+
+A pool's weights sum to 1 over the map. All of it is plain arithmetic on tensors, on the device that they are on.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from auxreid.clip.maps import Cells
+
+
+def joint_pools(places: Tensor, groups: Sequence[Sequence[int]], cells: Cells, sigma: float) -> Tensor:
+    """Pools [b, P, h, w]: the sum of the Gaussians around a group's joints, divided by its sum over the map.
+
+    Args:
+        places: [b, J, 2 or 3], x and y as shares of the input's width and height.
+        groups: P lists of joint numbers.
+        sigma: as share of the input's height; as many pixels across as down.
+
+    A group far outside the map has its weight at the cells that are nearest to it.
+    """
+    exponents = _gaussian_exponents(places, cells, sigma)
+    sums = torch.stack([exponents[:, list(group)].logsumexp(dim=1) for group in groups], dim=1)  # [b, P, h, w]
+    return sums.flatten(2).softmax(dim=2).view_as(sums)
+
+
+def heat_maps(places: Tensor, cells: Cells, sigma: float) -> Tensor:
+    """Gaussians with peak 1 at the joints, [b, J, h, w]; arguments as of :func:`joint_pools`."""
+    return _gaussian_exponents(places, cells, sigma).exp()
+
+
+def stripe_pools(count: int, size: tuple[int, int]) -> Tensor:
+    """Horizontal stripes of equal height, [count, h, w]; a row of cells on a border counts for both by its parts."""
+    rows, columns = size
+    edges = torch.arange(count + 1, dtype=torch.float64) * rows / count
+    row = torch.arange(rows, dtype=torch.float64)
+    inside = torch.minimum(edges[1:, None], row + 1) - torch.maximum(edges[:-1, None], row)  # [count, h]
+    weights = inside.clamp(min=0) * count / (rows * columns)
+    return weights.float()[:, :, None].expand(count, rows, columns)
+
+
+def global_pools(count: int, size: tuple[int, int]) -> Tensor:
+    """The whole map, as often as asked: [count, h, w]."""
+    return torch.full((count, *size), 1 / (size[0] * size[1]))
+
+
+def pooled(maps: Tensor, pools: Tensor) -> Tensor:
+    """Maps [b, d, h, w] and pools [b, P, h, w], or [P, h, w] for all images -> [b, P, d]."""
+    pools = pools.expand(len(maps), *pools.shape[-3:]).to(maps.dtype)
+    return torch.bmm(pools.flatten(2), maps.flatten(2).transpose(1, 2))
+
+
+def _gaussian_exponents(places: Tensor, cells: Cells, sigma: float) -> Tensor:
+    """-(distance / sigma)^2 / 2 of every cell from every joint, [b, J, h, w]."""
+    x, y = places[..., 0, None], places[..., 1, None]  # [b, J, 1]
+    across = (cells.x.to(places) - x) * cells.aspect  # [b, J, w], in shares of the height as well
+    down = cells.y.to(places) - y  # [b, J, h]
+    return -(down.square()[..., None] + across.square()[:, :, None]) / (2 * sigma**2)

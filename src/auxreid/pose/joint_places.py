@@ -1,0 +1,104 @@
+"""Where the joints of an image lie in what an encoder sees of it: mirrored and cropped as the image is."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from auxreid.clip.images import PADDING, View
+from auxreid.plumbing.base.errors import DataError
+from auxreid.pose.joints import flip_indices
+from auxreid.pose.table import KeypointTable, read_keypoints
+
+Whose = Literal["own", "other", "mean"]  # joints: the frame's, another frame's, or the mean over the frames
+
+
+class JointPlaces:
+    """`places(rows, views)`: the joints of these rows, seen so.
+
+    Args:
+        places: float32 [n, J, 3] of the frames as they are: x and y as shares of width and height, confidence in 0..1.
+        joints: their names.
+        size: height and width of the input, in whose pixels a view's crop moves.
+
+    Raises:
+        DataError: the joint names do not say which joints mirror each other.
+    """
+
+    def __init__(self, places: np.ndarray, joints: Sequence[str], size: tuple[int, int]):
+        self.places, self.joints, self.size = places, tuple(joints), size
+        self.groups = mirror_groups(joints)
+        self.swapped = flip_indices(joints)
+
+    def __call__(self, rows: np.ndarray, views: Sequence[View]) -> Tensor:
+        """Rows [b] -> float32 [b, J, 3]; a joint that the crop leaves out lies outside 0..1."""
+        places = self.places[rows].astype(np.float32)  # [b, J, 3], a copy
+        mirrored = np.array([view.mirrored for view in views], dtype=bool)
+        flipped = places[mirrored][:, self.swapped]
+        flipped[..., 0] = 1 - flipped[..., 0]
+        places[mirrored] = flipped
+        corners = np.array([(view.left, view.top) for view in views], np.float32).reshape(-1, 2)
+        places[..., :2] += ((PADDING - corners) / np.array(self.size[::-1], np.float32))[:, None]
+        return torch.from_numpy(places)
+
+
+def open_places(path: Path, frames, size: tuple[int, int], whose: Whose = "own", seed: int = 0) -> JointPlaces:
+    """The joints of `frames` in a keypoint table, for an input of `size` (height, width).
+
+    Args:
+        whose: "other" gives each frame the joints of another one, drawn by the seed; "mean" gives all the mean joints.
+
+    Raises:
+        DataError: the file cannot be read, lacks one of the frames, or its joints have no counterparts; there is no
+            other frame.
+    """
+    table = read_keypoints(path)
+    places = frame_places(table, frames, str(path))
+    if whose == "other":
+        places = places[another(len(places), seed)]
+    elif whose == "mean":
+        places = np.broadcast_to(places.mean(axis=0), places.shape)
+    return JointPlaces(places, table.joints, size)
+
+
+def frame_places(table: KeypointTable, frames, source: str) -> np.ndarray:
+    """The table's joints of each frame as shares of its own width and height, float32 [n, J, 3].
+
+    Raises:
+        DataError: the table lacks one of the frames; `source` is how it is called.
+    """
+    order = np.argsort(table.frame_id)
+    found = np.searchsorted(table.frame_id, frames.frame_id, sorter=order).clip(max=len(order) - 1)
+    found = order[found]
+    missing = frames.frame_id[table.frame_id[found] != frames.frame_id]
+    if len(missing):
+        raise DataError(f"{source}: {len(missing)} frames of {frames.meta.dataset} have no joints, e.g. {missing[0]}")
+    points = table.keypoints[found]
+    shares = points[..., :2] / frames.size[:, None, :]
+    return np.concatenate([shares, points[..., 2:].clip(0, 1)], axis=2).astype(np.float32)
+
+
+def another(count: int, seed: int) -> np.ndarray:
+    """For each of 0..count-1 another of them, each once: one random circle through all. int64 [count]
+
+    Raises:
+        DataError: there is one only.
+    """
+    if count < 2:
+        raise DataError(f"joints of another image: there are {count} images, and two are needed")
+    circle = np.random.default_rng(seed).permutation(count)
+    other = np.empty(count, np.int64)
+    other[circle] = np.roll(circle, -1)
+    return other
+
+
+def mirror_groups(joints: Sequence[str]) -> list[list[int]]:
+    """Joints that mirror each other form a group, any other joint forms its own; in the order of the first of each.
+
+    Raises:
+        DataError: a joint's counterpart is not in the list.
+    """
+    return [sorted({number, other}) for number, other in enumerate(flip_indices(joints)) if number <= other]
