@@ -46,6 +46,7 @@ def config(root: Path, layout: str, **changes) -> SimpleNamespace:
         "table": None,
         "columns": None,
         "train_identities": None,
+        "trained_on": None,
     }
     return SimpleNamespace(**values | changes)
 

@@ -36,7 +36,7 @@ def study_faults(frames: Frames, study: Study) -> Iterator[str]:
         frames: all of the data set, in one of its splits.
     """
     of_rows = _training_faults(frames, study), _pose_faults(study)
-    for fault in chain(_caption_faults(study), *of_rows, _ranking_faults(frames)):
+    for fault in chain(_caption_faults(study), *of_rows, ranking_faults(frames)):
         yield f"{frames.meta.dataset}: {fault}"
 
 
@@ -91,7 +91,8 @@ def _batches_asked(study: Study) -> dict[str, int]:
     return asked
 
 
-def _ranking_faults(frames: Frames) -> Iterator[str]:
+def ranking_faults(frames: Frames) -> Iterator[str]:
+    """What makes an evaluation impossible; without the data set's name."""
     evaluated, protocol = frames.where(EVALUATED), frames.meta.protocol
     tested = frames.where((*EVALUATED, "test"))
     empty = [name for name in EVALUATED if name not in evaluated.split]

@@ -15,6 +15,8 @@ def why_not(config: Config, dataset: str, row: str) -> str | None:
 def why_no_pose(config: Config, dataset: str) -> str | None:
     """Why a data set gets no HRNet and no keypoints, or None where it does."""
     body, pose = config.datasets[dataset], config.recipe(dataset).pose
+    if body.trained_on is not None:  # its keypoints are by the HRNet that the rows were trained with
+        return why_no_pose(config, body.trained_on)
     if body.keypoints_by is not None:  # whose HRNet is known to be there
         return None
     if pose is None:
@@ -32,6 +34,7 @@ def makes_keypoints(config: Config, dataset: str) -> bool:
 
 def captions_of(config: Config, dataset: str) -> str | None:
     """The data set on whose captions a data set's CLIP is pre-trained; None where it is not."""
+    dataset = config.datasets[dataset].trainer
     pretrain = config.recipe(dataset).pretrain
     source = dataset if pretrain is None or pretrain.captions_from is None else pretrain.captions_from
     return source if pretrain is not None and config.datasets[source].has_attributes else None
@@ -57,7 +60,7 @@ def baselines(config: Config, dataset: str) -> tuple[str, ...]:
 
     untrained is the encoder as drawn, image_weights the same around a given image model, pretrained the CLIP.
     """
-    encoder = config.recipe(dataset).encoder
+    encoder = config.recipe(config.datasets[dataset].trainer).encoder
     if encoder.kind == "open_clip":
         return ("pretrained",)
     first = "untrained" if getattr(encoder, "checkpoint", None) is None else "image_weights"
@@ -86,6 +89,9 @@ def exclusions(config: Config) -> list[str]:
 
 def _reasons(config: Config, dataset: str, row: str) -> Iterator[str]:
     body, recipe, ablation = config.datasets[dataset], config.recipe(dataset), config.ablations[row]
+    if body.trained_on is not None:
+        yield from _reasons_elsewhere(config, body.trained_on, row)
+        return
     if row_needs_attributes(config, row) and not body.has_attributes:
         yield f"needs attributes, and datasets.{dataset}.attributes names no table and no predicted_by"
     if _speaks_of_people(config, row) and body.of_animals:
@@ -101,6 +107,15 @@ def _reasons(config: Config, dataset: str, row: str) -> Iterator[str]:
     for other in sorted(config.rows_needed_by(row)):
         if (reason := why_not(config, dataset, other)) is not None:
             yield f"starts from {other}: {reason}"
+
+
+def _reasons_elsewhere(config: Config, trainer: str, row: str) -> Iterator[str]:
+    """Of a row that is trained on one data set and tested on another."""
+    vit = config.ablations[row].vit
+    if vit is not None and vit.camera_embedding is not None:
+        yield f"its vectors are of the cameras of {trainer}, on which it is trained"
+    if (reason := why_not(config, trainer, row)) is not None:
+        yield f"{trainer}, on which it would be trained: {reason}"
 
 
 def reads_texts(config: Config, row: str) -> bool:
@@ -120,6 +135,12 @@ def targets_need_attributes(config: Config, row: str) -> bool:
     ablation = config.ablations[row]
     targets = (ablation.id_targets, ablation.text_targets)
     return ablation.positives == "equal_attributes" or any((one or "").startswith("attribute") for one in targets)
+
+
+def ranks_pose(config: Config, row: str) -> bool:
+    """Whether the images that a row ranks need their pose."""
+    pose = config.ablations[row].pose
+    return pose is not None and pose.rank == "fused"
 
 
 def _speaks_of_people(config: Config, row: str) -> bool:

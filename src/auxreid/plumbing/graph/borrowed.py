@@ -10,6 +10,7 @@ from auxreid.plumbing.graph.applicability import (
     baselines,
     captions_of,
     makes_keypoints,
+    ranks_pose,
     row_needs_attributes,
 )
 from auxreid.plumbing.settings.config import BASELINES, Config
@@ -32,12 +33,14 @@ def attribute_datasets(config: Config) -> tuple[str, ...]:
 
 def trains_attributes(config: Config, dataset: str) -> bool:
     """Whether a data set's recipe says so, and its attributes are not another one's guesses."""
-    return config.recipe(dataset).attributes is not None and config.datasets[dataset].attributes_by is None
+    body = config.datasets[dataset]
+    return config.recipe(dataset).attributes is not None and body.attributes_by is None and body.trained_on is None
 
 
 def hrnet_of(config: Config, dataset: str) -> str:
     """The data set whose HRNet finds a data set's keypoints: mostly itself."""
-    return config.datasets[dataset].keypoints_by or dataset
+    body = config.datasets[dataset]
+    return body.keypoints_by or (dataset if body.trained_on is None else hrnet_of(config, body.trained_on))
 
 
 def hrnet_datasets(config: Config) -> tuple[str, ...]:
@@ -58,6 +61,9 @@ def row_predictions(config: Config, dataset: str, row: str) -> Predicted:
     if row in BASELINES:
         return found
     body = config.datasets[dataset]
+    if body.trained_on is not None:
+        found = row_predictions(config, body.trained_on, row)
+        return found | ({"keypoints": hrnet_of(config, dataset)} if ranks_pose(config, row) else {})
     for other in sorted(config.rows_needed_by(row)):
         found |= row_predictions(config, dataset, other)
     if body.attributes_by is not None and row_needs_attributes(config, row):
@@ -89,6 +95,15 @@ def told(predicted: Predicted) -> str:
     return "; ".join(f"{', '.join(parts)} by {by}" for by, parts in by_lender.items())
 
 
+def lent(config: Config, dataset: str) -> dict[str, str]:
+    """By row: on which other data set it is trained, and what others' models have said to it; not rows of their own."""
+    trainer = config.datasets[dataset].trained_on
+    elsewhere = [] if trainer is None else [f"trained on {trainer}"]
+    rows = (*baselines(config, dataset), *applicable_rows(config, dataset))
+    texts = {row: [*elsewhere, told(row_predictions(config, dataset, row))] for row in rows}
+    return {row: text for row, parts in texts.items() if (text := "; ".join(filter(None, parts)))}
+
+
 def prediction_lines(config: Config) -> list[str]:
     """A line for each data set and all that is predicted on it, with the rows that it is said to."""
     return [line for dataset in config.study.datasets for line in _lines(config, dataset)]
@@ -99,6 +114,8 @@ def _lines(config: Config, dataset: str) -> Iterator[str]:
         yield f"{dataset}: no attribute model is trained on it: {by}'s predicts its attributes"
     if not config.recipe(dataset).has_chain:
         return
+    if (trainer := config.datasets[dataset].trained_on) is not None:
+        yield f"{dataset}: nothing is trained on it: its rows are those that were trained on {trainer}"
     rows: dict[str, list[str]] = {}
     for row in (*baselines(config, dataset), *applicable_rows(config, dataset)):
         for what, by in row_predictions(config, dataset, row).items():

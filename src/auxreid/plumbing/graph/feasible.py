@@ -59,6 +59,9 @@ def _faults(config: Config, dataset: str, path: Path) -> Iterator[str]:
     from auxreid.data.frames import open_frames
 
     yield from _lender_faults(config, dataset)
+    if config.datasets[dataset].trained_on is not None:
+        yield from _testing_faults(config, dataset, path)
+        return
     recipe, name, source = config.recipe(dataset), config.datasets[dataset].recipe, captions_of(config, dataset)
     others, labelled = Path(INGESTED.format(source)), source is not None and _is_labelled(config, source)
     rows = {row: config.ablations[row] for row in applicable_rows(config, dataset)}
@@ -71,6 +74,16 @@ def _faults(config: Config, dataset: str, path: Path) -> Iterator[str]:
         elif source is not None and others.is_file():
             captioned = open_frames(others).where("train")
         yield from study_faults(frames, Study(name, recipe, rows, captioned, joints, labelled))
+
+
+def _testing_faults(config: Config, dataset: str, path: Path) -> Iterator[str]:
+    """Of a data set on which nothing is trained."""
+    from auxreid.clipreid.feasibility import ranking_faults
+    from auxreid.data.frames import open_frames
+
+    rows = (*baselines(config, dataset), *applicable_rows(config, dataset))
+    for split in sorted({split_of(config, dataset, seed) for row in rows for seed in config.seeds(row)}):
+        yield from (f"{dataset}: {fault}" for fault in ranking_faults(open_frames(path, split)))
 
 
 def _is_labelled(config: Config, dataset: str) -> bool:

@@ -65,7 +65,7 @@ def _of_data(config: Config, dataset: str) -> Iterator[Missing]:
 def _of_recipe(config: Config, dataset: str) -> Iterator[Missing]:
     """Weights and models that the stages of a data set name."""
     recipe, where = config.recipe(dataset), f"recipes.{config.datasets[dataset].recipe}"
-    if recipe.has_chain:
+    if recipe.has_chain and config.datasets[dataset].trained_on is None:
         for fault in _of_encoder(recipe.encoder):
             yield Missing(f"{where}.encoder.{fault}", f"pretrain@{dataset}-")
     if recipe.metric is not None and config.metric_names and recipe.metric.features.backbone.kind == "timm":

@@ -22,6 +22,7 @@ from auxreid.plumbing.graph.applicability import (
     captions_of,
     makes_keypoints,
     not_applicable,
+    ranks_pose,
     reads_texts,
     targets_need_attributes,
 )
@@ -33,8 +34,8 @@ from auxreid.plumbing.graph.borrowed import (
     hrnet_of,
     ingested_datasets,
     labelled_datasets,
+    lent,
     row_predictions,
-    told,
     variant_predictions,
 )
 from auxreid.plumbing.settings.config import BASELINES, REFERENCE_ROW, Config
@@ -150,13 +151,14 @@ def _add_row(graph: Graph, config: Config, dataset: str, row: str, seed: int) ->
     """The stages of one row and seed; those that rows share are added once."""
     split = split_of(config, dataset, seed)
     common = {"dataset": dataset, "recipe": config.datasets[dataset].recipe, "split": split}
-    start = _start_split(config, dataset, seed)
-    graph["pretrain"][f"{dataset}-{start}"] = common | {"split": start} | _start_files(config, dataset)
+    if config.datasets[dataset].trained_on is None:
+        start = _start_split(config, dataset, seed)
+        graph["pretrain"][f"{dataset}-{start}"] = common | {"split": start} | _start_files(config, dataset)
+        if row not in BASELINES:
+            _add_training(graph, config, common | {"seed": seed}, row)
     pose = NO_POSE
-    if row not in BASELINES:
-        _add_training(graph, config, common | {"seed": seed}, row)
-        fusion = config.ablations[row].pose
-        pose = _pose_file(config, dataset, fusion.source) if fusion is not None and fusion.rank == "fused" else NO_POSE
+    if row not in BASELINES and ranks_pose(config, row):
+        pose = _pose_file(config, dataset, config.ablations[row].pose.source)
     files = {"encoder": encoder_path(config, dataset, row, seed), "pose": pose}
     files |= _noted(row_predictions(config, dataset, row))
     graph["evaluate"][f"{dataset}-{row}-{seed}"] = common | {"row": row, "seed": seed} | files
@@ -207,14 +209,13 @@ def _add_training(graph: Graph, config: Config, common: dict[str, Any], row: str
 def _comparison(config: Config, dataset: str) -> dict[str, Any]:
     """The rows of a comparison in the order of its table, each with its form; and why some are not applicable."""
     forms = {row: config.ablations[row].form for row in config.rows}
-    rows = (*baselines(config, dataset), *applicable_rows(config, dataset))
     return {
         "dataset": dataset,
         "layout": config.datasets[dataset].layout,
         "reference": REFERENCE_ROW,
         "rows": dict.fromkeys(baselines(config, dataset), "") | forms,
         "not_applicable": not_applicable(config, dataset),
-        "predictions": {row: told(found) for row in rows if (found := row_predictions(config, dataset, row))},
+        "predictions": lent(config, dataset),
     }
 
 
@@ -305,6 +306,7 @@ def _metric_backbone(config: Config, dataset: str, seed: int) -> str:
 
 def encoder_path(config: Config, dataset: str, row: str, seed: int) -> str:
     """The file of a row's image encoder: a baseline's comes from pretrain, an ablation's from finetune."""
+    dataset = config.datasets[dataset].trainer
     if row not in BASELINES:
         return f"results/finetune/{dataset}-{row}-{seed}/encoder.safetensors"
     return f"{_start(config, dataset, seed)}/{'image' if row == 'pretrained' else 'initial'}.safetensors"

@@ -6,7 +6,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from auxreid.plumbing.settings.config import BASELINES, METRIC_REFERENCE, Config
-from auxreid.plumbing.settings.prediction_checks import broken_predictions
+from auxreid.plumbing.settings.prediction_checks import broken_predictions, broken_trainers
 from auxreid.plumbing.settings.section import fault_lines
 
 
@@ -24,6 +24,7 @@ def broken_references(config: Config) -> Iterator[str]:
     yield from _broken_controls(config)
     yield from _broken_captions(config)
     yield from broken_predictions(config)
+    yield from broken_trainers(config)
     yield from _broken_studies(config)
     yield from _missing_seeds(config)
     yield from _broken_rows(config)

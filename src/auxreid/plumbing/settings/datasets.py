@@ -102,6 +102,7 @@ class DatasetConfig(Section):
     protocol: Literal["market1501", "prid2011_single_shot", "prid2011_multi_shot", "dogs"]
     word: str = Field(pattern=r"^[a-z]+$")  # the noun of the prompt
     recipe: Name | None = None  # null: the data set is ingested, and no more
+    trained_on: DatasetName | None = None  # the data set whose encoders are tested on this one; null: its own
     attributes: Annotated[str | PredictedBy | None, BeforeValidator(table_or_model)] = None
     vocabulary: Name | None = None  # of `vocabularies`, for animals; null: dogs' in protocol dogs, else people's
     keypoints: Keypoints | None = None
@@ -138,6 +139,11 @@ class DatasetConfig(Section):
     def keypoints_by(self) -> str | None:
         """The data set whose HRNet finds its keypoints; None where its own does, or none."""
         return None if self.keypoints is None else self.keypoints.predicted_by
+
+    @property
+    def trainer(self) -> str:
+        """The data set whose training makes the encoders that are tested on it: mostly itself."""
+        return self.trained_on or self.name
 
     @property
     def of_animals(self) -> bool:

@@ -1,4 +1,4 @@
-"""Which data set's model may label another one: what is checked of `predicted_by` in params.yaml."""
+"""Which data set's models may serve another one: what is checked of `predicted_by` and `trained_on` in params.yaml."""
 
 from collections.abc import Iterator
 
@@ -15,12 +15,48 @@ def broken_predictions(config: Config) -> Iterator[str]:
                 yield f"datasets.{name}.{what}.predicted_by = {by!r}: {fault}"
 
 
+def broken_trainers(config: Config) -> Iterator[str]:
+    """A line for each data set that cannot be tested by the encoders of the one that it names."""
+    for name, body in config.datasets.items():
+        if body.trained_on is not None:
+            yield from (f"datasets.{name}.trained_on = {body.trained_on!r}: {text}" for text in _trainer(config, name))
+
+
+def _trainer(config: Config, name: str) -> Iterator[str]:
+    body = config.datasets[name]
+    by = body.trained_on
+    if by not in config.datasets:
+        yield f"not in datasets ({', '.join(sorted(config.datasets))})"
+        return
+    if by == name or config.datasets[by].trained_on is not None:
+        yield "null says that a data set trains its own rows" if by == name else "nothing is trained on it either"
+        return
+    hrnet = config.datasets[by].keypoints_by or by
+    if body.keypoints is not None and body.keypoints_by != hrnet:
+        known = f"datasets.{name}.keypoints: null or {{predicted_by: {hrnet}}}"
+        yield f"its rows know keypoints by the HRNet of {hrnet}; allowed is {known}"
+    if name not in config.study.datasets:
+        return
+    if by not in config.study.datasets:
+        yield f"not in study.datasets ({', '.join(config.study.datasets)}), with whose rows and seeds it is trained"
+    for one in (name, by):
+        recipe = config.recipes.get(config.datasets[one].recipe or "")
+        if recipe is None or not recipe.has_chain:
+            yield f"{_recipe(config.datasets[one].recipe, one)} trains no rows of ablations"
+        elif one == name and recipe.metric is not None and config.metric_names:
+            yield f"recipes.{body.recipe} has a metric section, and metric rows would be trained on {name} itself"
+    if name in config.study.search:
+        yield f"study.search has {name}, and a search is fitted on the images that its rows are trained on"
+
+
 def _fault(config: Config, name: str, what: str, by: str) -> str | None:
     if by not in config.datasets:
         return f"not in datasets ({', '.join(sorted(config.datasets))})"
     lender, word = config.datasets[by], config.datasets[name].word
     if by == name:
         return "a data set cannot label itself; name another"
+    if lender.trained_on is not None:
+        return f"nothing is trained on it: datasets.{by}.trained_on = {lender.trained_on!r}"
     if lender.word != word:
         return f"datasets.{by}.word = {lender.word!r}, and datasets.{name}.word = {word!r}: it knows no {word}"
     theirs, ours = _described_as(config, by), _described_as(config, name)
