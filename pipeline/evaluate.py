@@ -4,6 +4,7 @@ usage: python pipeline/evaluate.py DATASET-ROW-SEED
 """
 
 import json
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -49,7 +50,10 @@ def main(stage: Stage) -> None:
     with stage.run(encoder=str(stage.reads["encoder"]), evaluate=asked) as run:
         frames = open_evaluated(stage.reads["frames"], split)
         encoder, beside = load_ranked_encoder(stage.reads["encoder"])
+        started = time.perf_counter()
         embedding = embed_for_ranking(encoder, beside, frames, stage.reads["pose"], asked["precision"])
+        seconds = time.perf_counter() - started
+        run.costs({"ms_per_image": 1000 * seconds / len(frames), "vector_width": embedding.shape[1]})
         query, gallery = query_and_gallery(frames, embedding, asked["protocol"])
         device = gpu()
         distances = squared_distances(query.embedding, gallery.embedding, device)

@@ -197,5 +197,9 @@ def test_one_part_is_told_of_by_the_models_of_the_other(folder, pack):
     assert list(graph["pose"]) == ["true", "lender"] and list(graph["attributes"]) == ["true", "lender"]
     assert {key.partition("-")[0] for key in graph["finetune"]} == {"true", "predicted"}
     assert any("predicted: keypoints predicted by lender: keypoints_raw" in line for line in prediction_lines(parsed))
+    assert not any("have seen its people" in line for line in prediction_lines(parsed))
+    raw["datasets"]["predicted"]["train_identities"] = {"parts": 2, "part": 0}
+    told = "predicted: lender's models have seen its people, since both read raw/market1501; different parts of"
+    assert [line.startswith(told) for line in prediction_lines(parse_config(raw))].count(True) == 1
     trained = {name: people(pack({"parts": 2, "part": part}, name)[0]) for name, part in (("a", 0), ("b", 1))}
     assert trained == {"a": EVERYONE[::2], "b": EVERYONE[1::2]}

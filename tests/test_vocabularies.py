@@ -338,3 +338,5 @@ def test_cats_run_through_the_chain(cats, monkeypatch):
         run("finetune", f"cats-{row}-0")
         run("evaluate", f"cats-{row}-0")
         assert Path(f"results/evaluate/cats-{row}-0/metrics.json").is_file()
+        costs = read_record(Path(f"results/evaluate/cats-{row}-0/record")).costs
+        assert costs["ms_per_image"] > 0 and costs["vector_width"] > 0

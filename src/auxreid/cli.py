@@ -296,12 +296,19 @@ def table(
     if form is None and output is None and not thesis:
         _print_tables([(stage, dataset) for stage in TABLES for dataset in graph[stage]])
         return
-    from auxreid.plumbing.base.files import write_text
     from auxreid.plumbing.report.paper_table import read_paper_table
-    from auxreid.plumbing.report.table_formats import format_of, format_tables
+    from auxreid.plumbing.report.table_formats import format_of
 
     form = form or ("text" if output is None else format_of(output))
-    text = format_tables([read_paper_table(dataset, config.compare.level, thesis) for dataset in datasets], form)
+    _write_tables([read_paper_table(dataset, config.compare.level, thesis) for dataset in datasets], form, output)
+
+
+def _write_tables(tables: list, form: Format, output: Path | None) -> None:
+    """To a file, or else to the console."""
+    from auxreid.plumbing.base.files import write_text
+    from auxreid.plumbing.report.table_formats import format_tables
+
+    text = format_tables(tables, form)
     if output is None:
         print(text, end="")
     else:
@@ -328,6 +335,21 @@ def _print_tables(places: list[tuple[str, str]]) -> None:
             raise DataError(f"{path}: {error.strerror}; make it with: dvc repro {stage}@{dataset}") from None
         if text:  # no row may have controls
             Console(width=None if sys.stdout.isatty() else 160).print(Markdown(text))
+
+
+@app.command()
+def costs(
+    form: Annotated[Format | None, typer.Option("--format", help="else by the ending of the file, or text")] = None,
+    output: Annotated[Path | None, OUTPUT] = None,
+) -> None:
+    """Print what each row costs beside what it gains: seconds, parameters, milliseconds per image, needs at test."""
+    from auxreid.plumbing.graph.table import build_graph, load_study
+    from auxreid.plumbing.report.costs import read_costs
+    from auxreid.plumbing.report.table_formats import format_of
+
+    config = load_study()
+    form = form or ("text" if output is None else format_of(output))
+    _write_tables(read_costs(config, build_graph(config)), form, output)
 
 
 @app.command()

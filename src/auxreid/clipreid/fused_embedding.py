@@ -1,6 +1,6 @@
 """Test embeddings of a row, with what was trained beside its encoder."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -17,9 +17,9 @@ from auxreid.clipreid.auxiliary import Auxiliary, Context, restore_auxiliary
 from auxreid.clipreid.pose_fusion import PoseFusion
 from auxreid.clipreid.pose_inputs import open_pose
 from auxreid.plumbing.base.errors import DataError
-from auxreid.training.precision import FULL
+from auxreid.training.precision import FULL, lengthened
 
-Around = Callable[[Encode], Encode]
+Observe = Callable[[dict[str, Tensor], np.ndarray], tuple[Tensor, ...]]
 
 
 def embed_for_ranking(
@@ -39,15 +39,45 @@ def embed_for_ranking(
     Raises:
         DataError: the table lacks a frame or has other joints than the fusion was trained with.
     """
-    around: Around = lambda encode: encode  # noqa: E731 (nothing else is done)
+    return embed_and_observe(encoder, beside, frames, pose_file, precision)[0].numpy()
+
+
+def embed_and_observe(
+    encoder,
+    beside: tuple[Beside, dict] | None,
+    frames,
+    pose_file: str | Path | None,
+    precision: str = FULL,
+    observe: Observe = lambda maps, rows: (),
+    maps: Sequence[str] = (),
+) -> tuple[Tensor, tuple[Tensor, ...]]:
+    """The embedding [n, d] of :func:`embed_for_ranking`, and what else is observed in the same pass, each [n, ...].
+
+    Args:
+        observe: of the encoder's maps by name, each [b, d, h, w], and the batch's rows [b] -> tensors [b, ...].
+        maps: those that it reads, as clip/maps.py names them.
+    """
+    wrap = partial(_with_maps, encoder=encoder, observe=observe, names=maps)
     if beside is not None and isinstance(beside[0], AuxiliaryHeader):
         context = Context(encoder, frames, None, pose_file, None, 0)
         auxiliary = restore_auxiliary(beside[0].config, beside[0].facts, beside[1], context)
-        around = partial(_with_auxiliary, encoder=encoder, auxiliary=auxiliary)
-    _, f2, f3 = encode_frames(encoder, frames, encoder.input_config, precision=precision, around=around)
+        inner, wrap = wrap, lambda encode: inner(_with_auxiliary(encode, encoder, auxiliary))
+    encoded = encode_frames(encoder, frames, encoder.input_config, precision=precision, around=wrap)
+    _, f2, f3, *observed = encoded
     if beside is not None and not isinstance(beside[0], AuxiliaryHeader) and beside[0].pose.rank == "fused":
         f3 = _fuse(f3, *beside, pose_file, frames)
-    return F.normalize(torch.cat([f2, f3], dim=1), dim=1).numpy()
+    return F.normalize(torch.cat([f2, f3], dim=1), dim=1), tuple(observed)
+
+
+def _with_maps(encode: Encode, encoder: nn.Module, observe: Observe, names: Sequence[str]) -> Encode:
+    """The features, and behind them what is observed of the maps."""
+
+    def encode_and_observe(images: Tensor, rows: np.ndarray) -> tuple[Tensor, ...]:
+        with captured(encoder, names) as maps:
+            features = encode(images, rows)
+        return *features, *observe({name: lengthened(found) for name, found in maps.items()}, rows)
+
+    return encode_and_observe
 
 
 def _with_auxiliary(encode: Encode, encoder: nn.Module, auxiliary: Auxiliary) -> Encode:

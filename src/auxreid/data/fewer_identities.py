@@ -47,7 +47,7 @@ def with_fewer_identities(
     kept = {who for one in fewer for who in one["train"]} if splits else set(chosen_identities(known, asked))
     out = trained - kept - tested
     remaining = [one for one in images if one.source.identity not in out]
-    part = "" if asked.parts is None else f" of part {asked.part} of {asked.parts}"
+    part = "" if asked.parts is None else f", those of part {asked.part} of {asked.parts}"
     number = len(kept) if not splits else len(fewer[0]["train"])
     note = f"train_identities: {number} of {len(known)} training identities are kept{part}; left out are "
     note += f"{len(images) - len(remaining)} training images of others"

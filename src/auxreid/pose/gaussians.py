@@ -21,14 +21,17 @@ def joint_pools(places: Tensor, groups: Sequence[Sequence[int]], cells: Cells, s
 
     A group far outside the map has its weight at the cells that are nearest to it.
     """
-    exponents = _gaussian_exponents(places, cells, sigma)
-    sums = torch.stack([exponents[:, list(group)].logsumexp(dim=1) for group in groups], dim=1)  # [b, P, h, w]
+    down, across = _exponents(places, cells, sigma)
+    exponents = down[..., None] + across[:, :, None]  # [b, J, h, w]
+    of_groups = (torch.stack([exponents[:, joint] for joint in group]) for group in groups)  # [members, b, h, w] each
+    sums = torch.stack([one.logsumexp(dim=0) for one in of_groups], dim=1)  # [b, P, h, w]
     return sums.flatten(2).softmax(dim=2).view_as(sums)
 
 
 def heat_maps(places: Tensor, cells: Cells, sigma: float) -> Tensor:
     """Gaussians with peak 1 at the joints, [b, J, h, w]; arguments as of :func:`joint_pools`."""
-    return _gaussian_exponents(places, cells, sigma).exp()
+    down, across = _exponents(places, cells, sigma)
+    return down.exp()[..., None] * across.exp()[:, :, None]
 
 
 def stripe_pools(count: int, size: tuple[int, int]) -> Tensor:
@@ -52,9 +55,8 @@ def pooled(maps: Tensor, pools: Tensor) -> Tensor:
     return torch.bmm(pools.flatten(2), maps.flatten(2).transpose(1, 2))
 
 
-def _gaussian_exponents(places: Tensor, cells: Cells, sigma: float) -> Tensor:
-    """-(distance / sigma)^2 / 2 of every cell from every joint, [b, J, h, w]."""
+def _exponents(places: Tensor, cells: Cells, sigma: float) -> tuple[Tensor, Tensor]:
+    """-(distance / sigma)^2 / 2 of every row [b, J, h] and of every column [b, J, w] of cells from every joint."""
     x, y = places[..., 0, None], places[..., 1, None]  # [b, J, 1]
-    across = (cells.x.to(places) - x) * cells.aspect  # [b, J, w], in shares of the height as well
-    down = cells.y.to(places) - y  # [b, J, h]
-    return -(down.square()[..., None] + across.square()[:, :, None]) / (2 * sigma**2)
+    down, across = cells.y.to(places) - y, (cells.x.to(places) - x) * cells.aspect  # both in shares of the height
+    return -(down / sigma).square() / 2, -(across / sigma).square() / 2

@@ -4,6 +4,7 @@ A data set of which only that is used need not be in the study: it is ingested, 
 """
 
 from collections.abc import Iterator
+from pathlib import Path
 
 from auxreid.plumbing.graph.applicability import (
     applicable_rows,
@@ -14,6 +15,7 @@ from auxreid.plumbing.graph.applicability import (
     row_needs_attributes,
 )
 from auxreid.plumbing.settings.config import BASELINES, Config
+from auxreid.plumbing.settings.datasets import DatasetConfig
 from auxreid.plumbing.settings.rows import variant_needs_attributes
 
 Predicted = dict[str, str]  # captions, attributes, keypoints -> the data set whose model predicted them
@@ -110,6 +112,11 @@ def prediction_lines(config: Config) -> list[str]:
 
 
 def _lines(config: Config, dataset: str) -> Iterator[str]:
+    body = config.datasets[dataset]
+    for by in _once([body.attributes_by, body.keypoints_by]):
+        if _may_have_seen(body, config.datasets[by]):
+            parts = "different parts of train_identities share nobody"
+            yield f"{dataset}: {by}'s models have seen its people, since both read {body.folder}; {parts}"
     if (by := config.datasets[dataset].attributes_by) is not None and config.recipe(dataset).attributes is not None:
         yield f"{dataset}: no attribute model is trained on it: {by}'s predicts its attributes"
     if not config.recipe(dataset).has_chain:
@@ -122,6 +129,16 @@ def _lines(config: Config, dataset: str) -> Iterator[str]:
             rows.setdefault(f"{what} predicted by {by}", []).append(row)
     for what, names in rows.items():
         yield f"{dataset}: {what}: {', '.join(names)}"
+
+
+def _may_have_seen(told: DatasetConfig, lender: DatasetConfig) -> bool:
+    """Whether two data sets train on the same people: they read one folder, and not as different parts of it."""
+    if Path(told.folder) != Path(lender.folder):
+        return False
+    ours, theirs = told.train_identities, lender.train_identities
+    if ours is None or theirs is None or ours.parts is None:
+        return True
+    return ours.parts != theirs.parts or ours.part == theirs.part
 
 
 def _read_datasets(config: Config) -> tuple[str, ...]:

@@ -59,11 +59,15 @@ def _latex(table: PaperTable) -> str:
     lines = [" & ".join(map(latex_text, row)) + r" \\" for row in _marked(table, r"\textbf{%s}", latex_text)]
     heading = " & ".join(map(latex_text, table.cells.columns)) + r" \\"
     rows = [r"\toprule", heading, r"\midrule", *lines, r"\bottomrule"]
-    caption = latex_text(f"{table.dataset}. {table.notes[0]} Best in bold.")
+    caption = latex_text(f"{table.dataset}. {_caption(table)}")
     label = table.dataset.replace("_", "-")
     remarks = [f"% {note}" for note in table.notes[1:]]
     body = [RULES, r"\begin{table}", r"\centering", rf"\begin{{tabular}}{{{sides}}}", *rows, r"\end{tabular}"]
     return "\n".join([*remarks, *body, rf"\caption{{{caption}}}", rf"\label{{tab:{label}}}", r"\end{table}", ""])
+
+
+def _caption(table: PaperTable) -> str:
+    return f"{table.notes[0]} Best in bold." if table.best.to_numpy().any() else table.notes[0]
 
 
 class _Ready(str):
@@ -92,7 +96,7 @@ def _markdown(table: PaperTable) -> str:
     sides = ["left"] * table.texts + ["right"] * (len(marked.columns) - table.texts)
     text = marked.to_markdown(index=False, colalign=sides, disable_numparse=True)
     remarks = "".join(f"- {note}\n" for note in table.notes[1:])
-    return f"# {table.dataset}\n\n{text}\n\n{table.notes[0]} Best in bold.\n" + (f"\n{remarks}" if remarks else "")
+    return f"# {table.dataset}\n\n{text}\n\n{_caption(table)}\n" + (f"\n{remarks}" if remarks else "")
 
 
 def _text(table: PaperTable) -> str:

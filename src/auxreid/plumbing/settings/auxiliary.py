@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 
 from auxreid.plumbing.settings.section import Fraction, NonNegativeFloat, PositiveFloat, PositiveInt, Section
 
-Map = Literal["middle", "late"]
+Map = Literal["middle", "late", "last"]
 
 
 class Idea(Section):
@@ -128,6 +128,39 @@ class GatedFusion(Idea):
         return self.ranked == "fused"
 
 
+class Pooled(Idea):
+    """Vectors pooled from the encoder's maps."""
+
+    # Of `joints` two are destroyed (`other_joints`: of another image; `mean_joints`: of all), and two know no joints.
+    pools: Literal["joints", "other_joints", "mean_joints", "stripes", "global"]
+    sigma: PositiveFloat | None = None  # of the Gaussians around joints, as share of the input's height
+    count: PositiveInt | None = None  # of pools that are not around joints; joints have one a pair of them
+
+    @property
+    def around_joints(self) -> bool:
+        return self.pools.endswith("joints")
+
+    @property
+    def needs_pose(self) -> bool:
+        return self.around_joints
+
+    @model_validator(mode="after")
+    def _sigma_or_count(self) -> "Pooled":
+        if (self.sigma is None) == self.around_joints or (self.count is None) != self.around_joints:
+            raise ValueError(f"pools {self.pools!r}: sigma goes with pools around joints, count with all other pools")
+        return self
+
+
+class JointDescriptors(Pooled):
+    """Local descriptors, supervised by identity and triplet losses of their own."""
+
+    kind: Literal["joint_descriptors"]
+    maps: Annotated[list[Map], Field(min_length=1)]
+    dim: PositiveInt  # of each pool of each map
+    weight: NonNegativeFloat  # 0: the descriptors do not reach the encoder
+
+
 AuxiliaryConfig = Annotated[
-    AttributeHeads | AttributeHard | SecondHead | Prototypes | GatedFusion, Field(discriminator="kind")
+    AttributeHeads | AttributeHard | SecondHead | Prototypes | GatedFusion | JointDescriptors,
+    Field(discriminator="kind"),
 ]

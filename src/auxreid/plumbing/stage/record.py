@@ -52,6 +52,7 @@ class Record:
     git: dict[str, object] = field(default_factory=dict)
     live: str = "not started"
     core_seconds: float | None = None  # of all cores, from the record's start to its end
+    costs: dict[str, float] = field(default_factory=dict)  # what it takes, as measured; of two runs never the same
     failure: str | None = None  # why the status is "failed"
     resumed_from_epoch: int | None = None  # epochs done by a former, killed execution; None: all were run here
 

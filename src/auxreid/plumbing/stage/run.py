@@ -95,6 +95,10 @@ class Run:
             {check_name(name, "metric"): finite(name, value) for name, value in metrics.items()}
         )
 
+    def costs(self, measured: Mapping[str, float]) -> None:
+        """Sets what the result takes, in time or size, as measured here: it is in the record alone, and no metric."""
+        self._record.costs.update({check_name(name, "cost"): finite(name, value) for name, value in measured.items()})
+
     def figure(self, name: str) -> Path:
         """Where to write a picture; a name like "ranked_lists/best.png" puts it in a folder of its own."""
         path = self._folder / "figures" / check_name(name, "figure")
