@@ -1,4 +1,4 @@
-"""Predicted attributes as vectors whose distances are Bhattacharyya's, weights from pairs, and the choice among them."""
+"""Predicted attributes as vectors whose distances are Bhattacharyya's, their weights, and the choice among them."""
 
 from itertools import product
 

@@ -52,6 +52,15 @@ def test_pools_and_heat_maps_are_those_of_a_loop_over_pixels():
             np.testing.assert_allclose(found[image, number], total / total.sum(), atol=1e-5)
 
 
+def test_a_joint_that_is_seen_better_has_more_of_its_group():
+    """A joint in each of two cells that are far apart for sigma: a cell has its joint's share of the heights."""
+    places = torch.tensor([[[0.5, 0.25, 0.9], [0.5, 0.75, 0.3]]])
+    found = joint_pools(places, [[0, 1], [1]], cells(2, 1, 8), 0.05, places[..., 2])
+    torch.testing.assert_close(found[0, :, :, 0], torch.tensor([[0.75, 0.25], [0.0, 1.0]]))
+    unseen = joint_pools(places, [[0, 1]], cells(2, 1, 8), 0.05, torch.zeros(1, 2))
+    torch.testing.assert_close(unseen[0, 0, :, 0], torch.tensor([0.5, 0.5]))
+
+
 def test_joints_far_outside_pool_the_nearest_cell():
     found = joint_pools(torch.tensor([[[-30.0, 40.0, 0.0]]]), [[0]], cells(4, 2, 8), 0.05)
     assert found[0, 0].tolist() == [[0, 0], [0, 0], [0, 0], [1, 0]]

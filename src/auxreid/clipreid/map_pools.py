@@ -32,14 +32,19 @@ class MapPools:
         """What `weights` needs of images that are seen so: the places of their joints [b, J, 3], or nothing."""
         return () if self.places is None else (self.places(rows, views),)
 
-    def weights(self, like: Tensor, inputs: tuple[Tensor, ...]) -> Tensor:
-        """Pools of a map [b, d, h, w]: [b, P, h, w] around joints, or [P, h, w] that are alike in all images."""
+    def weights(self, like: Tensor, inputs: tuple[Tensor, ...], confident: bool = False) -> Tensor:
+        """Pools of a map [b, d, h, w]: [b, P, h, w] around joints, or [P, h, w] that are alike in all images.
+
+        Args:
+            confident: of the joints of a pool, those that are seen better count for more.
+        """
         key = *like.shape[2:], like.device
         if key not in self._kept:
             self._kept[key] = self._fixed(tuple(like.shape[2:]), like.device)
         if self.places is None:
             return self._kept[key]
-        return joint_pools(inputs[0], self.places.groups, self._kept[key], self.config.sigma)
+        heights = inputs[0][..., 2] if confident else None
+        return joint_pools(inputs[0], self.places.groups, self._kept[key], self.config.sigma, heights)
 
     def _fixed(self, size: tuple[int, int], device: torch.device) -> Tensor | Cells:
         """What does not depend on the images: the cells that joints are measured from, or the pools."""
@@ -47,6 +52,24 @@ class MapPools:
             cells = cells_of(self.encoder, size)
             return Cells(cells.y.to(device), cells.x.to(device), cells.aspect)
         return {"stripes": stripe_pools, "global": global_pools}[self.config.pools](self.count, size).to(device)
+
+    def confidences(self, inputs: tuple[Tensor, ...], like: Tensor) -> Tensor:
+        """Of each pool the confidence of its surest joint [b, P]; 1 where the pools are not around joints.
+
+        like: [b, P, ...] of the wanted type and device.
+        """
+        return like.new_ones(like.shape[:2]) if self.places is None else self._surest(inputs[0])
+
+    def usual_confidences(self) -> Tensor:
+        """Their medians over all frames, [P]."""
+        if self.places is None:
+            return torch.ones(self.count)
+        return self._surest(torch.from_numpy(np.ascontiguousarray(self.places.places))).median(dim=0).values
+
+    def _surest(self, places: Tensor) -> Tensor:
+        known = places[..., 2].unbind(dim=1)  # [b] of each joint
+        groups = ([known[joint] for joint in group] for group in self.places.groups)
+        return torch.stack([torch.stack(group).amax(dim=0) for group in groups], dim=1)
 
 
 def open_pools(config, context: Context) -> MapPools:

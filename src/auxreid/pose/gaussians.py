@@ -7,31 +7,45 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from auxreid.clip.maps import Cells
 
+LEAST_HEIGHT = 1e-6  # of a Gaussian, so that a group of which no joint is seen still has weights
 
-def joint_pools(places: Tensor, groups: Sequence[Sequence[int]], cells: Cells, sigma: float) -> Tensor:
+
+def joint_pools(
+    places: Tensor, groups: Sequence[Sequence[int]], cells: Cells, sigma: float, heights: Tensor | None = None
+) -> Tensor:
     """Pools [b, P, h, w]: the sum of the Gaussians around a group's joints, divided by its sum over the map.
 
     Args:
         places: [b, J, 2 or 3], x and y as shares of the input's width and height.
         groups: P lists of joint numbers.
         sigma: as share of the input's height; as many pixels across as down.
+        heights: of the Gaussians [b, J], a confidence say, against each other within a group; None: all alike.
 
     A group far outside the map has its weight at the cells that are nearest to it.
     """
     down, across = _exponents(places, cells, sigma)
     exponents = down[..., None] + across[:, :, None]  # [b, J, h, w]
+    if heights is not None:
+        exponents = exponents + heights.clamp(min=LEAST_HEIGHT).log()[..., None, None]
     of_groups = (torch.stack([exponents[:, joint] for joint in group]) for group in groups)  # [members, b, h, w] each
     sums = torch.stack([one.logsumexp(dim=0) for one in of_groups], dim=1)  # [b, P, h, w]
     return sums.flatten(2).softmax(dim=2).view_as(sums)
 
 
-def heat_maps(places: Tensor, cells: Cells, sigma: float) -> Tensor:
-    """Gaussians with peak 1 at the joints, [b, J, h, w]; arguments as of :func:`joint_pools`."""
-    down, across = _exponents(places, cells, sigma)
-    return down.exp()[..., None] * across.exp()[:, :, None]
+def heat_maps(places: Tensor, cells: Cells, sigma: float, size: tuple[int, int] | None = None) -> Tensor:
+    """Gaussians with peak 1 at the joints, [b, J, h, w]; arguments as of :func:`joint_pools`.
+
+    Args:
+        size: of a coarser map, whose cells get the means over those of `cells`; None: as they are.
+    """
+    down, across = (exponents.exp() for exponents in _exponents(places, cells, sigma))
+    if size is not None:
+        down, across = F.adaptive_avg_pool1d(down, size[0]), F.adaptive_avg_pool1d(across, size[1])
+    return down[..., None] * across[:, :, None]
 
 
 def stripe_pools(count: int, size: tuple[int, int]) -> Tensor:

@@ -160,7 +160,50 @@ class JointDescriptors(Pooled):
     weight: NonNegativeFloat  # 0: the descriptors do not reach the encoder
 
 
+class JointParts(Pooled):
+    """Parts of the last map, with an identity loss on all of them and a triplet loss on those that two images show."""
+
+    kind: Literal["joint_parts"]
+    dim: PositiveInt  # of each part
+    visible: Fraction  # a part is, from this share of the confidence on that its joints usually have
+    weight: NonNegativeFloat  # 0: the parts do not reach the encoder
+
+
+class JointChannels(Idea):
+    """Heat maps of the joints as further channels of the image, and their reconstruction from the late map."""
+
+    kind: Literal["joint_channels"]
+    sigma: PositiveFloat  # of the Gaussians, as share of the input's height
+    left_out: Fraction  # of the training images, whose channels are empty
+    weight: NonNegativeFloat  # of the reconstruction; 0: it does not reach the encoder
+    shuffled: bool  # control: the joints of another image, in training and at test
+    blank: bool  # control: all channels are empty, in training and at test
+
+    @model_validator(mode="after")
+    def _blank_channels_are_nobodys(self) -> "JointChannels":
+        if self.blank and self.shuffled and not self.weight:
+            raise ValueError(
+                "blank: true with weight 0 reads no joints that shuffled could exchange; use shuffled: false"
+            )
+        return self
+
+    @property
+    def needs_pose(self) -> bool:
+        return True
+
+    @property
+    def ranks_pose(self) -> bool:
+        return not self.blank
+
+
 AuxiliaryConfig = Annotated[
-    AttributeHeads | AttributeHard | SecondHead | Prototypes | GatedFusion | JointDescriptors,
+    AttributeHeads
+    | AttributeHard
+    | SecondHead
+    | Prototypes
+    | GatedFusion
+    | JointDescriptors
+    | JointParts
+    | JointChannels,
     Field(discriminator="kind"),
 ]

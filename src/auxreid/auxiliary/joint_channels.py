@@ -1,0 +1,114 @@
+"""Heat maps of the joints as further channels of the image, and their reconstruction from inside the encoder (after
+Moskvyak et al., Keypoint-aligned embeddings for image retrieval and re-identification, 2020).
+
+The first convolution begins with zero weights on them, so that training starts from the encoder as it is. A share of
+the training images comes with empty channels: what tells where the joints are must then be found in the image.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from auxreid.clip.images import View
+from auxreid.clip.input_channels import widen_input
+from auxreid.clip.maps import Cells, map_width, pixels_of
+from auxreid.clipreid.auxiliary import Auxiliary, Context
+from auxreid.plumbing.base.errors import DataError
+from auxreid.pose.gaussians import heat_maps
+from auxreid.pose.joint_places import JointPlaces, open_places
+
+MAP = "late"
+
+
+class JointChannels(Auxiliary):
+    """A channel per joint: a Gaussian as high as the joint's confidence. Loss: weight * |m - W map|^2 / |m|^2, with m
+    the channels in the map's cells, also of images that came without them; it is 1 for a reconstruction of zeros.
+
+    Args:
+        places: of the images' joints; None where the channels stay empty and nothing is reconstructed.
+        facts: `joints`, their names; `width` of the late map; `seed`.
+    """
+
+    maps = (MAP,)
+    ranked = True
+
+    def __init__(self, config, encoder: nn.Module, places: JointPlaces | None, facts: dict[str, Any]):
+        super().__init__()
+        self.config, self.places, self.facts = config, places, facts
+        pixels = pixels_of(encoder)
+        self.register_buffer("y", pixels.y, persistent=False)
+        self.register_buffer("x", pixels.x, persistent=False)
+        self.aspect = pixels.aspect
+        self.reconstruct = nn.Conv2d(facts["width"], len(facts["joints"]), 1)
+
+    def inputs(self, rows, views):
+        """Places [b, J, 3], and whether the channels are given, 0 or 1 [b]."""
+        if self.places is None:
+            return ()
+        return self.places(rows, views), torch.from_numpy(self.given(rows, views))
+
+    def given(self, rows: np.ndarray, views: Sequence[View]) -> np.ndarray:
+        """1 where the channels are there, float32 [b]; drawn by image, view and seed, whichever process asks."""
+        if self.config.blank:
+            return np.zeros(len(rows), np.float32)
+        if not self.training:
+            return np.ones(len(rows), np.float32)
+        keys = ((self.facts["seed"], int(row), *map(int, view)) for row, view in zip(rows, views, strict=True))
+        draws = np.array([np.random.default_rng(key).random() for key in keys])
+        return (draws >= self.config.left_out).astype(np.float32)
+
+    def images(self, images, inputs):
+        """[b, 3, h, w] -> [b, 3 + J, h, w]"""
+        if inputs:
+            channels = inputs[1][:, None, None, None] * self.channels(inputs[0])
+        else:
+            channels = images.new_zeros(len(images), len(self.facts["joints"]), *images.shape[2:])
+        return torch.cat([images, channels], dim=1).contiguous(memory_format=torch.channels_last)
+
+    def channels(self, places: Tensor, size: tuple[int, int] | None = None) -> Tensor:
+        """[b, J, h, w] of the image's size, or in the means over the cells of a map of `size`."""
+        pixels = Cells(self.y, self.x, self.aspect)
+        return places[..., 2, None, None] * heat_maps(places, pixels, self.config.sigma, size)
+
+    def observe(self, features, maps, inputs):
+        """The reconstruction's squared error and the squared channels, [b] each, while training."""
+        if not (inputs and self.training):
+            return ()
+        wanted = self.channels(inputs[0], tuple(maps[MAP].shape[2:]))
+        missed = self.reconstruct(maps[MAP].float()) - wanted
+        return missed.square().sum((1, 2, 3)), wanted.square().sum((1, 2, 3))
+
+    def forward(self, features, observed, labels):
+        """Terms: `reconstruction`."""
+        errors, squares = observed
+        missed = errors.sum() / squares.sum().clamp(min=torch.finfo(squares.dtype).tiny)
+        return features, {"loss": self.config.weight * missed, "reconstruction": missed}
+
+
+def build(config, context: Context) -> JointChannels:
+    """For training. Raises ConfigError where the encoder lacks the late map, DataError where frames have no joints."""
+    places = _places(config, context, context.seed)
+    joints = list(places.joints)
+    facts = {"joints": joints, "width": map_width(context.encoder, MAP), "seed": context.seed}
+    if not getattr(context.encoder, "extra_channels", 0):  # a row may start from another one of this kind
+        widen_input(context.encoder, len(joints))
+    return JointChannels(config, context.encoder, places, facts)
+
+
+def restore(config, facts: dict[str, Any], context: Context) -> JointChannels:
+    """For ranking. Raises DataError where the frames have other joints than it was trained with, or none."""
+    places = None if config.blank else _places(config, context, facts["seed"])
+    if places is not None and list(places.joints) != facts["joints"]:
+        raise DataError(
+            f"{context.keypoints}: has joints {', '.join(places.joints)}; the encoder was trained with channels of "
+            f"{', '.join(facts['joints'])}"
+        )
+    return JointChannels(config, context.encoder, places, facts)
+
+
+def _places(config, context: Context, seed: int) -> JointPlaces:
+    size, whose = context.encoder.input_config, "other" if config.shuffled else "own"
+    return open_places(context.keypoints, context.frames, (size.height, size.width), whose, seed)
