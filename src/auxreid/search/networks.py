@@ -17,7 +17,7 @@ from auxreid.attributes.calibration import calibrated
 from auxreid.attributes.dataset import eval_transform
 from auxreid.attributes.model import load_model
 from auxreid.attributes.predict import classify_views, embed_images
-from auxreid.clip.checkpoints import load_ranked_encoder
+from auxreid.clip.checkpoints import AuxiliaryHeader, Beside, load_ranked_encoder
 from auxreid.clip.images import PlainImages, normalise
 from auxreid.metric.backbone import ClipFeatures
 from auxreid.metric.checkpoint import ENCODER, MetricHeader, load_metric_model
@@ -98,7 +98,7 @@ class Networks:
     photograph's images for both in one pass.
 
     Raises:
-        ConfigError: the encoder needs more than the photograph: a pose, or a camera's number.
+        ConfigError: the encoder needs more than the photograph: a pose, a camera's number, or the row's idea.
         ConfigError, DataError: as load_metric_model, load_ranked_encoder and attributes.model.load_model.
     """
 
@@ -171,12 +171,20 @@ def _open_embedding(files: Files) -> tuple[nn.Module, Any]:
     """The model, with a `backbone` and a `projection`, and what it takes in."""
     if files.is_metric:
         return load_metric_model(files.embedding, files.backbone)
-    tower, fused = load_ranked_encoder(files.embedding)
-    if fused is not None and fused[0].pose.rank == "fused":
-        raise ConfigError(f"{files.embedding}: the row ranks images with a pose, and a photograph brings none")
+    tower, beside = load_ranked_encoder(files.embedding)
+    _check_beside(files.embedding, None if beside is None else beside[0])
     if getattr(tower, "cameras", ()):
         raise ConfigError(f"{files.embedding}: the row needs the camera's number, and a photograph brings none")
     return Unprojected(tower), tower.input_config
+
+
+def _check_beside(path: Path, header: Beside | None) -> None:
+    """Raises ConfigError where what was trained beside an encoder takes part in ranking: a search has images alone."""
+    if isinstance(header, AuxiliaryHeader) and not header.config.ranks_pose:
+        kind = header.config.kind
+        raise ConfigError(f"{path}: the row's auxiliary {kind} ranks with the encoder, and a search has no form of it")
+    if header is not None and (isinstance(header, AuxiliaryHeader) or header.pose.rank == "fused"):
+        raise ConfigError(f"{path}: the row ranks images with a pose, and a photograph brings none")
 
 
 def _is_attributes_own(files: Files) -> bool:

@@ -6,10 +6,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
+from pydantic import ValidationError
 
-from auxreid.clip.checkpoints import FusionHeader, load_ranked_encoder
+from auxreid.clip.checkpoints import AuxiliaryHeader, FusionHeader, load_ranked_encoder
 from auxreid.clipreid.fused_embedding import embed_for_ranking
 from auxreid.plumbing.base.errors import DataError
+from auxreid.plumbing.settings.section import fault_lines
 from auxreid.pose.predict import GRID, Poses
 from auxreid.pose.table import write_keypoints
 from auxreid.serving.photos import Image, Photos, open_photos
@@ -28,25 +30,39 @@ class Encoder:
         precision: the recipe's, which the file does not tell.
 
     Raises:
-        DataError: the file is missing or no encoder of this project.
+        DataError: the file is missing or no encoder of this project, or names what this version does not know.
     """
 
     def __init__(self, path: str | Path, precision: str = FULL):
         self.path, self.precision = Path(path), precision
         try:
-            self.tower, self._fused = load_ranked_encoder(self.path)
+            self.tower, self._beside = load_ranked_encoder(self.path)
         except RuntimeError:  # of another structure than its header says, as a text tower's file is
             raise DataError(f"{path}: its tensors are not those of an image encoder") from None
+        except ValidationError as error:  # as of a kind of `auxiliary` that a later version has
+            raise DataError(next(fault_lines(error, f"{path}: its header"))) from None
 
     @property
     def fusion(self) -> FusionHeader | None:
-        """What is known of the pose that is ranked with the image; None where the image alone is."""
-        return self._fused[0] if self._fused is not None and self._fused[0].pose.rank == "fused" else None
+        """What is known of the pose that is ranked with the image; None where no fusion is."""
+        header = None if self._beside is None else self._beside[0]
+        return header if isinstance(header, FusionHeader) and header.pose.rank == "fused" else None
 
     @property
     def fusion_tensors(self) -> dict:
         """The weights of the fusion; empty where there is none."""
-        return {} if self._fused is None else self._fused[1]
+        return {} if self.fusion is None else self._beside[1]
+
+    @property
+    def idea(self) -> AuxiliaryHeader | None:
+        """The row's `auxiliary`, where that takes part when images are ranked."""
+        header = None if self._beside is None else self._beside[0]
+        return header if isinstance(header, AuxiliaryHeader) else None
+
+    @property
+    def needs_pose(self) -> bool:
+        """Whether a pose must be given beside the images."""
+        return self.fusion is not None or (self.idea is not None and self.idea.config.ranks_pose)
 
     @property
     def cameras(self) -> tuple[int, ...]:
@@ -57,9 +73,10 @@ class Encoder:
         """Embeddings float32 [n, d], L2-normalised, as they are ranked.
 
         Args:
-            pose: for an encoder with a `fusion` alone: a keypoint table whose frame_id are the positions of the
+            pose: for an encoder that `needs_pose` alone: a keypoint table whose frame_id are the positions of the
                 photographs, or an array. That is [n, J, 2] or [n, J, 3] of x, y in pixels of the upright image for
-                source keypoints, and the pose embedding [n, J * 32] for source hrnet.
+                source keypoints, and the pose embedding [n, J * 32] for source hrnet; for an `idea` [n, J, 3] of
+                x, y and confidence.
 
         Raises:
             DataError: a pose or cameras are needed and missing, or do not fit.
@@ -70,12 +87,12 @@ class Encoder:
                 f"one of {', '.join(map(str, self.cameras))}"
             )
         with self._pose_file(len(photos), pose) as table:
-            return embed_for_ranking(self.tower, self._fused, photos, table, self.precision)
+            return embed_for_ranking(self.tower, self._beside, photos, table, self.precision)
 
     @contextmanager
     def _pose_file(self, count: int, pose: Pose | None) -> Iterator[str]:
         """The pose as the file that `evaluate` reads."""
-        if self.fusion is None:
+        if not self.needs_pose:
             yield NO_POSE
         elif pose is None:
             raise DataError(f"{self.path}: {self.wanted()} must be given beside the images")
@@ -84,22 +101,35 @@ class Encoder:
         else:
             with TemporaryDirectory() as folder:
                 table = Path(folder, "the pose beside the images")
-                names = [f"joint {number}" for number in range(self.fusion.joints)]
-                write_keypoints(table, names, [(np.arange(count), self._poses(count, np.asarray(pose)))])
+                write_keypoints(table, self._joints(), [(np.arange(count), self._poses(count, np.asarray(pose)))])
                 yield str(table)
 
+    def _joints(self) -> list[str]:
+        """Those that the encoder was trained with; a fusion tells their number alone."""
+        if self.idea is not None:
+            return self.idea.facts["joints"]
+        return [f"joint {number}" for number in range(self.fusion.joints)]
+
     def wanted(self) -> str:
-        """The pose that an encoder with a fusion needs, in words."""
+        """The pose that an encoder needs, in words."""
+        if self.idea is not None:
+            joints, kind = self._joints(), self.idea.config.kind
+            return (
+                f"the row's auxiliary {kind} ranks the image with its keypoints: x, y in pixels and confidence of "
+                f"{', '.join(joints)}, [n, {len(joints)}, 3],"
+            )
         joints, source = self.fusion.joints, self.fusion.pose.source
         if source == "keypoints":
             return f"the row ranks the image with its keypoints: x, y in pixels of {joints} joints, [n, {joints}, 2],"
         return f"the row ranks the image with HRNet's pose embedding, [n, {joints * CELLS}],"
 
     def _poses(self, count: int, pose: np.ndarray) -> Poses:
-        joints = self.fusion.joints
+        joints = len(self._joints())
         keypoints = np.zeros((count, joints, 3), np.float32)
         embedding = np.zeros((count, joints * CELLS), np.float32)
-        if self.fusion.pose.source == "keypoints":
+        if self.idea is not None:
+            shapes, filled = ((count, joints, 3),), keypoints
+        elif self.fusion.pose.source == "keypoints":
             shapes, filled = ((count, joints, 2), (count, joints, 3)), keypoints[..., : pose.shape[-1]]
         else:
             shapes, filled = ((count, joints * CELLS),), embedding

@@ -38,7 +38,7 @@ def open_network(path: Path, precision: str, is_metric: bool, backbone: Path | N
 
 def check_needs(encoder: Encoder | MetricEncoder, camera: int | None) -> None:
     """Raises DataError if an encoder needs more than images, and the camera where that is asked for."""
-    if encoder.fusion is not None:
+    if encoder.needs_pose:
         raise DataError(
             f"{encoder.path}: {encoder.wanted()} which no command takes: use auxreid.serving.embedding.embed_images"
         )

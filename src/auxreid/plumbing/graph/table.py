@@ -22,9 +22,8 @@ from auxreid.plumbing.graph.applicability import (
     captions_of,
     makes_keypoints,
     not_applicable,
-    ranks_pose,
     reads_texts,
-    targets_need_attributes,
+    stage2_needs_attributes,
 )
 from auxreid.plumbing.graph.borrowed import (
     Predicted,
@@ -38,9 +37,10 @@ from auxreid.plumbing.graph.borrowed import (
     row_predictions,
     variant_predictions,
 )
+from auxreid.plumbing.graph.sources import idea_file
 from auxreid.plumbing.settings.config import BASELINES, REFERENCE_ROW, Config
 from auxreid.plumbing.settings.load import PARAMS, load_config
-from auxreid.plumbing.settings.rows import variant_needs_attributes
+from auxreid.plumbing.settings.rows import AblationConfig, variant_needs_attributes
 
 GRAPH_FILE = Path("pipeline/graph.yaml")
 STAGES = (
@@ -68,6 +68,7 @@ NO_LABELS = "pipeline/nothing/labels.txt"  # or no predicted attributes
 NO_TEXT = "pipeline/nothing/text.txt"  # or no text tower
 NO_PROMPTS = "pipeline/nothing/prompts.txt"  # or no texts
 NO_POSE = "pipeline/nothing/pose.txt"  # or no pose
+NO_IDEA = "pipeline/nothing/idea.txt"  # or no idea of the room `auxiliary`
 NO_HELD_OUT = "pipeline/nothing/held_out.txt"  # or no embeddings of held-out individuals
 NO_FEEDBACK = "pipeline/nothing/feedback.txt"  # or no feedback
 WRITTEN_BY = {"written_by": "auxreid plan"}  # the file's one parameter: without any, DVC shows each value in it as one
@@ -156,10 +157,10 @@ def _add_row(graph: Graph, config: Config, dataset: str, row: str, seed: int) ->
         graph["pretrain"][f"{dataset}-{start}"] = common | {"split": start} | _start_files(config, dataset)
         if row not in BASELINES:
             _add_training(graph, config, common | {"seed": seed}, row)
-    pose = NO_POSE
-    if row not in BASELINES and ranks_pose(config, row):
-        pose = _pose_file(config, dataset, config.ablations[row].pose.source)
-    files = {"encoder": encoder_path(config, dataset, row, seed), "pose": pose}
+    files = {"encoder": encoder_path(config, dataset, row, seed), "pose": NO_POSE, "idea": NO_IDEA}
+    if row not in BASELINES:
+        body = config.ablations[row]
+        files |= {"pose": _pose_file(config, dataset, body) if body.ranks_pose else NO_POSE, "idea": _idea(body)}
     files |= _noted(row_predictions(config, dataset, row))
     graph["evaluate"][f"{dataset}-{row}-{seed}"] = common | {"row": row, "seed": seed} | files
 
@@ -200,8 +201,9 @@ def _add_training(graph: Graph, config: Config, common: dict[str, Any], row: str
         "row": row,
         "start": encoder_path(config, dataset, body.start or "pretrained", seed),
         "prompts": prompts,
-        "pose": NO_POSE if body.pose is None else _pose_file(config, dataset, body.pose.source),
-        "labels": labels_file(config, dataset if targets_need_attributes(config, row) else None),
+        "pose": _pose_file(config, dataset, body) if body.needs_pose else NO_POSE,
+        "idea": _idea(body),
+        "labels": labels_file(config, dataset if stage2_needs_attributes(body) else None),
         **_noted(row_predictions(config, dataset, row)),
     }
 
@@ -317,9 +319,14 @@ def _start(config: Config, dataset: str, seed: int) -> str:
     return f"results/pretrain/{dataset}-{_start_split(config, dataset, seed)}"
 
 
-def _pose_file(config: Config, dataset: str, source: str) -> str:
+def _idea(row: AblationConfig) -> str:
+    """The hash of the code that computes what a row adds."""
+    return NO_IDEA if row.auxiliary is None else idea_file(row.auxiliary.kind).as_posix()
+
+
+def _pose_file(config: Config, dataset: str, row: AblationConfig) -> str:
     """What a row reads its pose from: HRNet itself where it runs in training, else what it left of every image."""
-    if source == "hrnet_in_train_mode":
+    if row.pose is not None and row.pose.source == "hrnet_in_train_mode":
         return f"results/pose/{hrnet_of(config, dataset)}/hrnet.safetensors"
     return f"results/keypoints/{dataset}/keypoints.parquet"
 

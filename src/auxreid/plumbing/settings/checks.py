@@ -5,7 +5,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from auxreid.plumbing.settings.config import BASELINES, METRIC_REFERENCE, Config
+from auxreid.plumbing.settings.config import BASELINES, FIRST_ENCODERS, METRIC_REFERENCE, Config
 from auxreid.plumbing.settings.prediction_checks import broken_predictions, broken_trainers
 from auxreid.plumbing.settings.section import fault_lines
 
@@ -69,8 +69,9 @@ def _broken_rows(config: Config) -> Iterator[str]:
             yield f"ablations.{name}: the name is taken by a baseline row"
         if ablation.prompts is not None and ablation.prompts not in config.prompts:
             yield f"ablations.{name}.prompts = {ablation.prompts!r}: not in prompts ({_names(config.prompts)})"
-        if ablation.start is not None and ablation.start not in config.ablations:
-            yield f"ablations.{name}.start = {ablation.start!r}: not in ablations ({_names(config.ablations)})"
+        if ablation.start is not None and ablation.start not in (*config.ablations, *FIRST_ENCODERS):
+            also = f"nor {' or '.join(FIRST_ENCODERS)}; null is the pretrained CLIP"
+            yield f"ablations.{name}.start = {ablation.start!r}: not in ablations ({_names(config.ablations)}), {also}"
         yield from _bad_replacements(config, name)
     for name in config.ablations:
         if name in _rows_before(config, name):
@@ -131,6 +132,8 @@ def _broken_search(config: Config) -> Iterator[str]:
             yield f"study.search: {name!r} is evaluated on {body.n_splits} splits, a search on one alone"
         rows = config.metric_names if embedding.kind == "metric" else config.rows
         asked = "study.metric_rows" if embedding.kind == "metric" else "study.rows"
+        if embedding.kind == "row" and embedding.row in rows and config.ablations[embedding.row].ranks_pose:
+            yield f"{where} = {embedding.row!r}: the row ranks images with a pose, and a photograph brings none"
         if embedding.row not in rows:
             yield f"{where} = {embedding.row!r}: not among {asked}, which study.search needs ({_names(rows)})"
 

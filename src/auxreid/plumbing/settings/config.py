@@ -13,6 +13,7 @@ from auxreid.plumbing.settings.study import CompareConfig, RegistryConfig, Study
 from auxreid.plumbing.settings.vocabularies import AnimalVocabulary
 
 BASELINES = ("untrained", "image_weights", "pretrained")  # rows that a comparison may have besides the ablations
+FIRST_ENCODERS = ("untrained", "image_weights")  # those before CLIP's pre-training, of which a data set has one
 REFERENCE_ROW = "clip_reid"  # the row that the others are compared with
 METRIC_REFERENCE = "untouched"  # the metric row that the others are compared with: the encoder as it is
 

@@ -107,7 +107,9 @@ class AblationConfig(Section):
 
     form: Literal["thesis", "corrected", "added"]
     prompts: Name | None  # null: no text loss
-    start: Name | None = None  # the row whose tuned encoder stage 2 starts from; null: the pretrained one
+    # The row whose tuned encoder stage 2 starts from, or untrained or image_weights: the one before CLIP's
+    # pre-training, which has seen no captions; null: the pretrained one.
+    start: Name | None = None
     epoch_factor: PositiveInt | None = None  # on the recipe's epochs and milestones of stage 2; null: as they are
     id_targets: AttributeTargets | None = None
     text_targets: TextTargets | None = None
@@ -120,10 +122,28 @@ class AblationConfig(Section):
     # Replaces keys of the recipe's finetune.
     finetune: Annotated[dict[str, Any] | None, changes_of(FinetuneConfig, "finetune")] = None
 
+    @property
+    def needs_pose(self) -> bool:
+        """Whether stage 2 reads a pose of the images."""
+        return self.pose is not None or (self.auxiliary is not None and self.auxiliary.needs_pose)
+
+    @property
+    def ranks_pose(self) -> bool:
+        """Whether the images that are ranked need theirs too."""
+        if self.pose is not None:
+            return self.pose.rank == "fused"
+        return self.auxiliary is not None and self.auxiliary.ranks_pose
+
     @model_validator(mode="after")
     def _texts_for_text_targets(self) -> "AblationConfig":
         if self.prompts is None and self.text_targets is not None:
             raise ValueError(f"text_targets {self.text_targets!r} need texts, and prompts is null")
+        return self
+
+    @model_validator(mode="after")
+    def _one_reads_the_pose(self) -> "AblationConfig":
+        if self.pose is not None and self.auxiliary is not None:
+            raise ValueError("pose and auxiliary do not go together: one of the two is trained beside the encoder")
         return self
 
     @model_validator(mode="after")
