@@ -4,6 +4,7 @@ usage: python pipeline/compare.py DATASET
 """
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 import checkout  # noqa: F401
@@ -12,7 +13,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from auxreid.data.frames import open_frames
+from auxreid.data.frames import Frames, open_frames
 from auxreid.evaluation.cmc_figure import CURVE_RANKS, cmc_figure
 from auxreid.evaluation.comparison import Comparison, read_comparison
 from auxreid.evaluation.comparison_figures import bar_figure, difference_figure
@@ -21,14 +22,17 @@ from auxreid.evaluation.comparison_tables import (
     cmc_table,
     csv_table,
     display_tables,
+    interval_heading,
     markdown_tables,
     remark_lines,
     row_metrics,
 )
-from auxreid.evaluation.controls import Controls, compare_controls
+from auxreid.evaluation.controls import Controls, compare_controls, first_control
 from auxreid.evaluation.controls_tables import controls_csv, controls_markdown, controls_table
 from auxreid.evaluation.gained_lost import draw_changes, read_changes
 from auxreid.evaluation.ranked_lists import save_jpeg
+from auxreid.evaluation.where_gained import Part, groupings, parts, parts_csv, read_lists
+from auxreid.evaluation.where_gained_figure import where_figure
 from auxreid.plumbing.base.files import write_text
 from auxreid.plumbing.stage.instance import Stage
 from auxreid.plumbing.stage.run import Run
@@ -62,14 +66,39 @@ def main(stage: Stage) -> None:
         write_text(run.out / "cmc.csv", cmc_table(comparison, CURVE_RANKS))
         for row, figures in row_metrics(comparison).items():
             write_text(RESULTS / "rows" / stage.dataset / f"{row}.json", json.dumps(figures) + "\n")
-        draw(run, comparison, stage.reads["frames"])
+        splits = sorted({scores.split for row in comparison.rows for scores in row.scores})
+        frames = {split: open_frames(stage.reads["frames"], split, stage.reads["labels"]) for split in splits}
+        draw(run, comparison, frames[splits[0]])
+        gained = where_gained(comparison, frames, stage.reads["keypoints"])
+        write_text(run.out / "where_gained.csv", parts_csv(gained))
+        for (row, other), found in gained.items():
+            figure = where_figure(stage.dataset, (row, other), found, interval_heading(comparison))
+            figure.savefig(run.figure(f"where_gained/{row}.png"))
         run.summary(summary(comparison) | control_summary(controls))
         for name in ("table.csv", "table.md", *(("controls.csv", "controls.md") if controls.pairs else ())):
             run.artifact(name)
     show(comparison, controls)
 
 
-def draw(run: Run, comparison: Comparison, packed: Path) -> None:
+def where_gained(
+    comparison: Comparison, frames: Mapping[int, Frames], keypoints: Path | None
+) -> dict[tuple[str, str], list[Part]]:
+    """By row and what it is best compared with, the groups of ranked lists.
+
+    Args:
+        frames: of each split that rows are evaluated on.
+        keypoints: the data set's keypoint table, where the study makes one.
+    """
+    found = {}
+    for row in comparison.rows:
+        other = first_control(comparison, row)
+        if row.form and other is not None:
+            lists = read_lists(RESULTS, row, other)
+            found[lists.names] = parts(lists, groupings(lists, frames, keypoints), comparison.settings.level)
+    return found
+
+
+def draw(run: Run, comparison: Comparison, frames: Frames) -> None:
     """Bars, CMC curves, differences with intervals, and per row the queries that gained and lost most."""
     dataset, reference = comparison.dataset, comparison.reference
     bar_figure(comparison).savefig(run.figure("rows.png"))
@@ -77,7 +106,6 @@ def draw(run: Run, comparison: Comparison, packed: Path) -> None:
     if not comparison.differences:
         return
     difference_figure(comparison).savefig(run.figure("differences.png"))
-    frames = open_frames(packed)
     for row in comparison.rows:
         if row.name not in comparison.differences:
             continue

@@ -76,7 +76,7 @@ def test_the_repository_is_valid():
         ("compare.controls", {"clip_reid": ["gone"]}, "compare.controls.clip_reid: 'gone' is neither in ablations"),
         ("compare.controls", {"clip_reid": ["clip_reid"]}, "the row itself is none of its controls"),
         ("registry", {"metric": "map"}, r"registry.metric = 'map': Input should be 'mAP', 'mINP'"),
-        ("registry", {"rows": ["nothing"]}, r"registry.rows: 'nothing' is not in ablations"),
+        ("registry", {"rows": ["nothing"]}, r"registry.rows = 'nothing': not in ablations"),
         ("registry", {"name": "encoder"}, r"registry.name = 'encoder': String should match pattern"),
         ("registry", {"alias": "v3"}, r"registry.alias = 'v3': .*MLflow keeps"),
         ("recipes.sample_people.evaluate.reranking", {"k1": 0}, "evaluate.reranking.k1 = 0: Input should be greater"),

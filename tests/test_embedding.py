@@ -111,7 +111,9 @@ def test_no_command_export_or_search_takes_an_idea_that_ranks(tmp_path, monkeypa
         export(encoder, out, {})
     assert not out.exists()
     if needy:
-        with pytest.raises(DataError, match=r"gated_fusion ranks the image with its keypoints: .* no command takes"):
+        with pytest.raises(
+            DataError, match=r"gated_fusion ranks the image with its keypoints: .* must be given: name the HRNet"
+        ):
             check_needs(encoder, None)
     else:
         check_needs(encoder, None)

@@ -179,7 +179,8 @@ def test_every_file_that_a_stage_reads_is_made_by_one_or_stands_in_the_repositor
     made |= {f"results/finetune/{key}/encoder.safetensors" for key in graph["finetune"]}
     made |= {f"results/pose/{key}/hrnet.safetensors" for key in graph["pose"]}
     made |= {f"results/keypoints/{key}/keypoints.parquet" for key in graph["keypoints"]}
-    fields = ("image", "text", "start", "prompts", "pose", "labels", "idea", "encoder")
+    made |= {f"results/descriptors/{key}/descriptors.safetensors" for key in graph["descriptors"]}
+    fields = ("image", "text", "start", "prompts", "pose", "labels", "idea", "encoder", "descriptors")
     read = {body[field] for stage in graph.values() for body in stage.values() for field in fields if field in body}
     assert len(read) > 10
     for path in read - made:

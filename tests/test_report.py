@@ -29,7 +29,7 @@ CONTROLS = """# sample_people, rows beside their controls
 - Holm's correction is over every pair that is tested, 1 in all.
 """
 PICTURES = {
-    "compare/sample_people": ("differences.png", "cmc.png"),
+    "compare/sample_people": ("differences.png", "cmc.png", "where_gained/visual_only.png"),
     "evaluate/sample_people-clip_reid-0": ("cmc.png", "ranked_lists/best.jpg", "ranked_lists/worst.jpg"),
     "finetune/sample_people-clip_reid-0": (),
     "pretrain/sample_people-0": (),
@@ -47,7 +47,8 @@ def write_result(root: Path, place: str, figures: tuple[str, ...]) -> None:
     }
     record |= {"host": {"name": UNSAFE, "cpus": 2}, "versions": {"torch": "2.14.1"}, "git": {"commit": "abc123"}}
     folder = root / "results" / place / "record"
-    (folder / "figures/ranked_lists").mkdir(parents=True)
+    for part in ("ranked_lists", "where_gained"):
+        (folder / "figures" / part).mkdir(parents=True)
     (folder / "record.json").write_text(json.dumps(record))
     for name in figures:
         cv2.imwrite(str(folder / "figures" / name), np.zeros((4, 6, 3), np.uint8))
@@ -85,7 +86,7 @@ def test_the_page_names_no_other_file_and_no_host(study):
     text = written().read_text(encoding="utf-8")
     assert re.findall(r"https?://|url\(|@import|<link|<iframe|<script [^>]*src", text) == []
     assert {source[:5] for source in re.findall(r'(?:src|href)="([^"]*)', text)} == {"data:"}
-    assert text.count("<img") == 6 and text.count("<script>") == 1 and "&lt;script&gt;" in text
+    assert text.count("<img") == 7 and text.count("<script>") == 1 and "&lt;script&gt;" in text
 
 
 def test_a_browser_shows_all_of_it_offline_and_sorts_the_table(study, browser):

@@ -11,7 +11,7 @@ from auxreid.evaluation.comparison_tables import (
     power_text,
     signed,
 )
-from auxreid.evaluation.controls import ABOVE, NO_CLAIM, UNCORRECTED, Against, Controls, Pair
+from auxreid.evaluation.controls import ABOVE, BELOW, NO_CLAIM, NOT_APART, UNCORRECTED, Against, Controls, Pair
 
 COLUMNS = (
     *("row", "control", "seeds", "mAP", "control_mAP", "difference", "difference_low", "difference_high"),
@@ -64,13 +64,14 @@ def _line(controls: Controls, pair: Pair, one: Against | None) -> dict[str, str]
 def control_notes(controls: Controls) -> list[str]:
     """What the reader has to know about the figures, a sentence or two each; then why pairs are not compared."""
     settings, tests = controls.settings, controls.tests
-    notes = ["Points of per cent of mAP, on the same queries and the seeds that both have."]
+    notes = ["Points of per cent of mAP, on the same queries and the seeds that both have; the verdict is the row's."]
     level = f"{100 * (1 - settings.level):.3g} %"
     if tests:
         notes.append(
             "p: two-sided, over seeds and queries; Holm's correction is over every pair that is tested, "
             f'{len(tests)} in all. "{ABOVE}": each interval lies above 0, and each corrected p is at most {level}; '
-            f'"{UNCORRECTED}": the first alone.'
+            f'"{UNCORRECTED}": the first alone; "{BELOW}": both on the other side of one; "{NOT_APART}": from one at '
+            "least."
         )
         notes.append(power_text([one.detectable for one in tests], settings.power, "pair").strip())
     if any(one is not None and one.test is None for one in controls.pairs.values()):

@@ -78,7 +78,7 @@ def draw_changes(changes: Sequence[Change], names: tuple[str, str], frames: Fram
         ValueError: no change.
     """
     wanted = np.unique([number for change in changes for number in _frame_ids(change)])
-    shown = frames.take(_positions(frames, wanted))
+    shown = frames.take(frame_positions(frames, wanted))
     captions = frame_captions(shown)
     lists = [line for change in changes for line in _lines(change, wanted, captions)]
     titles = [
@@ -93,8 +93,12 @@ def _frame_ids(change: Change) -> list[int]:
     return [change.frame_id, *np.concatenate([places.frame_id for places in change.places]).tolist()]
 
 
-def _positions(frames: Frames, wanted: np.ndarray) -> np.ndarray:
-    """Where the frames of these numbers are, int64 [n]."""
+def frame_positions(frames: Frames, wanted: np.ndarray) -> np.ndarray:
+    """Where the frames of these numbers are, int64 [n].
+
+    Raises:
+        DataError: one is not there (its number is named).
+    """
     order = np.argsort(frames.frame_id, kind="stable")
     found = np.searchsorted(frames.frame_id, wanted, sorter=order)
     there = np.isin(wanted, frames.frame_id)

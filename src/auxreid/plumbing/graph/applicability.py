@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from auxreid.plumbing.settings.config import FIRST_ENCODERS, Config
+from auxreid.plumbing.settings.config import BASELINES, Config
 from auxreid.plumbing.settings.prediction_checks import nothing_to_fit
 from auxreid.plumbing.settings.rows import AblationConfig, variant_needs_attributes
 
@@ -31,7 +31,7 @@ def makes_keypoints(config: Config, dataset: str) -> bool:
     rows = applicable_rows(config, dataset) if config.recipe(dataset).has_chain else ()
     bodies = [config.ablations[row] for row in rows]
     if config.datasets[dataset].trained_on is not None:
-        return any(body.ranks_pose for body in bodies)
+        return any(config.ranks_pose(row) for row in rows)
     return not rows or any(body.needs_pose for body in bodies)
 
 
@@ -107,17 +107,19 @@ def _reasons(config: Config, dataset: str, row: str) -> Iterator[str]:
         yield f"changes a vision transformer, and recipes.{body.recipe} has none"
     if ablation.vit is not None and ablation.vit.camera_embedding is not None and not body.has_cameras:
         yield f"needs cameras, and protocol {body.protocol} has none"
-    if ablation.start in FIRST_ENCODERS and ablation.start not in baselines(config, dataset):
-        there = ", ".join(baselines(config, dataset))
-        yield f"starts from {ablation.start}, and the encoders of recipes.{body.recipe} before stage 2 are: {there}"
+    first, there = ablation.encoder_of or ablation.start, baselines(config, dataset)
+    if first in BASELINES and first not in there:
+        encoders = f"the encoders of recipes.{body.recipe} before stage 2 are: {', '.join(there)}"
+        yield f"{config.verb(row)} {first}, and {encoders}"
     for other in sorted(config.rows_needed_by(row)):
         if (reason := why_not(config, dataset, other)) is not None:
-            yield f"starts from {other}: {reason}"
+            yield f"{config.verb(row)} {other}: {reason}"
 
 
 def _reasons_elsewhere(config: Config, trainer: str, row: str) -> Iterator[str]:
     """Of a row that is trained on one data set and tested on another."""
-    vit = config.ablations[row].vit
+    trained = config.trained_row(row)
+    vit = None if trained is None else trained.vit
     if vit is not None and vit.camera_embedding is not None:
         yield f"its vectors are of the cameras of {trainer}, on which it is trained"
     if (reason := why_not(config, trainer, row)) is not None:

@@ -63,8 +63,8 @@ def row_predictions(config: Config, dataset: str, row: str) -> Predicted:
     body, ablation = config.datasets[dataset], config.ablations[row]
     if body.trained_on is not None:
         found = row_predictions(config, body.trained_on, row)
-        return found | ({"keypoints": hrnet_of(config, dataset)} if ablation.ranks_pose else {})
-    found = row_predictions(config, dataset, ablation.start or "pretrained")
+        return found | ({"keypoints": hrnet_of(config, dataset)} if config.ranks_pose(row) else {})
+    found = row_predictions(config, dataset, ablation.encoder_of or ablation.start or "pretrained")
     if ablation.prompts is not None:
         found |= variant_predictions(config, dataset, ablation.prompts)
     if body.attributes_by is not None and row_needs_attributes(config, row):

@@ -13,6 +13,7 @@ from auxreid.plumbing.report.paper_table import PaperTable, read_paper_table
 from auxreid.plumbing.settings.config import BASELINES, REFERENCE_ROW
 from auxreid.plumbing.stage.record import Record, read_record, record_folder
 
+MADE_BY = ("finetune", "descriptors")  # one of the two makes what a row is ranked by
 LISTS_SHOWN = ("best", "worst")  # kinds of ranked lists; each is some hundred kilobytes
 COMPARISON_PICTURES = {"differences.png": "Differences to the reference row", "cmc.png": "CMC curves of all rows"}
 ATTRIBUTE_PICTURES = {
@@ -90,11 +91,13 @@ def _add_comparison(part: DatasetPart, graph: Graph, level: float, records: Mapp
     path, remedy = results / "compare" / part.name / "controls.md", f"make it with: dvc repro compare@{part.name}"
     part.controls = read_markdown_tables(part.name, path, CONTROL_WORDS, remedy)
     part.pictures += _pictures(record_folder(results, "compare", part.name), COMPARISON_PICTURES)
-    first = {}
+    first, best = {}, _best(part.table)
+    shown = {f"where_gained/{best}.png": f"Where {best} gained and lost"}
+    part.pictures += _pictures(record_folder(results, "compare", part.name), shown)
     for key, entry in graph["evaluate"].items():
         if entry["dataset"] == part.name:
             first.setdefault(entry["row"], (key, entry))
-    for row in dict.fromkeys((_best(part.table), REFERENCE_ROW)):
+    for row in dict.fromkeys((best, REFERENCE_ROW)):
         if row in first:
             key, entry = first[row]
             captions = {
@@ -102,8 +105,8 @@ def _add_comparison(part: DatasetPart, graph: Graph, level: float, records: Mapp
             }
             part.lists += _pictures(record_folder(results, "evaluate", key), captions)
     for row, (key, entry) in first.items():
-        trained = ("pretrain", f"{part.name}-{entry['split']}") if row in BASELINES else ("finetune", key)
-        found = [records[one] for one in (trained, ("evaluate", key)) if one in records]
+        made = [("pretrain", f"{part.name}-{entry['split']}")] if row in BASELINES else [(one, key) for one in MADE_BY]
+        found = [records[one] for one in (*made, ("evaluate", key)) if one in records]
         part.parameters[row] = {name: value for record in found for name, value in record.params.items()}
 
 

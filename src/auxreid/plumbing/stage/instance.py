@@ -18,7 +18,7 @@ from auxreid.plumbing.dvc.stages import STAGES_FILE, read_stages
 from auxreid.plumbing.graph.feasible import TRAINING, stop_if_infeasible, tell_of_ingest
 from auxreid.plumbing.graph.sources import FOLDER as SOURCES
 from auxreid.plumbing.graph.sources import check_sources
-from auxreid.plumbing.graph.table import GRAPH_FILE, NO_IDEA, NOTHING, build_graph, load_study
+from auxreid.plumbing.graph.table import GRAPH_FILE, NO_CODE, NOTHING, build_graph, load_study
 from auxreid.plumbing.settings.config import Config
 from auxreid.plumbing.settings.load import load_config
 from auxreid.plumbing.stage.passed_over import passed_over
@@ -152,7 +152,7 @@ def _reads(deps: list[str], key: str, entry: Mapping[str, Any]) -> Iterator[tupl
     """By name; without the hashes of the code that runs, which are `code`."""
     for dep in deps:
         path = _filled(dep, key, entry)
-        if SOURCES in Path(path).parents or path == NO_IDEA:
+        if SOURCES in Path(path).parents or path in NO_CODE:
             continue
         yield _read_name(dep), None if path.startswith(NOTHING) else Path(path)
 
