@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from auxreid.clip.checkpoints import load_ranked_encoder
-from auxreid.clipreid.fused_embedding import embed_for_ranking
+from auxreid.clipreid.described import embed_row, open_descriptors
 from auxreid.data.frames import Frames
 from auxreid.evaluation.cmc_figure import CURVE_RANKS, cmc_figure
 from auxreid.evaluation.on_device import gpu
@@ -50,8 +50,10 @@ def main(stage: Stage) -> None:
     with stage.run(encoder=str(stage.reads["encoder"]), evaluate=asked) as run:
         frames = open_evaluated(stage.reads["frames"], split)
         encoder, beside = load_ranked_encoder(stage.reads["encoder"])
+        described = stage.reads["descriptors"]
+        descriptors = None if described is None else open_descriptors(described)
         started = time.perf_counter()
-        embedding = embed_for_ranking(encoder, beside, frames, stage.reads["pose"], asked["precision"])
+        embedding = embed_row(encoder, beside, descriptors, frames, stage.reads["pose"], asked["precision"])
         seconds = time.perf_counter() - started
         run.costs({"ms_per_image": 1000 * seconds / len(frames), "vector_width": embedding.shape[1]})
         query, gallery = query_and_gallery(frames, embedding, asked["protocol"])

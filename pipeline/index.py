@@ -62,6 +62,8 @@ def open_files(stage: Stage) -> Files:
         precision=FULL if entry["trained"] else stage.blocks[f"recipes.{entry['recipe']}.precision"],
         attribute_precision=stage.blocks[f"recipes.{entry['attributes_recipe']}.precision"],
         text=reads["text"] if has_text else None,
+        descriptors=reads["descriptors"],
+        hrnet=reads["hrnet"],
     )
 
 

@@ -8,10 +8,13 @@ import torch
 from params import CONFIG
 from small_frames import noise
 
+from auxreid.auxiliary.gated_fusion import OfJoints
 from auxreid.clip.build import build_towers
-from auxreid.clip.checkpoints import FusionHeader, save_tower
+from auxreid.clip.checkpoints import AuxiliaryHeader, FusionHeader, save_tower
 from auxreid.clipreid.pose_fusion import PoseFusion
+from auxreid.plumbing.settings.auxiliary import GatedFusion
 from auxreid.plumbing.settings.rows import PoseFusionConfig
+from auxreid.pose.joint_places import JointPlaces
 
 JOINTS = ("neck", "left_hip", "right_hip")
 RECIPE = CONFIG.recipes["sample_people"]
@@ -32,6 +35,20 @@ def write_encoder(path: Path, source: str | None = None, rank: str = "fused", se
         joints = len(JOINTS)
         fusion = PoseFusion(image.dims[2], joints, pose), FusionHeader(joints=joints, pose=pose)
     save_tower(image, path, ENCODER, INPUT, fusion)
+    return path
+
+
+def write_idea_encoder(path: Path, **changes) -> Path:
+    """An image tower with an idea beside it that takes part in ranking, and needs a pose for that."""
+    torch.manual_seed(0)
+    image, _ = build_towers(ENCODER, (INPUT.height, INPUT.width))
+    body = {"kind": "gated_fusion", "tokens": "joints", "heads": 2, "width": 8, "supervise": "fused"}
+    config = GatedFusion(**body | {"ranked": "fused", "closed": False, "shuffled": False} | changes)
+    places = JointPlaces(np.zeros((1, len(JOINTS), 3), np.float32), JOINTS, (INPUT.height, INPUT.width))
+    fusion = OfJoints(image.dims[2], config, places)
+    with torch.no_grad():
+        fusion.gate.fill_(1.0)
+    save_tower(image, path, ENCODER, INPUT, (fusion, AuxiliaryHeader(config=config, facts=fusion.facts)))
     return path
 
 

@@ -1,6 +1,7 @@
 """Which rows a data set can run, why it cannot run the others, and that these leave no stage in the graph."""
 
 import pytest
+from ideas import HEADS, Posed, with_idea
 from params import new_row, raw_params
 
 from auxreid.clipreid.row_settings import remark, row_settings
@@ -150,6 +151,41 @@ def test_attributes_are_needed_for_targets_and_positives_alone_too(raw):
         assert "needs attributes" in why_not(parse_config(raw), "prid2011", "clip_reid")
     raw["ablations"]["clip_reid"] = new_row(text_targets="equal_text")
     assert why_not(parse_config(raw), "prid2011", "clip_reid") is None
+
+
+def test_an_idea_that_reads_attributes_needs_them(raw):
+    raw["ablations"]["heads"] = new_row(prompts=None, auxiliary=HEADS)
+    assert why_not(parse_config(raw), "prid2011", "heads").startswith("needs attributes, and datasets.prid2011")
+    raw["datasets"]["prid2011"]["attributes"] = {"predicted_by": "market1501"}
+    raw["recipes"]["people_attributes"] = {"precision": "32-true", "attributes": raw["recipes"]["dogs"]["attributes"]}
+    raw["datasets"]["market1501"]["recipe"] = "people_attributes"
+    raw["study"]["rows"] = ["heads"]
+    config = parse_config(raw)
+    assert why_not(config, "prid2011", "heads") is None
+    labels = build_graph(config)["finetune"]["prid2011-heads-0"]["labels"]
+    assert labels == "results/labels/prid2011/labels.parquet"
+
+
+def test_an_idea_that_reads_a_pose_needs_one(raw):
+    raw["recipes"]["rn50"] = raw["recipes"]["rn50"] | {"pose": None}
+    config = parse_config(raw)
+    reason = "needs a pose, and recipes.rn50 has no pose section"
+    assert why_not(with_idea(config, "clip_reid", Posed()), "prid2011", "clip_reid") == reason
+    assert why_not(with_idea(config, "clip_reid", Posed(pose=False)), "prid2011", "clip_reid") is None
+
+
+def test_a_row_starts_before_the_pre_training_where_there_is_such_an_encoder(raw):
+    raw["ablations"]["early"] = new_row(prompts=None, start="image_weights")
+    raw["study"]["datasets"] = ["market1501"]
+    raw["datasets"]["market1501"]["recipe"] = "lite0"
+    config = parse_config(raw)
+    assert why_not(config, "market1501", "early") is None
+    told = "starts from image_weights, and the encoders of recipes.{} before stage 2 are: {}"
+    assert why_not(config, "prid2011", "early") == told.format("rn50", "pretrained")
+    assert why_not(config, "sample_people", "early") == told.format("sample_people", "untrained, pretrained")
+    raw["ablations"]["early"]["start"] = "untrained"
+    assert why_not(parse_config(raw), "sample_people", "early") is None
+    assert "starts from untrained" in why_not(parse_config(raw), "market1501", "early")
 
 
 @pytest.mark.parametrize("vit", [{"patch_stride": 12}, {"camera_embedding": 3.0}])

@@ -6,7 +6,8 @@ import pytest
 import yaml
 from clones import copy_project
 from dvc.repo import Repo
-from params import ROOT, raw_params
+from ideas import HEADS, Posed, with_idea
+from params import ROOT, new_row, raw_params
 from typer.testing import CliRunner
 
 from auxreid.cli import app
@@ -20,6 +21,7 @@ from auxreid.plumbing.settings.load import parse_config
 
 LENT = "results/labels/prid2011/labels.parquet"
 NOTHING = "pipeline/nothing/labels.txt"
+ROWS = set(raw_params()["ablations"])
 
 
 def classifier() -> dict:
@@ -265,6 +267,35 @@ def test_a_row_that_starts_from_a_predicted_one_says_so_too(raw):
     raw["recipes"]["lite0"]["pretrain"]["captions_from"] = "market1501"
     found = row_predictions(parse_config(raw), "prid2011", "later")
     assert found == {"attributes": "market1501"}
+
+
+def test_a_row_that_starts_before_the_captions_has_seen_none(raw):
+    """Nor has one that starts from it; with texts both have."""
+    raw["ablations"] |= {
+        "early": new_row(prompts=None, start="image_weights"),
+        "later": new_row(prompts=None, start="early"),
+        "with_texts": new_row(start="image_weights"),
+        "tuned_texts": new_row(prompts="of_early", start="early"),
+        "heads": new_row(prompts=None, start="image_weights", auxiliary=HEADS),
+    }
+    raw["prompts"]["of_early"] = raw["prompts"]["learned"] | {"encoder": "early"}
+    config, captions = parse_config(raw), {"captions": "market1501"}
+    found = {row: row_predictions(config, "prid2011", row) for row in raw["ablations"] if row not in ROWS}
+    attributes = {"attributes": "market1501"}
+    assert found == {
+        "early": {},
+        "later": {},
+        "with_texts": captions,
+        "tuned_texts": captions,
+        "heads": attributes,
+    }
+
+
+def test_a_row_whose_idea_reads_predicted_keypoints_says_so(raw):
+    raw["datasets"]["prid2011"]["keypoints"] = {"predicted_by": "sample_people"}
+    config = with_idea(parse_config(raw), "clip_reid", Posed())
+    assert row_predictions(config, "prid2011", "clip_reid")["keypoints"] == "sample_people"
+    assert build_graph(config)["keypoints"]["prid2011"]["hrnet_of"] == "sample_people"
 
 
 def test_a_row_s_run_in_mlflow_is_tagged_with_it():

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import get_args
 
 import pytest
+from ideas import HEADS
 from params import ROOT, new_row, raw_params
 from pydantic import BaseModel
 
@@ -75,7 +76,7 @@ def test_the_repository_is_valid():
         ("compare.controls", {"clip_reid": ["gone"]}, "compare.controls.clip_reid: 'gone' is neither in ablations"),
         ("compare.controls", {"clip_reid": ["clip_reid"]}, "the row itself is none of its controls"),
         ("registry", {"metric": "map"}, r"registry.metric = 'map': Input should be 'mAP', 'mINP'"),
-        ("registry", {"rows": ["nothing"]}, r"registry.rows: 'nothing' is not in ablations"),
+        ("registry", {"rows": ["nothing"]}, r"registry.rows = 'nothing': not in ablations"),
         ("registry", {"name": "encoder"}, r"registry.name = 'encoder': String should match pattern"),
         ("registry", {"alias": "v3"}, r"registry.alias = 'v3': .*MLflow keeps"),
         ("recipes.sample_people.evaluate.reranking", {"k1": 0}, "evaluate.reranking.k1 = 0: Input should be greater"),
@@ -133,6 +134,16 @@ def test_a_start_that_is_no_row_is_named(raw):
     message = fault(raw)
     assert "ablations.clip_reid_twice.start = 'clip_read': not in ablations (attribute_prompts, " in message
     assert "prompts.learned_twice.encoder = 'nothing': not in ablations (attribute_prompts, " in message
+
+
+def test_a_start_may_be_an_encoder_before_clip_and_no_other_baseline(raw):
+    for start in ("untrained", "image_weights"):
+        raw["ablations"]["visual_only"]["start"] = start
+        assert parse_config(raw).rows_needed_by("visual_only") == set()
+    raw["ablations"]["visual_only"]["start"] = "pretrained"
+    message = fault(raw)
+    assert "visual_only.start = 'pretrained': not in ablations (attribute_prompts, " in message
+    assert "nor untrained or image_weights; null is the pretrained CLIP" in message
 
 
 @pytest.mark.parametrize("known", ["clip_reid", "visual_only"])
@@ -253,6 +264,14 @@ def test_a_rows_own_epochs_are_scaled_too(raw):
         ),
         ("visual_only_corrected", "text_targets", "equal_text", r"need texts, and prompts is null"),
         ("clip_reid", "pose", {"source": "keypoints"}, r"clip_reid.pose.normalisation: Field required"),
+        (
+            "clip_reid",
+            "auxiliary",
+            {"kind": "attribute_tails"},
+            r"'attribute_tails' .* expected tags: 'attribute_heads",
+        ),
+        ("clip_reid", "auxiliary", {"kind": "attribute_heads"}, r"auxiliary.attribute_heads.weight: Field required"),
+        ("keypoints_raw", "auxiliary", HEADS, r"keypoints_raw.*: .*pose and auxiliary do not go together: one of the"),
     ],
 )
 def test_faults_of_a_row_are_named(raw, row, key, value, message):

@@ -4,7 +4,7 @@ import io
 
 import numpy as np
 import pytest
-from encoder_files import ENCODER, INPUT, JOINTS, frames_rows, poses, write_encoder, write_photos
+from encoder_files import ENCODER, INPUT, JOINTS, frames_rows, poses, write_encoder, write_idea_encoder, write_photos
 from PIL import Image
 from small_frames import noise
 
@@ -12,10 +12,14 @@ from auxreid.clip.build import build_towers
 from auxreid.clip.checkpoints import load_ranked_encoder, save_tower
 from auxreid.clipreid.fused_embedding import embed_for_ranking
 from auxreid.data.frames import FramesMeta, open_frames, write_frames
-from auxreid.plumbing.base.errors import DataError
+from auxreid.plumbing.base.errors import ConfigError, DataError
+from auxreid.plumbing.settings.auxiliary import GatedFusion
 from auxreid.pose.predict import Poses
 from auxreid.pose.table import write_keypoints
+from auxreid.search.networks import Files, _open_embedding
 from auxreid.serving.embedding import Encoder, embed_images
+from auxreid.serving.features import check_needs
+from auxreid.serving.onnx_export import export
 from auxreid.serving.photos import Photos, image_files, look_at, open_photos
 
 
@@ -66,6 +70,59 @@ def test_a_fused_row_takes_its_pose_beside_the_images(photos, frames, tmp_path, 
         embed_images(file, photos, pose=given[:5])
     with pytest.raises(DataError, match="not finite"):
         embed_images(file, photos, pose=np.full_like(given, np.nan))
+
+
+def test_a_row_whose_idea_ranks_takes_its_joints_beside_the_images(photos, frames, tmp_path):
+    file, table = write_idea_encoder(tmp_path / "encoder.safetensors"), tmp_path / "keypoints.parquet"
+    points, maps = poses(len(photos))
+    write_keypoints(table, JOINTS, [(np.arange(len(photos)), Poses(points, maps))])
+    expected = embed_for_ranking(*load_ranked_encoder(file), frames, str(table))
+    assert np.array_equal(embed_images(file, photos, pose=table), expected)
+    assert np.array_equal(embed_images(file, photos, pose=points), expected)
+    assert not np.allclose(embed_images(file, photos, pose=points[::-1]), expected)
+    wanted = (
+        r"auxiliary gated_fusion ranks .*: x, y in pixels and confidence of neck, left_hip, right_hip, \[n, 3, 3\],"
+    )
+    with pytest.raises(DataError, match=rf"encoder\.safetensors: the row's {wanted} must be given beside the images"):
+        embed_images(file, photos)
+    with pytest.raises(DataError, match=r"must be given for 6 images, not \[6, 3, 2\]"):
+        embed_images(file, photos, pose=points[..., :2])
+    write_keypoints(table, ("nose", "neck"), [(np.arange(len(photos)), Poses(points[:, :2], maps[:, :64]))])
+    with pytest.raises(DataError, match=r"keypoints.parquet: has joints \['nose', 'neck'\], trained with \['neck', 'l"):
+        embed_images(file, photos, pose=table)
+
+
+def test_an_idea_that_this_version_does_not_know_is_named(tmp_path):
+    file = write_idea_encoder(tmp_path / "encoder.safetensors")
+    file.write_bytes(file.read_bytes().replace(b"gated_fusion", b"later_fusion"))  # of equal length
+    with pytest.raises(DataError, match=r"encoder\.safetensors: its header: auxiliary\.config = .*'later_fusion'"):
+        Encoder(file)
+
+
+@pytest.mark.parametrize("needy", [True, False])
+def test_no_command_export_or_search_takes_an_idea_that_ranks(tmp_path, monkeypatch, needy):
+    """Neither one that needs a pose, nor another one."""
+    file = write_idea_encoder(tmp_path / "encoder.safetensors")
+    monkeypatch.setattr(GatedFusion, "ranks_pose", property(lambda self: needy))
+    encoder, out = Encoder(file), tmp_path / "encoder.onnx"
+    with pytest.raises(
+        DataError, match=r"encoder\.safetensors: the row's auxiliary gated_fusion ranks with the encoder"
+    ):
+        export(encoder, out, {})
+    assert not out.exists()
+    if needy:
+        with pytest.raises(
+            DataError, match=r"gated_fusion ranks the image with its keypoints: .* must be given: name the HRNet"
+        ):
+            check_needs(encoder, None)
+    else:
+        check_needs(encoder, None)
+    files = Files(embedding=file, backbone=None, attributes=file, is_metric=False)
+    told = (
+        "ranks images with a pose, and a photograph brings none" if needy else "auxiliary gated_fusion ranks with the"
+    )
+    with pytest.raises(ConfigError, match=rf"encoder\.safetensors: the row.* {told}"):
+        _open_embedding(files)
 
 
 def test_a_row_that_ranks_the_image_needs_no_pose(photos, frames, tmp_path):

@@ -1,5 +1,6 @@
 """The table of runs that dvc.yaml's foreach stages walk, and what a stage's script gets of it."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -7,12 +8,13 @@ import yaml
 from clones import copy_with_every_row
 from dvc.dependency import ParamsDependency
 from dvc.repo import Repo
+from ideas import HEADS, Posed, with_idea
 from params import CONFIG, ROOT, new_row, raw_params
 from ruamel.yaml import YAML
 from ruamel.yaml.cyaml import CParser
 
 from auxreid.plumbing.base.errors import ConfigError
-from auxreid.plumbing.graph.sources import write_sources
+from auxreid.plumbing.graph.sources import describe, write_sources
 from auxreid.plumbing.graph.table import (
     build_graph,
     check_graph,
@@ -119,7 +121,7 @@ def test_poses_are_read_in_training_and_ranked_only_where_a_row_says_so(raw):
     table = "results/keypoints/sample_people/keypoints.parquet"
     for row in config.ablations:
         key, nothing = f"sample_people-{row}-0", "pipeline/nothing/pose.txt"
-        if key not in graph["finetune"]:
+        if key not in graph["finetune"] or config.ablations[row].auxiliary is not None:
             continue
         trained, ranked = {
             "hrnet_mean_norm": ("results/pose/sample_people/hrnet.safetensors", nothing),
@@ -129,6 +131,39 @@ def test_poses_are_read_in_training_and_ranked_only_where_a_row_says_so(raw):
         }.get(row, (nothing, nothing))
         assert graph["finetune"][key]["pose"] == trained, row
         assert graph["evaluate"][key]["pose"] == ranked, row
+
+
+@pytest.mark.parametrize(
+    ("idea", "trained", "ranked"),
+    [
+        (Posed(), True, False),
+        (Posed(ranks=True), True, True),
+        (Posed(pose=False), False, False),  # its control, which reads none
+    ],
+)
+def test_an_idea_reads_the_keypoints_where_its_keys_say_so(raw, idea, trained, ranked):
+    raw["study"]["rows"] = ["clip_reid", "visual_only"]
+    graph = build_graph(with_idea(parse_config(raw), "clip_reid", idea))
+    files = {False: "pipeline/nothing/pose.txt", True: "results/keypoints/sample_people/keypoints.parquet"}
+    for stage, reads in (("finetune", trained), ("evaluate", ranked)):
+        assert graph[stage]["sample_people-clip_reid-0"]["pose"] == files[reads]
+        assert graph[stage]["sample_people-clip_reid-0"]["idea"] == "results/sources/ideas/posed.json"
+        assert graph[stage]["sample_people-visual_only-0"]["pose"] == files[False]
+        assert graph[stage]["sample_people-visual_only-0"]["idea"] == "pipeline/nothing/idea.txt"
+    assert ("sample_people" in graph["keypoints"]) == trained
+
+
+def test_a_row_may_start_before_the_pre_training(raw):
+    raw["study"]["rows"] = ["early"]
+    raw["ablations"]["early"] = new_row(prompts=None, start="untrained")
+    graph = build_graph(parse_config(raw))
+    first = graph["evaluate"]["sample_people-untrained-0"]["encoder"]
+    assert graph["finetune"]["sample_people-early-0"]["start"] == first
+    raw["study"]["datasets"] = ["market1501"]
+    raw["datasets"]["market1501"]["recipe"] = "lite0"
+    raw["ablations"]["early"]["start"] = "image_weights"
+    start = build_graph(parse_config(raw))["finetune"]["market1501-early-0"]["start"]
+    assert start == "results/pretrain/market1501-0/initial.safetensors"
 
 
 @pytest.mark.parametrize("rows", [None, ["visual_only", "clip_reid", "clip_reid_twice", "keypoints_raw_corrected"]])
@@ -144,7 +179,8 @@ def test_every_file_that_a_stage_reads_is_made_by_one_or_stands_in_the_repositor
     made |= {f"results/finetune/{key}/encoder.safetensors" for key in graph["finetune"]}
     made |= {f"results/pose/{key}/hrnet.safetensors" for key in graph["pose"]}
     made |= {f"results/keypoints/{key}/keypoints.parquet" for key in graph["keypoints"]}
-    fields = ("image", "text", "start", "prompts", "pose", "labels", "encoder")
+    made |= {f"results/descriptors/{key}/descriptors.safetensors" for key in graph["descriptors"]}
+    fields = ("image", "text", "start", "prompts", "pose", "labels", "idea", "encoder", "descriptors")
     read = {body[field] for stage in graph.values() for body in stage.values() for field in fields if field in body}
     assert len(read) > 10
     for path in read - made:
@@ -210,7 +246,9 @@ def test_a_script_gets_the_files_and_blocks_that_dvc_knows_of_and_no_others(stud
         ours = open_stage(name, key, ROOT)
         assert theirs.cmd == f"python pipeline/{name}.py {key}"
         deps = {dep.def_path for dep in theirs.deps if not isinstance(dep, ParamsDependency)}
-        deps.remove(f"results/sources/{name}.json")
+        hashes = {dep for dep in deps if dep.startswith("results/sources/")}
+        assert f"results/sources/{name}.json" in hashes
+        deps -= hashes
         assert {path.as_posix() for path in ours.inputs} == {path for path in deps if "/nothing/" not in path}
         params = {dep.def_path: dep.params for dep in theirs.deps if isinstance(dep, ParamsDependency)}
         assert set(ours.blocks) == set(params.pop("params.yaml", ()))
@@ -256,6 +294,32 @@ def test_a_stage_whose_sources_were_not_hashed_does_not_start(study):
         ConfigError, match=r"sources/pose.json: there is no such file; run `dvc repro`, or `dvc repro so"
     ):
         open_stage("pose", "sample_people", ROOT)
+
+
+@pytest.fixture
+def study_with_heads(study) -> Path:
+    """The same with a row that has an idea."""
+    raw = raw_params()
+    raw["ablations"]["heads"] = new_row(prompts=None, auxiliary=HEADS)
+    raw["study"]["rows"] = ["clip_reid", "heads"]
+    Path("params.yaml").write_text(yaml.safe_dump(raw))
+    write_graph(load_config())
+    return study
+
+
+@pytest.mark.parametrize("name", ["finetune", "evaluate"])
+def test_the_code_of_a_row_s_stage_is_its_own_and_that_of_its_idea(study_with_heads, name):
+    plain, heads = (open_stage(name, f"sample_people-{row}-0", ROOT) for row in ("clip_reid", "heads"))
+    code = {one: describe(one, ROOT)["code"] for one in (name, "ideas/attribute_heads")}
+    assert (plain.code, heads.code) == (code[name], f"{code[name]}+{code['ideas/attribute_heads']}")
+    assert set(plain.reads) == set(heads.reads) and "idea" not in heads.reads
+    path = Path("results/sources/ideas/attribute_heads.json")
+    written = json.loads(path.read_text())
+    written["files"]["src/auxreid/auxiliary/attribute_heads.py"] = "another"
+    path.write_text(json.dumps(written))
+    open_stage(name, "sample_people-clip_reid-0", ROOT)
+    with pytest.raises(ConfigError, match=r"ideas/attribute_heads.json was .*: src/.*/attribute_heads.py"):
+        open_stage(name, "sample_people-heads-0", ROOT)
 
 
 def test_the_record_says_which_blocks_a_stage_ran_with_and_what_replaced_them(study):

@@ -6,17 +6,24 @@ from collections.abc import Iterable, Iterator
 from modulefinder import ModuleFinder
 from pathlib import Path
 from random import Random
+from typing import get_args
 
 import pytest
 import yaml
+from clones import copy_project
+from dvc.repo import Repo
 from hypothesis import given
 from hypothesis import strategies as st
+from ideas import HEADS
 from networkx import DiGraph, simple_cycles
-from params import ROOT
+from params import ROOT, new_row, one_seed
 
 import auxreid
 from auxreid.plumbing.base.errors import ConfigError
-from auxreid.plumbing.graph.sources import check_sources, code_hash, describe, import_closure, write_sources
+from auxreid.plumbing.graph.sources import check_sources, code_hash, describe, ideas, import_closure, write_sources
+from auxreid.plumbing.graph.table import write_graph
+from auxreid.plumbing.settings.auxiliary import AuxiliaryConfig
+from auxreid.plumbing.settings.load import load_config
 
 PACKAGE = ROOT / "src/auxreid"
 FILES = [
@@ -25,6 +32,8 @@ FILES = [
 ]
 STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
 OTHERS = sorted(STAGES.keys() - {"sources"})
+UNION = get_args(AuxiliaryConfig)[0]
+KINDS = {get_args(one.model_fields["kind"].annotation)[0] for one in get_args(UNION) or (UNION,)}
 NOT_RESULTS = ("plumbing", "sample", "cli.py", "__main__.py")
 
 
@@ -97,8 +106,72 @@ def test_the_files_that_are_written_are_what_dvc_expects_of_the_stage(small, mon
     assert [path.name for path in Path("results/sources").iterdir()] == ["go.json"]
     monkeypatch.chdir(tmp_path_factory.mktemp("all"))
     write_sources(ROOT)
-    written = {path.as_posix() for path in Path("results/sources").iterdir()}
-    assert written == set(STAGES["sources"]["outs"]) == {f"results/sources/{stage}.json" for stage in OTHERS}
+    written = {path.as_posix() for path in Path("results/sources").rglob("*.json")}
+    ideas = {f"results/sources/ideas/{kind}.json" for kind in KINDS}
+    assert written == set(STAGES["sources"]["outs"]) == {f"results/sources/{stage}.json" for stage in OTHERS} | ideas
+
+
+# ideas of `auxiliary`
+
+
+def test_an_idea_is_a_module_with_its_settings_and_in_the_code_of_no_stage():
+    assert ideas(ROOT) == sorted(KINDS)
+    for stage in OTHERS:
+        assert not any(file.startswith("src/auxreid/auxiliary/") for file in describe(stage, ROOT)["files"])
+    for kind in KINDS:
+        files = describe(f"ideas/{kind}", ROOT)["files"]
+        assert {f"src/auxreid/auxiliary/{kind}.py", "src/auxreid/clipreid/auxiliary.py"} <= set(files)
+        others = [file for file in files if file.startswith("src/auxreid/auxiliary/")]
+        assert others == [f"src/auxreid/auxiliary/{kind}.py"]  # an idea is changed by no other
+
+
+@pytest.fixture
+def with_ideas(small) -> Path:
+    """Two ideas, which the stage's b.py imports by a name that is made up when it runs."""
+    room = small / "src/auxreid/auxiliary"
+    room.mkdir()
+    (room / "__init__.py").touch()
+    (room / "heads.py").write_text("from auxreid.room.a import f\n")
+    (room / "parts.py").write_text("import numpy\n")
+    (small / "src/auxreid/room/b.py").write_text("m = importlib.import_module(f'auxreid.auxiliary.{kind}')\n")
+    write_sources(small)
+    return small
+
+
+def test_an_edit_of_an_idea_changes_its_own_hash_alone(with_ideas):
+    written = {path: path.read_bytes() for path in Path("results/sources").rglob("*.json")}
+    assert {path.name for path in written} == {"go.json", "heads.json", "parts.json"}
+    heads = with_ideas / "src/auxreid/auxiliary/heads.py"
+    heads.write_text(heads.read_text() + "A = 1\n")
+    for other in ("go", "ideas/parts"):
+        check_sources(other, with_ideas)
+    with pytest.raises(ConfigError, match=r"sources/ideas/heads.json was .*: src/auxreid/auxiliary/heads.py; run"):
+        check_sources("ideas/heads", with_ideas)
+    write_sources(with_ideas)
+    changed = {path.name for path, before in written.items() if path.read_bytes() != before}
+    assert changed == {"heads.json"}
+
+
+def test_in_dvc_only_the_rows_that_name_an_idea_depend_on_its_hash(tmp_path):
+    clone = copy_project(tmp_path / "project")
+    rows = {"heads": new_row(prompts=None, auxiliary=HEADS)}
+    rows["control"] = new_row(prompts=None, auxiliary=HEADS | {"weight": 0})
+    clone.edit(lambda raw: (raw["ablations"].update(rows), one_seed(raw, ["visual_only_corrected", *rows])))
+    write_graph(load_config(clone.root / "params.yaml"), clone.root / "pipeline/graph.yaml")
+    with Repo(str(clone.root)) as repo:
+        stages = {getattr(one, "name", ""): {dep.def_path for dep in one.deps} for one in repo.index.stages}
+    outdated = {name for name, deps in stages.items() if "results/sources/ideas/attribute_heads.json" in deps}
+    assert outdated == {f"{stage}@sample_people-{row}-0" for stage in ("finetune", "evaluate") for row in rows}
+    assert "finetune@sample_people-visual_only_corrected-0" in stages
+
+
+def test_an_idea_counts_with_what_it_imports(with_ideas):
+    assert list(describe("ideas/heads", with_ideas)["files"]) == [
+        "src/auxreid/auxiliary/heads.py",
+        "src/auxreid/room/a.py",
+        "src/auxreid/room/b.py",
+    ]
+    assert describe("ideas/parts", with_ideas)["packages"] == {"numpy": "1.26.4"}
 
 
 # which edits
@@ -330,6 +403,16 @@ def test_what_uses_trained_networks_takes_part_in_no_result():
     users = ("serving", "assembling", "lostpets")
     makers = [file for file in makers if PACKAGE not in file.parents or room(file) not in (*users, "cli.py")]
     assert [file for file in makers if any(room(other) in users for other in imported_files(file))] == []
+
+
+def test_an_idea_stands_on_what_trains_it_and_nothing_stands_on_it():
+    """The loop finds it by its name when a row asks for it, so that no other row is outdated by it."""
+    files = [file for file in FILES if PACKAGE / "auxiliary" not in file.parents]
+    assert [file for file in files if any(room(other) == "auxiliary" for other in imported_files(file))] == []
+    known = {"attributes", "clip", "clipreid", "data", "evaluation", "pose", "training"}
+    known |= {"plumbing/base", "plumbing/settings"}
+    for file in (PACKAGE / "auxiliary").glob("*.py"):
+        assert {room(other) for other in imported_files(file)} <= known, file
 
 
 def cycles(pairs: Iterable[tuple[object, object]]) -> list[list[object]]:

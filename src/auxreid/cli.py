@@ -417,6 +417,19 @@ EncoderSeed = Annotated[int | None, typer.Option("--seed", help="of the row; its
 EncoderDataset = Annotated[str | None, typer.Option("--dataset", help="of the study, if several have rows")]
 EncoderFile = Annotated[Path | None, typer.Option("--encoder", help="a local encoder.safetensors, or a metric row's")]
 Camera = Annotated[int | None, typer.Option(help="of the photographs, for rows with a camera embedding")]
+Descriptors = Annotated[Path | None, typer.Option(help="descriptors.safetensors that were fitted to the encoder")]
+HRNet = Annotated[Path | None, typer.Option(help="hrnet.safetensors, to find the joints where they are ranked too")]
+
+
+def with_files(chosen, descriptors: Path | None, hrnet: Path | None):
+    """The encoder with the descriptors and the HRNet that the options name; a row of the study brings its own."""
+    from dataclasses import replace
+
+    given = {name: file for name, file in (("descriptors", descriptors), ("hrnet", hrnet)) if file is not None}
+    for name, file in given.items():
+        if getattr(chosen, name) is not None:
+            raise ConfigError(f"--{name} {file}: {chosen.name} has its own, {getattr(chosen, name)}")
+    return replace(chosen, **given)
 
 
 def chosen_encoder(file: Path | None, row: str | None, dataset: str | None, seed: int | None):
@@ -445,11 +458,15 @@ def chosen_encoder(file: Path | None, row: str | None, dataset: str | None, seed
     return registered_encoder(ROOT, config.registry, dataset_with_rows(config, dataset))
 
 
-def no_metric_row(chosen, command: str):
-    """The encoder, unless it is a metric row's, which the command does not take."""
+def encoder_alone(chosen, command: str):
+    """The encoder, unless it is a metric row's or ranked by descriptors, which the command does not take."""
+    from dataclasses import replace
+
     if chosen.is_metric:
         raise ConfigError(f"{chosen.name}: {command} takes no metric row; embed and rank do")
-    return chosen
+    if chosen.descriptors is not None:
+        raise ConfigError(f"{chosen.name}: {command} takes no row that ranks by descriptors; embed and rank do")
+    return replace(chosen, hrnet=None)
 
 
 def told_usable(paths: list[Path]):
@@ -467,6 +484,7 @@ def about_encoder(chosen) -> dict[str, object]:
     from auxreid.plumbing.base.files import file_hash
 
     files = {"encoder_sha256": chosen.path, "backbone_sha256": chosen.backbone}
+    files |= {"descriptors_sha256": chosen.descriptors, "hrnet_sha256": chosen.hrnet}
     return {name: file_hash(path) for name, path in files.items() if path is not None} | chosen.about()
 
 
@@ -479,16 +497,18 @@ def embed(
     seed: EncoderSeed = None,
     dataset: EncoderDataset = None,
     camera: Camera = None,
+    descriptors: Descriptors = None,
+    hrnet: HRNet = None,
 ) -> None:
     """Embed photographs as stage `evaluate` or `metric` does: a file with their paths and features."""
     from auxreid.serving.photos import image_files
 
     paths = image_files(photos)
-    chosen = chosen_encoder(encoder, row, dataset, seed)
+    chosen = with_files(chosen_encoder(encoder, row, dataset, seed), descriptors, hrnet)
     from auxreid.serving.features import embedded, open_network, write_features
 
     usable = told_usable(paths)
-    features = embedded(open_network(*chosen.network), usable, camera)
+    features = embedded(open_network(chosen), usable, camera)
     write_features(out, [photo.name for photo in usable], features, about_encoder(chosen))
     print(f"{out}: {len(usable)} photographs, {features.shape[1]} numbers each, by {chosen.name}")
 
@@ -502,6 +522,8 @@ def rank(
     seed: EncoderSeed = None,
     dataset: EncoderDataset = None,
     camera: Camera = None,
+    descriptors: Descriptors = None,
+    hrnet: HRNet = None,
 ) -> None:
     """Rank a folder of photographs for one individual, whose photographs come first: a picture and a table."""
     from auxreid.serving.photos import image_files
@@ -509,7 +531,7 @@ def rank(
     if len(photos) < 2:
         raise ConfigError(f"{photos[0]}: a query and a folder to be ranked are needed: auxreid rank QUERY GALLERY")
     queries, gallery = image_files(photos[:-1]), image_files(photos[-1:])
-    chosen = chosen_encoder(encoder, row, dataset, seed)
+    chosen = with_files(chosen_encoder(encoder, row, dataset, seed), descriptors, hrnet)
     from auxreid.serving.features import embedded, open_network
     from auxreid.serving.photos import open_photos
     from auxreid.serving.ranked import draw, print_places, without_queries
@@ -517,7 +539,7 @@ def rank(
 
     asking = list(open_photos(queries))
     usable = told_usable(without_queries(gallery, queries))
-    features = embedded(open_network(*chosen.network), [*asking, *usable], camera)
+    features = embedded(open_network(chosen), [*asking, *usable], camera)
     places = ranked(features[: len(asking)], features[len(asking) :], usable)
     draw(asking, places, out)
     print_places(places)
@@ -532,7 +554,7 @@ def export(
     dataset: EncoderDataset = None,
 ) -> None:
     """Write a row's encoder as ONNX, once ONNX Runtime gives what torch gives."""
-    chosen = no_metric_row(chosen_encoder(None, row, dataset, seed), "export")
+    chosen = encoder_alone(chosen_encoder(None, row, dataset, seed), "export")
     from auxreid.serving.embedding import Encoder
     from auxreid.serving.onnx_export import export as export_checked
 
@@ -571,7 +593,7 @@ def assemble(
     if encoder is row is dataset is seed is None:
         network = backbone_network("dogs", load_config().recipes["dogs"].attributes)
     else:
-        chosen = no_metric_row(chosen_encoder(encoder, row, dataset, seed), "assemble")
+        chosen = encoder_alone(chosen_encoder(encoder, row, dataset, seed), "assemble")
         network = encoder_network(chosen.path, chosen.precision, chosen.name, camera)
     model = None if attributes is None else attribute_network(attributes)
     finder = None if detector is None else detector_network(detector)

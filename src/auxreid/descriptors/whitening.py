@@ -43,7 +43,7 @@ def whitening(covariance: Tensor, shrinkage: float) -> Tensor:
     even = covariance.diagonal().mean()
     shrunk = (1 - shrinkage) * covariance + shrinkage * even * torch.eye(width, dtype=covariance.dtype)
     variances, directions = torch.linalg.eigh(shrunk)
-    least = max(float(even) * torch.finfo(torch.float32).eps, torch.finfo(torch.float64).tiny)
+    least = max(float(even) * torch.finfo(torch.float32).eps, torch.finfo(torch.float32).tiny)
     return (directions * variances.clamp(min=least).rsqrt()).float()
 
 

@@ -40,7 +40,7 @@ class DogSearch(PythonModel):
             embedding=files["embedding"],
             attributes=files["attributes"],
             backbone=backbone,
-            text=files.get("text"),
+            **{name: files.get(name) for name in ("text", "descriptors", "hrnet")},
         )
         fusion = Fusion.from_json(files["fusion"].read_text(encoding="utf-8"))
         self.engine = Engine(Looker(given), MemoryBase(rows), fusion, read=reader_of(given, fusion))

@@ -17,18 +17,19 @@ from auxreid.attributes.calibration import calibrated
 from auxreid.attributes.dataset import eval_transform
 from auxreid.attributes.model import load_model
 from auxreid.attributes.predict import classify_views, embed_images
-from auxreid.clip.checkpoints import load_ranked_encoder
+from auxreid.clip.checkpoints import AuxiliaryHeader, Beside, load_ranked_encoder
 from auxreid.clip.images import PlainImages, normalise
 from auxreid.metric.backbone import ClipFeatures
 from auxreid.metric.checkpoint import ENCODER, MetricHeader, load_metric_model
 from auxreid.plumbing.base.errors import ConfigError, DataError
 from auxreid.plumbing.base.files import file_hash
 from auxreid.plumbing.base.progress import track
+from auxreid.search.described import Described
 from auxreid.search.looks import Looks
 from auxreid.training.precision import FULL, lengthened, tower_precision
 
 BATCH = 64
-PATHS = ("embedding", "backbone", "attributes", "text")  # of Files
+PATHS = ("embedding", "backbone", "attributes", "text", "descriptors", "hrnet")  # of Files
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,8 @@ class Files:
         attributes: an attribute classifier's model.
         precision, attribute_precision: of the two.
         text: the text tower that lies in one space with the image encoder; None: there is none.
+        descriptors: what a row of the chain with `rank` ranks by; None: the encoder's features.
+        hrnet: what finds the joints of a photograph, where descriptors lie at joints.
     """
 
     embedding: Path
@@ -50,6 +53,8 @@ class Files:
     precision: str = FULL
     attribute_precision: str = FULL
     text: Path | None = None
+    descriptors: Path | None = None
+    hrnet: Path | None = None
 
     def paths(self) -> dict[str, Path]:
         """Those that there are, by name."""
@@ -63,7 +68,8 @@ class Files:
     @classmethod
     def read(cls, described: Mapping[str, Any], root: Path = Path()) -> "Files":
         """What :meth:`described` gave, below a folder."""
-        return cls(**dict(described) | {name: described[name] and root / described[name] for name in PATHS})
+        there = {name: path and root / path for name in PATHS if (path := described.get(name)) is not None}
+        return cls(**dict(described) | there)
 
     @classmethod
     def found(cls, described: Mapping[str, Any], root: Path, model: str) -> "Files":
@@ -98,14 +104,14 @@ class Networks:
     photograph's images for both in one pass.
 
     Raises:
-        ConfigError: the encoder needs more than the photograph: a pose, or a camera's number.
+        ConfigError: the encoder needs more than the photograph: a pose, a camera's number, or the row's idea.
         ConfigError, DataError: as load_metric_model, load_ranked_encoder and attributes.model.load_model.
     """
 
     def __init__(self, files: Files):
         self.files = files
         self.attributes, self.attribute_input = load_model(files.attributes)
-        self.embedding, self.input = _open_embedding(files)
+        self.embedding, self.input, self.described = _open_embedding(files)
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.shares_backbone = _is_attributes_own(files)
         if self.shares_backbone:
@@ -126,21 +132,22 @@ class Networks:
 
     def embed(self, frames: Any) -> np.ndarray:
         """Embeddings of unit length float32 [n, d] alone."""
-        described = track(_batches(len(frames)), "embedding batches")
-        return np.concatenate([self._embedded(self._plain(frames, rows)) for rows in described])
+        batches = track(_batches(len(frames)), "embedding batches")
+        return np.concatenate([self._embedded(frames, rows) for rows in batches])
 
     @torch.inference_mode()
     def _looked_at(self, frames: Any, rows: range) -> tuple[np.ndarray, dict[str, np.ndarray]]:
         """Embeddings [b, d], and of each attribute logits [b, k]."""
         model, precision = self.attributes, self.files.attribute_precision
-        plain, transform = self._plain(frames, rows), eval_transform(self.attribute_input)
+        transform = eval_transform(self.attribute_input)
         images = torch.stack([transform(image=frames.image(row))["image"] for row in rows]).to(self.device)
         views = [images, images.flip(-1)] if model.mirrored else [images]
         if self.shares_backbone:
-            made = embed_images(model, torch.cat([plain, *views]), precision).unflatten(0, (1 + len(views), -1))
+            seen = torch.cat([self._plain(frames, rows), *views])
+            made = embed_images(model, seen, precision).unflatten(0, (1 + len(views), -1))
             embedded, features = self._projected(made[0]), made[1:]
         else:
-            embedded = self._embedded(plain)
+            embedded = self._embedded(frames, rows)
             features = torch.stack([embed_images(model, one, precision) for one in views])
         return embedded, {name: one.cpu().numpy() for name, one in classify_views(model, features).items()}
 
@@ -150,9 +157,11 @@ class Networks:
         return normalise(torch.stack([images[row] for row in rows]).to(self.device), self.input)
 
     @torch.inference_mode()
-    def _embedded(self, images: Tensor) -> np.ndarray:
+    def _embedded(self, frames: Any, rows: range) -> np.ndarray:
+        if self.described is not None:
+            return self.described.embed([frames.image(row) for row in rows])
         with tower_precision(self.files.precision, self.device):
-            features = self.embedding.backbone(images)
+            features = self.embedding.backbone(self._plain(frames, rows))
         return self._projected(lengthened(features))
 
     def _projected(self, features: Tensor) -> np.ndarray:
@@ -167,16 +176,27 @@ class Unprojected(nn.Module):
         self.backbone, self.projection = ClipFeatures(tower), nn.Identity()
 
 
-def _open_embedding(files: Files) -> tuple[nn.Module, Any]:
-    """The model, with a `backbone` and a `projection`, and what it takes in."""
+def _open_embedding(files: Files) -> tuple[nn.Module, Any, Described | None]:
+    """The model, with a `backbone` and a `projection`, what it takes in, and what describes images with it, if any."""
     if files.is_metric:
-        return load_metric_model(files.embedding, files.backbone)
-    tower, fused = load_ranked_encoder(files.embedding)
-    if fused is not None and fused[0].pose.rank == "fused":
-        raise ConfigError(f"{files.embedding}: the row ranks images with a pose, and a photograph brings none")
+        return *load_metric_model(files.embedding, files.backbone), None
+    tower, beside = load_ranked_encoder(files.embedding)
+    _check_beside(files.embedding, None if beside is None else beside[0])
     if getattr(tower, "cameras", ()):
         raise ConfigError(f"{files.embedding}: the row needs the camera's number, and a photograph brings none")
-    return Unprojected(tower), tower.input_config
+    described = None
+    if files.descriptors is not None:
+        described = Described(tower, beside, files.descriptors, files.hrnet, files.precision)
+    return Unprojected(tower), tower.input_config, described
+
+
+def _check_beside(path: Path, header: Beside | None) -> None:
+    """Raises ConfigError where what was trained beside an encoder takes part in ranking: a search has images alone."""
+    if isinstance(header, AuxiliaryHeader) and not header.config.ranks_pose:
+        kind = header.config.kind
+        raise ConfigError(f"{path}: the row's auxiliary {kind} ranks with the encoder, and a search has no form of it")
+    if header is not None and (isinstance(header, AuxiliaryHeader) or header.pose.rank == "fused"):
+        raise ConfigError(f"{path}: the row ranks images with a pose, and a photograph brings none")
 
 
 def _is_attributes_own(files: Files) -> bool:

@@ -6,60 +6,101 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
+from pydantic import ValidationError
 
-from auxreid.clip.checkpoints import FusionHeader, load_ranked_encoder
-from auxreid.clipreid.fused_embedding import embed_for_ranking
+from auxreid.clip.checkpoints import AuxiliaryHeader, FusionHeader, load_ranked_encoder
+from auxreid.clipreid.described import embed_row, fitting_descriptors
 from auxreid.plumbing.base.errors import DataError
-from auxreid.pose.predict import GRID, Poses
+from auxreid.plumbing.settings.section import fault_lines
+from auxreid.pose.finder import JointFinder
 from auxreid.pose.table import write_keypoints
 from auxreid.serving.photos import Image, Photos, open_photos
+from auxreid.serving.taken_pose import taken_pose
 from auxreid.training.precision import FULL
 
 Pose = str | Path | np.ndarray
-CELLS = GRID[0] * GRID[1]  # of a joint's pooled heat map
 NO_POSE = "no pose"  # the place of a table that is not read
 
 
 class Encoder:
-    """An encoder's file, read once.
+    """An encoder's file, read once, and what its embeddings are made with beside it.
 
     Args:
         path: results/finetune/<key>/encoder.safetensors, or any file of that kind.
         precision: the recipe's, which the file does not tell.
+        descriptors: results/descriptors/<key>/descriptors.safetensors, for the embeddings of a row with `rank`.
+        hrnet: results/pose/<data set>/hrnet.safetensors, to find the pose where one is taken and not given.
 
     Raises:
-        DataError: the file is missing or no encoder of this project.
+        DataError: a file is missing or not of its kind, or names what this version does not know; or the files do not
+            fit each other.
     """
 
-    def __init__(self, path: str | Path, precision: str = FULL):
+    def __init__(
+        self,
+        path: str | Path,
+        precision: str = FULL,
+        descriptors: str | Path | None = None,
+        hrnet: str | Path | None = None,
+    ):
         self.path, self.precision = Path(path), precision
         try:
-            self.tower, self._fused = load_ranked_encoder(self.path)
+            self.tower, self._beside = load_ranked_encoder(self.path)
         except RuntimeError:  # of another structure than its header says, as a text tower's file is
             raise DataError(f"{path}: its tensors are not those of an image encoder") from None
+        except ValidationError as error:  # as of a kind of `auxiliary` that a later version has
+            raise DataError(next(fault_lines(error, f"{path}: its header"))) from None
+        self.descriptors = None if descriptors is None else fitting_descriptors(descriptors, self.tower)
+        self.pose = taken_pose(None if self._beside is None else self._beside[0], self.descriptors)
+        self._finder = None if hrnet is None else self._fitting_finder(Path(hrnet))
+
+    def _fitting_finder(self, hrnet: Path) -> JointFinder:
+        finder = JointFinder(hrnet)
+        if self.pose is None:
+            raise DataError(f"{hrnet}: nothing takes joints, neither {self.path} nor descriptors; leave it out")
+        if self.descriptors is not None:
+            self.descriptors.header.check_joints(finder.spec.joints, hrnet)
+        return finder
 
     @property
     def fusion(self) -> FusionHeader | None:
-        """What is known of the pose that is ranked with the image; None where the image alone is."""
-        return self._fused[0] if self._fused is not None and self._fused[0].pose.rank == "fused" else None
+        """What is known of the pose that is ranked with the image; None where no fusion is."""
+        header = None if self._beside is None else self._beside[0]
+        return header if isinstance(header, FusionHeader) and header.pose.rank == "fused" else None
 
     @property
     def fusion_tensors(self) -> dict:
         """The weights of the fusion; empty where there is none."""
-        return {} if self._fused is None else self._fused[1]
+        return {} if self.fusion is None else self._beside[1]
+
+    @property
+    def idea(self) -> AuxiliaryHeader | None:
+        """The row's `auxiliary`, where that takes part when images are ranked."""
+        header = None if self._beside is None else self._beside[0]
+        return header if isinstance(header, AuxiliaryHeader) else None
 
     @property
     def cameras(self) -> tuple[int, ...]:
         """The cameras whose numbers it must be told; empty where it needs none."""
         return tuple(getattr(self.tower, "cameras", ()))
 
+    @property
+    def lacks_pose(self) -> bool:
+        """Whether a pose must be given beside the images."""
+        return self.pose is not None and self._finder is None
+
+    def wanted(self) -> str:
+        """The pose that is taken, in words."""
+        return self.pose.words
+
     def embed(self, photos: Photos, pose: Pose | None = None) -> np.ndarray:
-        """Embeddings float32 [n, d], L2-normalised, as they are ranked.
+        """Embeddings float32 [n, d], as they are ranked; L2-normalised without descriptors.
 
         Args:
-            pose: for an encoder with a `fusion` alone: a keypoint table whose frame_id are the positions of the
-                photographs, or an array. That is [n, J, 2] or [n, J, 3] of x, y in pixels of the upright image for
-                source keypoints, and the pose embedding [n, J * 32] for source hrnet.
+            pose: where one is taken, in the place of what the HRNet finds: a keypoint table whose frame_id are the
+                positions of the photographs, or an array. That is [n, J, 2] or [n, J, 3] of x, y in pixels of the
+                upright image for a fusion of source keypoints, the pose embedding [n, J * 32] for source hrnet, and
+                [n, J, 3] of x, y and confidence for an `idea` and for descriptors.
 
         Raises:
             DataError: a pose or cameras are needed and missing, or do not fit.
@@ -69,45 +110,30 @@ class Encoder:
                 f"{self.path}: the encoder has a camera embedding: the camera of each image must be given beside it, "
                 f"one of {', '.join(map(str, self.cameras))}"
             )
-        with self._pose_file(len(photos), pose) as table:
-            return embed_for_ranking(self.tower, self._fused, photos, table, self.precision)
+        with self._pose_file(photos, pose) as table:
+            return embed_row(self.tower, self._beside, self.descriptors, photos, table, self.precision)
 
     @contextmanager
-    def _pose_file(self, count: int, pose: Pose | None) -> Iterator[str]:
+    def _pose_file(self, photos: Photos, pose: Pose | None) -> Iterator[str | Path]:
         """The pose as the file that `evaluate` reads."""
-        if self.fusion is None:
+        if self.pose is None:
             yield NO_POSE
+        elif pose is None and self._finder is not None:
+            with self._finder.table(photos) as table:
+                yield table
         elif pose is None:
             raise DataError(f"{self.path}: {self.wanted()} must be given beside the images")
         elif isinstance(pose, str | Path):
             yield str(pose)
         else:
+            try:
+                poses = self.pose.poses(len(photos), np.asarray(pose))
+            except DataError as error:
+                raise DataError(f"{self.path}: {error}") from None
             with TemporaryDirectory() as folder:
                 table = Path(folder, "the pose beside the images")
-                names = [f"joint {number}" for number in range(self.fusion.joints)]
-                write_keypoints(table, names, [(np.arange(count), self._poses(count, np.asarray(pose)))])
-                yield str(table)
-
-    def wanted(self) -> str:
-        """The pose that an encoder with a fusion needs, in words."""
-        joints, source = self.fusion.joints, self.fusion.pose.source
-        if source == "keypoints":
-            return f"the row ranks the image with its keypoints: x, y in pixels of {joints} joints, [n, {joints}, 2],"
-        return f"the row ranks the image with HRNet's pose embedding, [n, {joints * CELLS}],"
-
-    def _poses(self, count: int, pose: np.ndarray) -> Poses:
-        joints = self.fusion.joints
-        keypoints = np.zeros((count, joints, 3), np.float32)
-        embedding = np.zeros((count, joints * CELLS), np.float32)
-        if self.fusion.pose.source == "keypoints":
-            shapes, filled = ((count, joints, 2), (count, joints, 3)), keypoints[..., : pose.shape[-1]]
-        else:
-            shapes, filled = ((count, joints * CELLS),), embedding
-        if pose.shape not in shapes or not np.isfinite(pose).all():
-            found = f"{list(pose.shape)}{'' if np.isfinite(pose).all() else ' with values that are not finite'}"
-            raise DataError(f"{self.path}: {self.wanted()} must be given for {count} images, not {found}")
-        filled[...] = pose
-        return Poses(keypoints, embedding)
+                write_keypoints(table, self.pose.joints, [(np.arange(len(photos)), poses)])
+                yield table
 
 
 def embed_images(
@@ -117,17 +143,20 @@ def embed_images(
     pose: Pose | None = None,
     cameras: Sequence[int] | None = None,
     precision: str = FULL,
+    descriptors: str | Path | None = None,
+    hrnet: str | Path | None = None,
 ) -> np.ndarray:
     """Embeddings float32 [n, d] of images, as stage `evaluate` makes them with this encoder's file.
 
     Args:
         images: paths, or the bytes of image files.
-        pose: for rows that rank a pose, see :meth:`Encoder.embed`.
+        pose: for rows that rank a pose, and descriptors at joints, see :meth:`Encoder.embed`.
         cameras: for rows with a camera embedding, the camera's number of each image.
         precision: the recipe's.
+        descriptors, hrnet: files, see :class:`Encoder`.
 
     Raises:
-        DataError: no encoder, an image that cannot be used (with its name and why), or a pose or cameras that are
-            needed and missing.
+        DataError: no encoder, an image that cannot be used (with its name and why), files that do not fit each other,
+            or a pose or cameras that are needed and missing.
     """
-    return Encoder(encoder, precision).embed(open_photos(images, cameras), pose)
+    return Encoder(encoder, precision, descriptors, hrnet).embed(open_photos(images, cameras), pose)

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
@@ -13,6 +14,9 @@ from auxreid.plumbing.base.files import finished_file
 from auxreid.serving.embedding import Encoder
 from auxreid.serving.metric_encoder import MetricEncoder
 from auxreid.serving.photos import LeftOut, Photo, Photos, look_at
+
+if TYPE_CHECKING:
+    from auxreid.plumbing.graph.trained import Trained
 
 META_KEY = b"auxreid"
 AT_ONCE = 64 * 128  # photographs: whole batches, so that the features do not depend on it
@@ -31,16 +35,21 @@ def usable_photos(paths: Sequence[Path]) -> tuple[list[Photo], list[LeftOut]]:
     return usable, bad
 
 
-def open_network(path: Path, precision: str, is_metric: bool, backbone: Path | None) -> Encoder | MetricEncoder:
-    """What embeds photographs: an encoder, or a metric row's model with its backbone. Raises what they do."""
-    return MetricEncoder(path, backbone, precision) if is_metric else Encoder(path, precision)
+def open_network(chosen: "Trained") -> Encoder | MetricEncoder:
+    """What embeds photographs: an encoder with what is beside it, or a metric row's model. Raises what they do."""
+    if not chosen.is_metric:
+        return Encoder(chosen.path, chosen.precision, chosen.descriptors, chosen.hrnet)
+    if beside := chosen.descriptors or chosen.hrnet:
+        raise DataError(f"{beside}: goes with an encoder of the chain, and {chosen.name} is a metric row's model")
+    return MetricEncoder(chosen.path, chosen.backbone, chosen.precision)
 
 
 def check_needs(encoder: Encoder | MetricEncoder, camera: int | None) -> None:
     """Raises DataError if an encoder needs more than images, and the camera where that is asked for."""
-    if encoder.fusion is not None:
+    if encoder.lacks_pose:
         raise DataError(
-            f"{encoder.path}: {encoder.wanted()} which no command takes: use auxreid.serving.embedding.embed_images"
+            f"{encoder.path}: {encoder.wanted()} must be given: name the HRNet that finds it by --hrnet, as embed and "
+            "rank take it, or use auxreid.serving.embedding.embed_images"
         )
     if encoder.cameras and camera is None:
         known = ", ".join(map(str, encoder.cameras))

@@ -26,7 +26,7 @@ class MetricEncoder:
         ConfigError, DataError: as load_metric_model.
     """
 
-    fusion = None
+    lacks_pose = False
     cameras = ()
 
     def __init__(self, path: str | Path, backbone: str | Path | None, precision: str = FULL):

@@ -51,10 +51,16 @@ def export(encoder: Encoder, path: Path, about: Mapping[str, object]) -> float:
     Its metadata say what the pixels must be: RGB, resized to height x width by OpenCV's bicubic interpolation.
 
     Raises:
-        DataError: the encoder has a camera embedding, or the two differ by more than rounding; then no file is written.
+        DataError: the encoder has a camera embedding, an idea or descriptors that take part in ranking, or the two differ
+            by more than rounding; then no file is written.
     """
     if encoder.cameras:
         raise DataError(f"{encoder.path}: the encoder has a camera embedding, which has no form in ONNX here")
+    if encoder.descriptors is not None:
+        raise DataError(f"{encoder.path}: is ranked by descriptors, which have no form in ONNX here")
+    if encoder.idea is not None:
+        kind = encoder.idea.config.kind
+        raise DataError(f"{encoder.path}: the row's auxiliary {kind} ranks with the encoder, and has no form in ONNX")
     model = Exported(encoder).eval()
     with finished_file(path) as unfinished:
         _convert(model, unfinished)

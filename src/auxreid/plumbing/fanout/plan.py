@@ -9,7 +9,7 @@ from auxreid.plumbing.graph.repro import Stages
 from auxreid.plumbing.graph.table import Graph
 
 AT_HOME = "compare"  # reads the scores of all rows: seconds, on the coordinator, once they are there
-ROW_STAGES = ("finetune", "evaluate")  # their keys name the row and the seed
+ROW_STAGES = ("finetune", "descriptors", "evaluate")  # their keys name the row and the seed
 
 
 @dataclass(frozen=True)

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 
-from auxreid.plumbing.settings.config import Config
+from auxreid.plumbing.settings.config import BASELINES, Config
 from auxreid.plumbing.settings.prediction_checks import nothing_to_fit
-from auxreid.plumbing.settings.rows import variant_needs_attributes
+from auxreid.plumbing.settings.rows import AblationConfig, variant_needs_attributes
 
 
 def why_not(config: Config, dataset: str, row: str) -> str | None:
@@ -25,11 +25,14 @@ def why_no_pose(config: Config, dataset: str) -> str | None:
 
 
 def makes_keypoints(config: Config, dataset: str) -> bool:
-    """Whether a row of the study has a pose; where there are no rows, the keypoints are the result themselves."""
+    """Whether a row of the study reads a pose; where there are no rows, the keypoints are the result themselves."""
     if why_no_pose(config, dataset) is not None:
         return False
     rows = applicable_rows(config, dataset) if config.recipe(dataset).has_chain else ()
-    return not rows or any(config.ablations[row].pose is not None for row in rows)
+    bodies = [config.ablations[row] for row in rows]
+    if config.datasets[dataset].trained_on is not None:
+        return any(config.ranks_pose(row) for row in rows)
+    return not rows or any(body.needs_pose for body in bodies)
 
 
 def captions_of(config: Config, dataset: str) -> str | None:
@@ -98,20 +101,25 @@ def _reasons(config: Config, dataset: str, row: str) -> Iterator[str]:
         yield "the author's sentence describes people"
     if reads_texts(config, row) and (reason := why_no_texts(config, dataset)) is not None:
         yield f"needs a text tower, and {reason}"
-    if ablation.pose is not None and (reason := why_no_pose(config, dataset)) is not None:
+    if ablation.needs_pose and (reason := why_no_pose(config, dataset)) is not None:
         yield f"needs a pose, and {reason}"
     if ablation.vit is not None and not _is_vit(recipe):
         yield f"changes a vision transformer, and recipes.{body.recipe} has none"
     if ablation.vit is not None and ablation.vit.camera_embedding is not None and not body.has_cameras:
         yield f"needs cameras, and protocol {body.protocol} has none"
+    first, there = ablation.encoder_of or ablation.start, baselines(config, dataset)
+    if first in BASELINES and first not in there:
+        encoders = f"the encoders of recipes.{body.recipe} before stage 2 are: {', '.join(there)}"
+        yield f"{config.verb(row)} {first}, and {encoders}"
     for other in sorted(config.rows_needed_by(row)):
         if (reason := why_not(config, dataset, other)) is not None:
-            yield f"starts from {other}: {reason}"
+            yield f"{config.verb(row)} {other}: {reason}"
 
 
 def _reasons_elsewhere(config: Config, trainer: str, row: str) -> Iterator[str]:
     """Of a row that is trained on one data set and tested on another."""
-    vit = config.ablations[row].vit
+    trained = config.trained_row(row)
+    vit = None if trained is None else trained.vit
     if vit is not None and vit.camera_embedding is not None:
         yield f"its vectors are of the cameras of {trainer}, on which it is trained"
     if (reason := why_not(config, trainer, row)) is not None:
@@ -127,20 +135,16 @@ def reads_texts(config: Config, row: str) -> bool:
 def row_needs_attributes(config: Config, row: str) -> bool:
     """Whether a row's texts or stage 2 read attributes."""
     variant = config.prompts.get(config.ablations[row].prompts or "")
-    return targets_need_attributes(config, row) or (variant is not None and variant_needs_attributes(variant))
+    own = stage2_needs_attributes(config.ablations[row])
+    return own or (variant is not None and variant_needs_attributes(variant))
 
 
-def targets_need_attributes(config: Config, row: str) -> bool:
+def stage2_needs_attributes(row: AblationConfig) -> bool:
     """Whether a row's stage 2 reads attributes."""
-    ablation = config.ablations[row]
-    targets = (ablation.id_targets, ablation.text_targets)
-    return ablation.positives == "equal_attributes" or any((one or "").startswith("attribute") for one in targets)
-
-
-def ranks_pose(config: Config, row: str) -> bool:
-    """Whether the images that a row ranks need their pose."""
-    pose = config.ablations[row].pose
-    return pose is not None and pose.rank == "fused"
+    if row.auxiliary is not None and row.auxiliary.needs_attributes:
+        return True
+    targets = (row.id_targets, row.text_targets)
+    return row.positives == "equal_attributes" or any((one or "").startswith("attribute") for one in targets)
 
 
 def _speaks_of_people(config: Config, row: str) -> bool:

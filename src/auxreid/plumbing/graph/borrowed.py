@@ -11,15 +11,13 @@ from auxreid.plumbing.graph.applicability import (
     baselines,
     captions_of,
     makes_keypoints,
-    ranks_pose,
     row_needs_attributes,
 )
-from auxreid.plumbing.settings.config import BASELINES, Config
+from auxreid.plumbing.settings.config import BASELINES, FIRST_ENCODERS, Config
 from auxreid.plumbing.settings.datasets import DatasetConfig
 from auxreid.plumbing.settings.rows import variant_needs_attributes
 
 Predicted = dict[str, str]  # captions, attributes, keypoints -> the data set whose model predicted them
-UNTRAINED = [name for name in BASELINES if name != "pretrained"]
 
 
 def labelled_datasets(config: Config) -> tuple[str, ...]:
@@ -56,29 +54,31 @@ def ingested_datasets(config: Config) -> tuple[str, ...]:
 
 
 def row_predictions(config: Config, dataset: str, row: str) -> Predicted:
-    """What models of other data sets have said to a row: itself, what it starts from, and the CLIP before all."""
-    if row in UNTRAINED:
-        return {}
-    found = caption_predictions(config, dataset)
+    """What models of other data sets have said to a row: itself, what it starts from, and the CLIP before all.
+
+    A row that starts before CLIP's pre-training and has no texts has seen none of its captions.
+    """
     if row in BASELINES:
-        return found
-    body = config.datasets[dataset]
+        return {} if row in FIRST_ENCODERS else caption_predictions(config, dataset)
+    body, ablation = config.datasets[dataset], config.ablations[row]
     if body.trained_on is not None:
         found = row_predictions(config, body.trained_on, row)
-        return found | ({"keypoints": hrnet_of(config, dataset)} if ranks_pose(config, row) else {})
-    for other in sorted(config.rows_needed_by(row)):
-        found |= row_predictions(config, dataset, other)
+        return found | ({"keypoints": hrnet_of(config, dataset)} if config.ranks_pose(row) else {})
+    found = row_predictions(config, dataset, ablation.encoder_of or ablation.start or "pretrained")
+    if ablation.prompts is not None:
+        found |= variant_predictions(config, dataset, ablation.prompts)
     if body.attributes_by is not None and row_needs_attributes(config, row):
         found["attributes"] = body.attributes_by
-    if body.keypoints_by is not None and config.ablations[row].pose is not None:
+    if body.keypoints_by is not None and ablation.needs_pose:
         found["keypoints"] = body.keypoints_by
     return found
 
 
 def variant_predictions(config: Config, dataset: str, variant: str) -> Predicted:
-    """The same of the texts of stage 1."""
+    """The same of the texts of stage 1, which come from CLIP's text tower, or its image tower."""
     body, by = config.prompts[variant], config.datasets[dataset].attributes_by
-    found = row_predictions(config, dataset, getattr(body, "encoder", None) or "pretrained")
+    found = caption_predictions(config, dataset)
+    found |= row_predictions(config, dataset, getattr(body, "encoder", None) or "pretrained")
     return found | ({"attributes": by} if by is not None and variant_needs_attributes(body) else {})
 
 

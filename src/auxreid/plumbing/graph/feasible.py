@@ -64,7 +64,8 @@ def _faults(config: Config, dataset: str, path: Path) -> Iterator[str]:
         return
     recipe, name, source = config.recipe(dataset), config.datasets[dataset].recipe, captions_of(config, dataset)
     others, labelled = Path(INGESTED.format(source)), source is not None and _is_labelled(config, source)
-    rows = {row: config.ablations[row] for row in applicable_rows(config, dataset)}
+    trained = (row for row in applicable_rows(config, dataset) if config.ablations[row].rank is None)
+    rows = {row: config.ablations[row] for row in trained}
     joints = _joints(config, dataset) if any(map(_measures_the_body, rows.values())) else ()
     seeds = {seed for row in (*baselines(config, dataset), *rows) for seed in config.seeds(row)}
     for split in sorted({split_of(config, dataset, seed) for seed in seeds}):

@@ -2,6 +2,8 @@
 
 `pipeline/sources.py` writes results/sources/<stage>.json, and every other stage depends on its file instead of on all
 sources: the file changes exactly if one of the hashes in it does. YAML beside a module of the package counts with it.
+An idea of `auxreid.auxiliary` is in no stage's code, since no file imports it by name: it has results/sources/ideas/
+<kind>.json, on which the stages of those rows depend that name it.
 Left out are comments, docstrings and formatting of Python; all that lies under src/auxreid/plumbing; and the versions
 of packages that no file of the stage imports.
 """
@@ -23,6 +25,7 @@ from auxreid.plumbing.dvc.stages import read_stages
 
 FOLDER = Path("results/sources")
 PACKAGE, PLUMBING = "src/auxreid/", "src/auxreid/plumbing/"
+IDEAS, ROOM = "ideas/", Path("src/auxreid/auxiliary")  # a hash is of a stage's name, or of ideas/<kind>
 PINS = Path("requirements.lock")
 _PIN = re.compile(r"^([\w.-]+)==([^\s;]+)", re.MULTILINE)
 
@@ -101,14 +104,19 @@ def _has_docstring(node: ast.AST) -> bool:
     return ast.get_docstring(node, clean=False) is not None
 
 
-def describe(stage: str, root: Path) -> dict[str, object]:
-    """What results/sources/<stage>.json holds: a hash of every file, the version of every package that one of them
+def describe(name: str, root: Path) -> dict[str, object]:
+    """What results/sources/<name>.json holds: a hash of every file, the version of every package that one of them
     imports, as requirements.lock pins it, and `code`, one hash over both."""
-    sources = import_closure(Path(f"pipeline/{stage}.py"), root)
+    sources = import_closure(_script(name), root)
     packages = _packages(sources.values(), _pins(root))
     files = _hashes(sources, root)
     content = {"files": files, "packages": packages}
     return {"code": hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()} | content
+
+
+def _script(name: str) -> Path:
+    """The file that a stage, or an idea, starts from."""
+    return ROOM / f"{name.removeprefix(IDEAS)}.py" if name.startswith(IDEAS) else Path(f"pipeline/{name}.py")
 
 
 def _hashes(sources: Mapping[str, Source], root: Path) -> dict[str, str]:
@@ -142,19 +150,29 @@ def _normalised(name: str) -> str:
 
 
 def write_sources(root: Path) -> None:
-    """Write results/sources/<stage>.json for every other stage of the checkout's dvc.yaml."""
-    stages = read_stages(root)
-    for stage in stages.keys() - {FOLDER.name}:
-        write_text(FOLDER / f"{stage}.json", json.dumps(describe(stage, root), indent=1) + "\n")
+    """Write results/sources/<name>.json for every other stage of the checkout's dvc.yaml, and for every idea."""
+    stages = read_stages(root).keys() - {FOLDER.name}
+    for name in (*stages, *(f"{IDEAS}{kind}" for kind in ideas(root))):
+        write_text(FOLDER / f"{name}.json", json.dumps(describe(name, root), indent=1) + "\n")
 
 
-def check_sources(stage: str, root: Path) -> str:
-    """Make sure that results/sources/<stage>.json speaks of the code that is about to run; returns its `code`.
+def ideas(root: Path) -> list[str]:
+    """The ideas of a checkout: each is a module, and `kind` of the rows that use it."""
+    return sorted(path.stem for path in (root / ROOM).glob("*.py") if path.name != "__init__.py")
+
+
+def idea_file(kind: str) -> Path:
+    """What the stages of a row depend on that uses an idea."""
+    return FOLDER / f"{IDEAS}{kind}.json"
+
+
+def check_sources(name: str, root: Path) -> str:
+    """Make sure that results/sources/<name>.json speaks of the code that is about to run; returns its `code`.
 
     Raises:
         ConfigError: names what differs, and the remedy. A result would be stored as that of other sources.
     """
-    path = FOLDER / f"{stage}.json"
+    path = FOLDER / f"{name}.json"
     remedy = "run `dvc repro`, or `dvc repro sources` before a single stage"
     try:
         written = json.loads(path.read_text(encoding="utf-8"))
@@ -163,10 +181,10 @@ def check_sources(stage: str, root: Path) -> str:
         raise ConfigError(f"{path}: there is no such file; {remedy}") from None
     except (ValueError, KeyError, TypeError):
         raise ConfigError(f"{path}: is broken; {remedy}") from None
-    present = _hashes(import_closure(Path(f"pipeline/{stage}.py"), root), root)
+    present = _hashes(import_closure(_script(name), root), root)
     pins = _pins(root)
-    changed = [name for name in sorted(present | files) if present.get(name) != files.get(name)]
-    changed += [f"{PINS}: {name}" for name, version in packages.items() if pins.get(name) != version]
+    changed = [file for file in sorted(present | files) if present.get(file) != files.get(file)]
+    changed += [f"{PINS}: {package}" for package, version in packages.items() if pins.get(package) != version]
     if changed:
         raise ConfigError(f"{path} was written before these changed: {', '.join(changed)}; {remedy}")
     return code

@@ -22,9 +22,8 @@ from auxreid.plumbing.graph.applicability import (
     captions_of,
     makes_keypoints,
     not_applicable,
-    ranks_pose,
     reads_texts,
-    targets_need_attributes,
+    stage2_needs_attributes,
 )
 from auxreid.plumbing.graph.borrowed import (
     Predicted,
@@ -38,9 +37,11 @@ from auxreid.plumbing.graph.borrowed import (
     row_predictions,
     variant_predictions,
 )
+from auxreid.plumbing.graph.sources import FOLDER as SOURCES
+from auxreid.plumbing.graph.sources import idea_file
 from auxreid.plumbing.settings.config import BASELINES, REFERENCE_ROW, Config
 from auxreid.plumbing.settings.load import PARAMS, load_config
-from auxreid.plumbing.settings.rows import variant_needs_attributes
+from auxreid.plumbing.settings.rows import AblationConfig, variant_needs_attributes
 
 GRAPH_FILE = Path("pipeline/graph.yaml")
 STAGES = (
@@ -53,6 +54,7 @@ STAGES = (
     "pretrain",
     "prompts",
     "finetune",
+    "descriptors",
     "evaluate",
     "compare",
     "metric_features",
@@ -68,6 +70,11 @@ NO_LABELS = "pipeline/nothing/labels.txt"  # or no predicted attributes
 NO_TEXT = "pipeline/nothing/text.txt"  # or no text tower
 NO_PROMPTS = "pipeline/nothing/prompts.txt"  # or no texts
 NO_POSE = "pipeline/nothing/pose.txt"  # or no pose
+NO_IDEA = "pipeline/nothing/idea.txt"  # or no idea of the room `auxiliary`
+NO_DESCRIPTORS = "pipeline/nothing/descriptors.txt"  # or no descriptors
+NO_DESCRIBING = "pipeline/nothing/describing.txt"  # or no code that embeds by them
+NO_HRNET = "pipeline/nothing/hrnet.txt"  # or no HRNet
+NO_CODE = (NO_IDEA, NO_DESCRIBING)
 NO_HELD_OUT = "pipeline/nothing/held_out.txt"  # or no embeddings of held-out individuals
 NO_FEEDBACK = "pipeline/nothing/feedback.txt"  # or no feedback
 WRITTEN_BY = {"written_by": "auxreid plan"}  # the file's one parameter: without any, DVC shows each value in it as one
@@ -154,14 +161,54 @@ def _add_row(graph: Graph, config: Config, dataset: str, row: str, seed: int) ->
     if config.datasets[dataset].trained_on is None:
         start = _start_split(config, dataset, seed)
         graph["pretrain"][f"{dataset}-{start}"] = common | {"split": start} | _start_files(config, dataset)
-        if row not in BASELINES:
-            _add_training(graph, config, common | {"seed": seed}, row)
-    pose = NO_POSE
-    if row not in BASELINES and ranks_pose(config, row):
-        pose = _pose_file(config, dataset, config.ablations[row].pose.source)
-    files = {"encoder": encoder_path(config, dataset, row, seed), "pose": pose}
-    files |= _noted(row_predictions(config, dataset, row))
+        _add_what_ranks(graph, config, common | {"seed": seed}, row)
+    files = _ranked(config, dataset, row, seed) | _noted(row_predictions(config, dataset, row))
     graph["evaluate"][f"{dataset}-{row}-{seed}"] = common | {"row": row, "seed": seed} | files
+
+
+def _add_what_ranks(graph: Graph, config: Config, common: dict[str, Any], row: str) -> None:
+    """A row's training, or the fit of what it ranks another one's encoder by; neither for a baseline."""
+    if row in BASELINES:
+        return
+    if config.ablations[row].rank is None:
+        _add_training(graph, config, common, row)
+        return
+    dataset, seed = common["dataset"], common["seed"]
+    graph["descriptors"][f"{dataset}-{row}-{seed}"] = common | {"row": row} | _described(config, dataset, row, seed)
+
+
+def _described(config: Config, dataset: str, row: str, seed: int) -> dict[str, Any]:
+    """What descriptors are fitted to: an encoder, and where they or it take joints, those of the training images."""
+    ranked, fits_joints = _ranked(config, dataset, row, seed), config.ablations[row].rank.fits_joints
+    pose = _keypoints(dataset) if fits_joints else ranked["pose"]
+    files = {"encoder": ranked["encoder"], "pose": pose, "idea": ranked["idea"]}
+    return files | _noted(row_predictions(config, dataset, row))
+
+
+def _ranked(config: Config, dataset: str, row: str, seed: int) -> dict[str, str]:
+    """The files that a row's images are embedded by."""
+    trained = config.trained_row(row)
+    ranks = row not in BASELINES and config.ablations[row].rank is not None
+    return {
+        "encoder": encoder_path(config, dataset, row, seed),
+        "pose": _keypoints(dataset) if config.ranks_pose(row) else NO_POSE,
+        "idea": NO_IDEA if trained is None else _idea(trained),
+        "descriptors": descriptors_file(config, dataset, row, seed) if ranks else NO_DESCRIPTORS,
+        "describing": (SOURCES / "descriptors.json").as_posix() if ranks else NO_DESCRIBING,
+    }
+
+
+def ranked_with(config: Config, dataset: str, row: str, seed: int) -> dict[str, str]:
+    """The files beside its encoder that photographs of no data set are embedded by: `descriptors`, and where a pose is
+    taken the `hrnet` that finds it."""
+    files = _ranked(config, dataset, row, seed)
+    found = {} if files["descriptors"] == NO_DESCRIPTORS else {"descriptors": files["descriptors"]}
+    return found if files["pose"] == NO_POSE else found | {"hrnet": _hrnet(config, dataset)}
+
+
+def descriptors_file(config: Config, dataset: str, row: str, seed: int) -> str:
+    """What a row with `rank` ranks by."""
+    return f"results/descriptors/{config.datasets[dataset].trainer}-{row}-{seed}/descriptors.safetensors"
 
 
 def _start_split(config: Config, dataset: str, seed: int) -> int:
@@ -200,8 +247,9 @@ def _add_training(graph: Graph, config: Config, common: dict[str, Any], row: str
         "row": row,
         "start": encoder_path(config, dataset, body.start or "pretrained", seed),
         "prompts": prompts,
-        "pose": NO_POSE if body.pose is None else _pose_file(config, dataset, body.pose.source),
-        "labels": labels_file(config, dataset if targets_need_attributes(config, row) else None),
+        "pose": _pose_file(config, dataset, body) if body.needs_pose else NO_POSE,
+        "idea": _idea(body),
+        "labels": labels_file(config, dataset if stage2_needs_attributes(body) else None),
         **_noted(row_predictions(config, dataset, row)),
     }
 
@@ -216,7 +264,7 @@ def _comparison(config: Config, dataset: str) -> dict[str, Any]:
         "rows": dict.fromkeys(baselines(config, dataset), "") | forms,
         "not_applicable": not_applicable(config, dataset),
         "predictions": lent(config, dataset),
-        "keypoints": _pose_file(config, dataset, "keypoints") if makes_keypoints(config, dataset) else NO_POSE,
+        "keypoints": f"results/keypoints/{dataset}/keypoints.parquet" if makes_keypoints(config, dataset) else NO_POSE,
         "labels": labels_file(config, dataset),
     }
 
@@ -286,13 +334,23 @@ def _metric_network(config: Config, dataset: str, row: str, seed: int) -> dict[s
         "trained": bool(body.trained),
         "held_out": NO_HELD_OUT if body.loss is None else scores,
         "text": NO_TEXT,
+        "descriptors": NO_DESCRIPTORS,
+        "describing": NO_DESCRIBING,
+        "hrnet": NO_HRNET,
     }
 
 
 def _chain_network(config: Config, dataset: str, row: str, seed: int) -> dict[str, Any]:
+    """The files of a row of the chain; what is ranked by descriptors lies in no space with texts."""
     files = {"embedding": encoder_path(config, dataset, row, seed), "backbone": NO_WEIGHTS, "held_out": NO_HELD_OUT}
-    text = f"{_start(config, dataset, seed)}/text.safetensors"
-    return files | {"on_attributes": False, "trained": False, "text": text}
+    beside, ranked = ranked_with(config, dataset, row, seed), _ranked(config, dataset, row, seed)
+    described = {
+        "descriptors": ranked["descriptors"],
+        "describing": ranked["describing"],
+        "hrnet": beside.get("hrnet", NO_HRNET),
+    }
+    text = NO_TEXT if "descriptors" in beside else f"{_start(config, dataset, seed)}/text.safetensors"
+    return files | {"on_attributes": False, "trained": False, "text": text} | described
 
 
 def _metric_backbone(config: Config, dataset: str, seed: int) -> str:
@@ -307,7 +365,10 @@ def _metric_backbone(config: Config, dataset: str, seed: int) -> str:
 
 
 def encoder_path(config: Config, dataset: str, row: str, seed: int) -> str:
-    """The file of a row's image encoder: a baseline's comes from pretrain, an ablation's from finetune."""
+    """The file of a row's image encoder: a baseline's comes from pretrain, an ablation's from finetune; of a row that
+    ranks another one's encoder it is that one's."""
+    if row in config.ablations:
+        row = config.ablations[row].encoder_of or row
     dataset = config.datasets[dataset].trainer
     if row not in BASELINES:
         return f"results/finetune/{dataset}-{row}-{seed}/encoder.safetensors"
@@ -319,10 +380,23 @@ def _start(config: Config, dataset: str, seed: int) -> str:
     return f"results/pretrain/{dataset}-{_start_split(config, dataset, seed)}"
 
 
-def _pose_file(config: Config, dataset: str, source: str) -> str:
+def _idea(row: AblationConfig) -> str:
+    """The hash of the code that computes what a row adds."""
+    return NO_IDEA if row.auxiliary is None else idea_file(row.auxiliary.kind).as_posix()
+
+
+def _pose_file(config: Config, dataset: str, row: AblationConfig) -> str:
     """What a row reads its pose from: HRNet itself where it runs in training, else what it left of every image."""
-    if source == "hrnet_in_train_mode":
-        return f"results/pose/{hrnet_of(config, dataset)}/hrnet.safetensors"
+    if row.pose is not None and row.pose.source == "hrnet_in_train_mode":
+        return _hrnet(config, dataset)
+    return _keypoints(dataset)
+
+
+def _hrnet(config: Config, dataset: str) -> str:
+    return f"results/pose/{hrnet_of(config, dataset)}/hrnet.safetensors"
+
+
+def _keypoints(dataset: str) -> str:
     return f"results/keypoints/{dataset}/keypoints.parquet"
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from auxreid.plumbing.base.errors import ConfigError, DataError
 from auxreid.plumbing.base.weights_header import read_header
 from auxreid.plumbing.graph.applicability import applicable_rows, baselines
-from auxreid.plumbing.graph.table import NOTHING, build_graph, encoder_path
+from auxreid.plumbing.graph.table import NOTHING, build_graph, encoder_path, ranked_with
 from auxreid.plumbing.settings.config import BASELINES, Config
 from auxreid.plumbing.settings.load import load_config
 from auxreid.plumbing.settings.recipes import FULL_PRECISION
@@ -26,11 +26,8 @@ class Trained:
     seed: int | None = None
     is_metric: bool = False
     backbone: Path | None = None  # of a metric row: the pretrained encoder; None: timm's without weights
-
-    @property
-    def network(self) -> tuple[Path, str, bool, Path | None]:
-        """What it is opened with."""
-        return self.path, self.precision, self.is_metric, self.backbone
+    descriptors: Path | None = None  # of a row with `rank`
+    hrnet: Path | None = None  # finds the joints, where the row takes a pose when it ranks
 
     @property
     def name(self) -> str:
@@ -64,10 +61,19 @@ def trained_encoder(config: Config, row: str, dataset: str | None = None, seed: 
     seed = seeds[0] if seed is None else seed
     if seed not in seeds:
         raise ConfigError(f"seed {seed} of row {row}: the study has {', '.join(map(str, seeds))}")
-    path = Path(encoder_path(config, dataset, row, seed))
+    path = _made(encoder_path(config, dataset, row, seed))
+    beside = {name: Path(file) for name, file in ranked_with(config, dataset, row, seed).items()}
+    if "descriptors" in beside:
+        _made(beside["descriptors"])
+    return Trained(path, config.recipe(dataset).precision, dataset, row, seed, **beside)
+
+
+def _made(file: str | Path) -> Path:
+    """A file of results/. Raises DataError where it is not there."""
+    path = Path(file)
     if not path.is_file():
         raise DataError(f"{path}: not here yet; make it with: dvc repro {path.parts[1]}@{path.parts[2]}")
-    return Trained(path, config.recipe(dataset).precision, dataset, row, seed)
+    return path
 
 
 def trained_metric_row(config: Config, row: str, dataset: str | None = None, seed: int | None = None) -> Trained:

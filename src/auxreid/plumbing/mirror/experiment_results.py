@@ -15,7 +15,7 @@ from auxreid.plumbing.dvc.cache import cache_folder, is_cached
 from auxreid.plumbing.dvc.experiments import Experiment, changed_params, list_experiments, locked_at
 from auxreid.plumbing.dvc.lockfile import LockedStage
 from auxreid.plumbing.mirror import view
-from auxreid.plumbing.mirror.result import Place, Result, gather
+from auxreid.plumbing.mirror.result import BEFORE_RANKING, Place, Result, before_ranking, gather
 from auxreid.plumbing.stage.record import read_record, record_folder
 
 COMPARE = "compare"  # the stage
@@ -88,7 +88,7 @@ def own_results(root: Path, experiment: Experiment, folder: Path) -> tuple[list[
     """
     locked, before = locked_at(root, experiment.commit), locked_at(root, experiment.baseline)
     own = {place for place, stage in locked.items() if is_new(stage, before.get(place))}
-    unranked = {place for place in own if place[0] == "finetune" and ("evaluate", place[1]) not in own}
+    unranked = {place for place in own if place[0] in BEFORE_RANKING and ("evaluate", place[1]) not in own}
     results, _ = gather(folder, lay_out(cache_folder(root), locked, own - unranked, folder))
     results = [result for result in results if own & last(result)]
     lost = own - unranked - {place for result in results for place in last(result)}
@@ -115,19 +115,20 @@ def lay_out(cache: Path, locked: Locked, own: Set[Place], folder: Path) -> dict[
     """
     shown: dict[Place, LockedStage] = {}
     for stage, key in sorted(own):
-        places = [(stage, key), *([("finetune", key)] if stage == "evaluate" and ("finetune", key) in locked else [])]
+        before = before_ranking(key, locked) if stage == "evaluate" else None
+        places = [(stage, key), *([before] if before is not None else [])]
         with suppress(DataError):  # the cache lacks something
             for place in places:
                 link_stage(cache, locked[place], folder)
-            if len(places) > 1 and (prompts := prompts_of(folder, key)) in locked:
+            if before is not None and (prompts := prompts_of(folder, before)) in locked:
                 link_stage(cache, locked[prompts], folder)
                 places.append(prompts)
             shown |= {place: locked[place] for place in places}
     return shown
 
 
-def prompts_of(folder: Path, key: str) -> Place:
-    return "prompts", read_record(record_folder(folder / "results", "finetune", key)).params.get("prompts_key")
+def prompts_of(folder: Path, trained: Place) -> Place:
+    return "prompts", read_record(record_folder(folder / "results", *trained)).params.get("prompts_key")
 
 
 def link_stage(cache: Path, stage: LockedStage, folder: Path) -> None:

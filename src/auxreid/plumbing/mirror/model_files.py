@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
+from pydantic import TypeAdapter, ValidationError
 
 from auxreid.plumbing.base.errors import DataError
 from auxreid.plumbing.base.weights_header import read_header
@@ -22,6 +23,7 @@ from auxreid.plumbing.dvc.lockfile import file_md5
 from auxreid.plumbing.graph.trained import BACKBONE, MODEL
 from auxreid.plumbing.mirror import view
 from auxreid.plumbing.mirror.result import Result, naming_changes
+from auxreid.plumbing.settings.auxiliary import AuxiliaryConfig
 from auxreid.plumbing.settings.recipes import FULL_PRECISION, InputConfig
 
 if TYPE_CHECKING:
@@ -116,9 +118,20 @@ class Weights:
             joints = fusion["joints"]
             from_keypoints = fusion["pose"]["source"] == "keypoints"
             found["pose"] = (2, [[4.0, 4.0]] * joints) if from_keypoints else (1, [0.5] * joints * 32)
+        idea = self.header.get("auxiliary")
+        if idea is not None and _ranks_pose(idea["config"]):
+            found["pose"] = (2, [[4.0, 4.0, 0.5]] * len(idea["facts"]["joints"]))
         if cameras := (self.header.get("vit") or {}).get("cameras"):
             found["camera"] = (0, cameras[0])
         return found
+
+
+def _ranks_pose(config: Mapping[str, Any]) -> bool:
+    """Whether a row's `auxiliary` asks for a pose beside the image; of another version's, nothing is known."""
+    try:
+        return TypeAdapter(AuxiliaryConfig).validate_python(config).ranks_pose
+    except ValidationError:
+        return False
 
 
 def weights_of(result: Result) -> Weights | None:

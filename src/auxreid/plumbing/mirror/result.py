@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 Place = tuple[str, str]  # stage, key
 AGAIN = "publish again when the stage has ended"
+BEFORE_RANKING = {"finetune": "stage2_final/", "descriptors": "descriptors_final/"}  # stages, prefixes of their figures
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,8 @@ class Input:
 
 @dataclass(frozen=True)
 class Result:
-    """What becomes one run. A trained row of the comparison has an evaluation and mostly prompts; others, main."""
+    """What becomes one run. A row of the comparison that is no baseline has an evaluation, one that is trained mostly
+    prompts; others, main."""
 
     main: Part  # gives name, times and attempt
     evaluation: Part | None = None
@@ -116,7 +118,7 @@ class Result:
         points += read_system_metrics(self.main.folder)  # of one stage: three loads under one name would be no curve
         points += final_points((self.evaluation or self.main).record)
         if self.evaluation is not None:
-            points += final_points(self.main.record, "stage2_final/")
+            points += final_points(self.main.record, BEFORE_RANKING[self.main.record.stage])
         return points, missing
 
     def inputs(self) -> list[Input]:
@@ -234,15 +236,20 @@ def says_running(folder: Path) -> bool:
 def assemble(place: Place, locked: Mapping[Place, LockedStage], load: Callable[[Place], Part]) -> Result | None:
     """The result whose last stage this is, or None where it is a part of another stage's result."""
     stage, key = place
-    if stage == "finetune":
+    if stage in BEFORE_RANKING:
         if ("evaluate", key) not in locked:
             raise DataError(f"evaluate {key} is not in dvc.lock yet")
         return None
-    if stage == "evaluate" and ("finetune", key) in locked:
-        main = load(("finetune", key))
+    if stage == "evaluate" and (before := before_ranking(key, locked)) is not None:
+        main = load(before)
         prompts_key = main.record.params.get("prompts_key")
         return Result(main, load(place), load(("prompts", prompts_key)) if prompts_key else None)
     return Result(load(place))
+
+
+def before_ranking(key: str, locked: Mapping[Place, LockedStage]) -> Place | None:
+    """The stage that makes what a row is ranked by; None for a baseline's."""
+    return next((place for stage in BEFORE_RANKING if (place := (stage, key)) in locked), None)
 
 
 def unlocked(root: Path, locked: Mapping[Place, LockedStage]) -> list[tuple[str, str]]:

@@ -58,7 +58,7 @@ BLOCK_PREFIX = {  # sections of params.yaml whose blocks have names
     "ablations": "ablation",
     "metric_rows": "metric_row",
 }
-ROW_STAGES = ("finetune", "evaluate")  # together they are one row of the comparison
+ROW_STAGES = ("finetune", "descriptors", "evaluate")  # the last and one before it are one row of the comparison
 METRIC_STAGE, METRIC_TABLE = "metric", "metric_table"
 SEARCH_STAGE = "search"
 ENCODER = "encoder.safetensors"  # the artifact of a row that the registry holds

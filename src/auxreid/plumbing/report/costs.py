@@ -149,9 +149,9 @@ def epoch_seconds(ends: list[int]) -> float | None:
 
 def needs_at_test(config: Config, entry: Mapping[str, Any]) -> list[str]:
     """What an image must come with to be ranked by a row, beside itself."""
-    ablation = config.ablations.get(entry["row"])
+    trained = config.trained_row(entry["row"])
     needs = [] if str(entry["pose"]).startswith(NOTHING) else [POSE]
-    if ablation is not None and ablation.vit is not None and ablation.vit.camera_embedding is not None:
+    if trained is not None and trained.vit is not None and trained.vit.camera_embedding is not None:
         needs.append(CAMERA)
     return needs
 

@@ -13,6 +13,7 @@ from auxreid.plumbing.report.paper_table import PaperTable, read_paper_table
 from auxreid.plumbing.settings.config import BASELINES, REFERENCE_ROW
 from auxreid.plumbing.stage.record import Record, read_record, record_folder
 
+MADE_BY = ("finetune", "descriptors")  # one of the two makes what a row is ranked by
 LISTS_SHOWN = ("best", "worst")  # kinds of ranked lists; each is some hundred kilobytes
 COMPARISON_PICTURES = {"differences.png": "Differences to the reference row", "cmc.png": "CMC curves of all rows"}
 ATTRIBUTE_PICTURES = {
@@ -102,8 +103,8 @@ def _add_comparison(part: DatasetPart, graph: Graph, level: float, records: Mapp
             }
             part.lists += _pictures(record_folder(results, "evaluate", key), captions)
     for row, (key, entry) in first.items():
-        trained = ("pretrain", f"{part.name}-{entry['split']}") if row in BASELINES else ("finetune", key)
-        found = [records[one] for one in (trained, ("evaluate", key)) if one in records]
+        made = [("pretrain", f"{part.name}-{entry['split']}")] if row in BASELINES else [(one, key) for one in MADE_BY]
+        found = [records[one] for one in (*made, ("evaluate", key)) if one in records]
         part.parameters[row] = {name: value for record in found for name, value in record.params.items()}
 
 

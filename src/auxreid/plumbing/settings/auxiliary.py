@@ -28,7 +28,10 @@ class Idea(Section):
 
     @property
     def ranks_pose(self) -> bool:
-        """Whether the images that are ranked need their keypoints too, as Context.keypoints."""
+        """Whether the images that are ranked need their keypoints too, as Context.keypoints.
+
+        Then `facts` of what is trained name the `joints`, which are asked for beside one's own photographs.
+        """
         return False
 
 

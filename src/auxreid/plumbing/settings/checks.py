@@ -5,7 +5,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from auxreid.plumbing.settings.config import BASELINES, METRIC_REFERENCE, Config
+from auxreid.plumbing.settings.config import BASELINES, FIRST_ENCODERS, METRIC_REFERENCE, Config
 from auxreid.plumbing.settings.prediction_checks import broken_predictions, broken_trainers
 from auxreid.plumbing.settings.section import fault_lines
 
@@ -19,8 +19,7 @@ def broken_references(config: Config) -> Iterator[str]:
             where = f"datasets.{name}.vocabulary = {dataset.vocabulary!r}"
             yield f"{where}: not in vocabularies ({_names(config.vocabularies)})"
     for name in (config.registry and config.registry.rows) or ():
-        if name not in config.ablations:
-            yield f"registry.rows: {name!r} is not in ablations ({_names(config.ablations)})"
+        yield from _no_encoder(config, "registry.rows", name)
     yield from _broken_controls(config)
     yield from _broken_captions(config)
     yield from broken_predictions(config)
@@ -33,8 +32,8 @@ def broken_references(config: Config) -> Iterator[str]:
     yield from _broken_search(config)
     for name, variant in config.prompts.items():
         encoder = getattr(variant, "encoder", None)
-        if encoder is not None and encoder not in config.ablations:
-            yield f"prompts.{name}.encoder = {encoder!r}: not in ablations ({_names(config.ablations)})"
+        if encoder is not None:
+            yield from _no_encoder(config, f"prompts.{name}.encoder", encoder)
 
 
 def _broken_controls(config: Config) -> Iterator[str]:
@@ -69,12 +68,25 @@ def _broken_rows(config: Config) -> Iterator[str]:
             yield f"ablations.{name}: the name is taken by a baseline row"
         if ablation.prompts is not None and ablation.prompts not in config.prompts:
             yield f"ablations.{name}.prompts = {ablation.prompts!r}: not in prompts ({_names(config.prompts)})"
-        if ablation.start is not None and ablation.start not in config.ablations:
-            yield f"ablations.{name}.start = {ablation.start!r}: not in ablations ({_names(config.ablations)})"
+        if ablation.start is not None:
+            faults = _no_encoder(config, f"ablations.{name}.start", ablation.start, FIRST_ENCODERS)
+            yield from (f"{fault}; null is the pretrained CLIP" for fault in faults)
+        if ablation.encoder_of is not None:
+            yield from _no_encoder(config, f"ablations.{name}.encoder_of", ablation.encoder_of, BASELINES)
         yield from _bad_replacements(config, name)
     for name in config.ablations:
         if name in _rows_before(config, name):
             yield f"ablations.{name}: starts from itself, by way of {_names(_rows_before(config, name))}"
+
+
+def _no_encoder(config: Config, key: str, row: str, others: tuple[str, ...] = ()) -> Iterator[str]:
+    """Why a key cannot name a row for the encoder that it trains; `others` are encoders that it may name as well."""
+    if row not in (*config.ablations, *others):
+        also = f", nor {' or '.join(others)}" if others else ""
+        yield f"{key} = {row!r}: not in ablations ({_names(config.ablations)}){also}"
+    elif row in config.ablations and config.ablations[row].rank is not None:
+        other = config.ablations[row].encoder_of
+        yield f"{key} = {row!r}: trains no encoder, it ranks that of {other}; name {other}"
 
 
 def _broken_metric_rows(config: Config) -> Iterator[str]:
@@ -131,8 +143,20 @@ def _broken_search(config: Config) -> Iterator[str]:
             yield f"study.search: {name!r} is evaluated on {body.n_splits} splits, a search on one alone"
         rows = config.metric_names if embedding.kind == "metric" else config.rows
         asked = "study.metric_rows" if embedding.kind == "metric" else "study.rows"
+        if embedding.kind == "row" and (fault := _no_photograph_has(config, embedding.row)):
+            yield f"{where} = {embedding.row!r}: {fault}, and a photograph brings none"
         if embedding.row not in rows:
             yield f"{where} = {embedding.row!r}: not among {asked}, which study.search needs ({_names(rows)})"
+
+
+def _no_photograph_has(config: Config, row: str) -> str | None:
+    """What a row ranks beside the image that nothing finds in a photograph; joints of descriptors are found."""
+    body = config.ablations.get(row)
+    if body is None or body.rank is None:
+        return "the row ranks images with a pose" if body is not None and body.ranks_pose else None
+    if body.rank.pools == "other_joints":
+        return "a control that ranks with the joints of other images"
+    return _no_photograph_has(config, body.encoder_of)
 
 
 def _has_search(config: Config, dataset: str) -> bool:
@@ -164,7 +188,8 @@ def _broken_studies(config: Config) -> Iterator[str]:
                 yield f"study.{key}: {name!r} is not in ablations ({_names(config.ablations)})"
     for name in rows:
         if name in config.ablations and (missing := _rows_before(config, name) - set(rows)):
-            yield f"study.rows: {name!r} starts from {_names(missing)}, which must be among the rows too"
+            verb = config.verb(name)
+            yield f"study.rows: {name!r} {verb} {_names(missing)}, which must be among the rows too"
     by_row = {f"row_seeds.{row}": seeds for row, seeds in config.study.row_seeds.items() if seeds is not None}
     for key, seeds in {"seeds": config.study.seeds, **by_row}.items():
         if len(set(seeds)) < len(seeds):
@@ -177,8 +202,8 @@ def _missing_seeds(config: Config) -> Iterator[str]:
         for other in sorted(config.rows_needed_by(row)):
             if missing := sorted(set(config.seeds(row)) - set(config.seeds(other))):
                 yield (
-                    f"study: {row!r} runs with seeds {list(config.seeds(row))} and starts from {other!r}, which runs "
-                    f"with {list(config.seeds(other))}: give {other!r} seeds {missing} too, under row_seeds"
+                    f"study: {row!r} runs with seeds {list(config.seeds(row))} and {config.verb(row)} {other!r}, which "
+                    f"runs with {list(config.seeds(other))}: give {other!r} seeds {missing} too, under row_seeds"
                 )
 
 

@@ -13,6 +13,7 @@ from auxreid.plumbing.settings.study import CompareConfig, RegistryConfig, Study
 from auxreid.plumbing.settings.vocabularies import AnimalVocabulary
 
 BASELINES = ("untrained", "image_weights", "pretrained")  # rows that a comparison may have besides the ablations
+FIRST_ENCODERS = ("untrained", "image_weights")  # those before CLIP's pre-training, of which a data set has one
 REFERENCE_ROW = "clip_reid"  # the row that the others are compared with
 METRIC_REFERENCE = "untouched"  # the metric row that the others are compared with: the encoder as it is
 
@@ -57,10 +58,25 @@ class Config(Section):
         return tuple(name for name in self.metric_rows if asked is None or name in asked)
 
     def rows_needed_by(self, row: str) -> set[str]:
-        """The rows whose tuned encoders a row uses directly: as stage 2's start, or for its prompts' image features."""
+        """The rows whose tuned encoders a row uses directly: as stage 2's start, for its prompts' image features, or to
+        rank them."""
         ablation = self.ablations[row]
         variant = self.prompts.get(ablation.prompts) if ablation.prompts is not None else None
-        return {name for name in (ablation.start, getattr(variant, "encoder", None)) if name in self.ablations}
+        used = (ablation.start, getattr(variant, "encoder", None), ablation.encoder_of)
+        return {name for name in used if name in self.ablations}
+
+    def verb(self, row: str) -> str:
+        """What a row does with those that :meth:`rows_needed_by` names, for a sentence."""
+        return "starts from" if self.ablations[row].rank is None else "ranks the encoder of"
+
+    def trained_row(self, row: str) -> AblationConfig | None:
+        """The block of the row that trains the encoder that a row ranks, mostly its own; None: a baseline's encoder."""
+        body = self.ablations.get(row)
+        return body if body is None or body.encoder_of is None else self.ablations.get(body.encoder_of)
+
+    def ranks_pose(self, row: str) -> bool:
+        """Whether the images that a row ranks need their pose, for itself or for the encoder that it ranks."""
+        return any(body is not None and body.ranks_pose for body in (self.ablations.get(row), self.trained_row(row)))
 
     def seeds(self, row: str) -> tuple[int, ...]:
         """The seeds that a row runs with."""

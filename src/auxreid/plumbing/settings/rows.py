@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, model_validator
 
 from auxreid.plumbing.settings.auxiliary import AuxiliaryConfig
+from auxreid.plumbing.settings.rank import RankConfig
 from auxreid.plumbing.settings.recipes import FinetuneConfig
 from auxreid.plumbing.settings.section import Fraction, Name, NonNegativeFloat, PositiveInt, Section, changes_of
 
@@ -12,6 +13,7 @@ from auxreid.plumbing.settings.section import Fraction, Name, NonNegativeFloat, 
 AttributeTargets = Literal["attribute_share", "attribute_smoothing"]
 TextTargets = Literal["attribute_share", "attribute_smoothing", "equal_text"]
 SMOOTHING = "attribute_smoothing"
+OF_ANY_ROW = ("form", "encoder_of", "rank")  # keys of a row that trains nothing
 
 
 def _none_if_empty(block: Any) -> Any:
@@ -107,7 +109,9 @@ class AblationConfig(Section):
 
     form: Literal["thesis", "corrected", "added"]
     prompts: Name | None  # null: no text loss
-    start: Name | None = None  # the row whose tuned encoder stage 2 starts from; null: the pretrained one
+    # The row whose tuned encoder stage 2 starts from, or untrained or image_weights: the one before CLIP's
+    # pre-training, which has seen no captions; null: the pretrained one.
+    start: Name | None = None
     epoch_factor: PositiveInt | None = None  # on the recipe's epochs and milestones of stage 2; null: as they are
     id_targets: AttributeTargets | None = None
     text_targets: TextTargets | None = None
@@ -119,11 +123,44 @@ class AblationConfig(Section):
     auxiliary: Annotated[AuxiliaryConfig | None, BeforeValidator(_none_if_empty)] = None
     # Replaces keys of the recipe's finetune.
     finetune: Annotated[dict[str, Any] | None, changes_of(FinetuneConfig, "finetune")] = None
+    # In the place of all that: the row, or the baseline, whose encoder is ranked anew, and how. Nothing is trained.
+    encoder_of: Name | None = None
+    rank: RankConfig | None = None
+
+    @model_validator(mode="after")
+    def _trains_or_ranks(self) -> "AblationConfig":
+        if (self.encoder_of is None) != (self.rank is None):
+            raise ValueError("encoder_of and rank go together: whose encoder is ranked, and how")
+        own = [name for name in type(self).model_fields if name not in OF_ANY_ROW and getattr(self, name) is not None]
+        if self.rank is not None and own:
+            raise ValueError(f"a row with encoder_of and rank trains nothing; leave {', '.join(own)} empty")
+        return self
+
+    @property
+    def needs_pose(self) -> bool:
+        """Whether stage 2 reads a pose of the images, or what is fitted to rank another row's encoder."""
+        idea = self.auxiliary is not None and self.auxiliary.needs_pose
+        return self.pose is not None or idea or (self.rank is not None and self.rank.fits_joints)
+
+    @property
+    def ranks_pose(self) -> bool:
+        """Whether the images that are ranked need theirs too, beside what another row's encoder needs."""
+        if self.pose is not None:
+            return self.pose.rank == "fused"
+        if self.rank is not None:
+            return self.rank.ranks_joints
+        return self.auxiliary is not None and self.auxiliary.ranks_pose
 
     @model_validator(mode="after")
     def _texts_for_text_targets(self) -> "AblationConfig":
         if self.prompts is None and self.text_targets is not None:
             raise ValueError(f"text_targets {self.text_targets!r} need texts, and prompts is null")
+        return self
+
+    @model_validator(mode="after")
+    def _one_reads_the_pose(self) -> "AblationConfig":
+        if self.pose is not None and self.auxiliary is not None:
+            raise ValueError("pose and auxiliary do not go together: one of the two is trained beside the encoder")
         return self
 
     @model_validator(mode="after")

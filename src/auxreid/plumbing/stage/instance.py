@@ -18,7 +18,7 @@ from auxreid.plumbing.dvc.stages import STAGES_FILE, read_stages
 from auxreid.plumbing.graph.feasible import TRAINING, stop_if_infeasible, tell_of_ingest
 from auxreid.plumbing.graph.sources import FOLDER as SOURCES
 from auxreid.plumbing.graph.sources import check_sources
-from auxreid.plumbing.graph.table import GRAPH_FILE, NOTHING, build_graph, load_study
+from auxreid.plumbing.graph.table import GRAPH_FILE, NO_CODE, NOTHING, build_graph, load_study
 from auxreid.plumbing.settings.config import Config
 from auxreid.plumbing.settings.load import load_config
 from auxreid.plumbing.stage.passed_over import passed_over
@@ -125,7 +125,15 @@ def open_stage(name: str, key: str, root: Path) -> Stage:
     if text is None:
         raise ConfigError(f"{root / STAGES_FILE}: has no stage {name}")
     blocks = {block: _find(config, block) for block in _blocks(text.get("params", []), key, entry)}
-    return Stage(name, key, entry, blocks, dict(_reads(text.get("deps", []), key, entry)), check_sources(name, root))
+    deps = text.get("deps", [])
+    return Stage(name, key, entry, blocks, dict(_reads(deps, key, entry)), _checked_code(name, deps, key, entry, root))
+
+
+def _checked_code(name: str, deps: list[str], key: str, entry: Mapping[str, Any], root: Path) -> str:
+    """The hash of the stage's code, and behind it that of the idea that it uses."""
+    paths = [Path(_filled(dep, key, entry)) for dep in deps]
+    named = [path.relative_to(SOURCES).with_suffix("").as_posix() for path in paths if SOURCES in path.parents]
+    return "+".join(check_sources(one, root) for one in dict.fromkeys((name, *named)))
 
 
 def _instead(key: str, keys: list[str]) -> str:
@@ -141,11 +149,11 @@ def _blocks(params: list[str], key: str, entry: Mapping[str, Any]) -> Iterator[s
 
 
 def _reads(deps: list[str], key: str, entry: Mapping[str, Any]) -> Iterator[tuple[str, Path | None]]:
-    """By name; without the hash of the stage's code, which is `code`."""
+    """By name; without the hashes of the code that runs, which are `code`."""
     for dep in deps:
-        if Path(dep).parent == SOURCES:
-            continue
         path = _filled(dep, key, entry)
+        if SOURCES in Path(path).parents or path in NO_CODE:
+            continue
         yield _read_name(dep), None if path.startswith(NOTHING) else Path(path)
 
 

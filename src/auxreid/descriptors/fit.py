@@ -1,0 +1,129 @@
+"""Descriptors fitted to an encoder on the training images of a data set, and images embedded by them.
+
+An image becomes its global feature beside what the encoder's maps show in pools of cells, at its joints or a control of
+them. Each part is whitened within identities and brought to length 1. Squared distances of a part are divided by
+their standard deviation over pairs of training images, so that no part rules by its scale; all local parts together
+then weigh as much as the global one. A weighted sum of squared distances is the squared distance of the scaled vectors side
+by side, which therefore are the embedding: re-ranking, tracks and indices take it as any other.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from auxreid.clipreid.fused_embedding import embed_and_observe
+from auxreid.descriptors.header import DescriptorsHeader, weights_hash
+from auxreid.descriptors.held_out import held_out_score
+from auxreid.descriptors.pools import Pools, open_pools
+from auxreid.descriptors.whitening import choose_shrinkage, whitening, within_covariance
+from auxreid.evaluation.ranking import squared_distances
+from auxreid.plumbing.settings.rank import RankConfig
+from auxreid.training.precision import FULL
+
+GLOBAL = "global"
+SPREAD_IMAGES = 1500  # whose pairs tell how far distances spread
+MEAN_PLACES = "mean_places"
+
+
+@dataclass(frozen=True)
+class Descriptors:
+    """What ranks images by an encoder that stays as it is.
+
+    Tensors, for each part (`global`, and the maps by name): `<part>.whitening` [d, d], where the part is whitened, and
+    `<part>.scale` []; of mean_joints, `mean_places` [J, 3].
+    """
+
+    header: DescriptorsHeader
+    tensors: Mapping[str, Tensor]
+
+    def embed(self, encoder, beside, frames, pose_file: str | Path | None, precision: str = FULL) -> np.ndarray:
+        """Images as vectors float32 [n, d] whose squared Euclidean distance is the weighted sum of all distances.
+
+        Args:
+            encoder, beside: as `load_ranked_encoder` gives them.
+            pose_file: the keypoint table of the frames, where the pools or what is beside the encoder take joints.
+
+        Raises:
+            DataError: the encoder or the joints are others than the descriptors were fitted to, or frames lack joints.
+        """
+        self.header.check_encoder(encoder)
+        config = self.header.rank
+        if MEAN_PLACES in self.tensors:  # of the training images
+            pools = Pools(config, encoder, self.tensors[MEAN_PLACES][None].numpy(), self.header.joints)
+        else:
+            pools = open_pools(config, encoder, frames, pose_file, self.header.facts["seed"])
+        if config.ranks_joints:
+            self.header.check_joints(pools.joints, pose_file)
+        parts = _parts(config, encoder, beside, frames, pose_file, precision, pools)
+        scaled = [
+            _unit(values, self.tensors.get(f"{name}.whitening")) * self.tensors[f"{name}.scale"]
+            for name, values in parts.items()
+        ]
+        return torch.cat(scaled, dim=1).numpy()
+
+
+def fit_descriptors(
+    config: RankConfig,
+    encoder,
+    beside,
+    frames_train,
+    classes: np.ndarray,
+    pose_file: Path | None,
+    precision: str,
+    seed: int,
+) -> Descriptors:
+    """Fit what a row's `rank` asks for on training images.
+
+    Args:
+        encoder, beside: as `load_ranked_encoder` gives them.
+        frames_train: the n training frames.
+        classes: their identities in 0..k-1 [n].
+        pose_file: the data set's keypoint table, where the pools or what is beside the encoder take joints.
+        seed: parts the identities in two, on which the shrinkages are chosen, and draws the pairs of the scales.
+
+    Raises:
+        DataError: no identity has two images; frames lack joints.
+    """
+    pools = open_pools(config, encoder, frames_train, pose_file, seed)
+    parts = _parts(config, encoder, beside, frames_train, pose_file, precision, pools)
+    tensors: dict[str, Tensor] = {}
+    shrinkages: dict[str, float] = {}
+    for name, values in parts.items():
+        if name != GLOBAL or config.whiten_global:
+            score = held_out_score(frames_train, classes)
+            shrinkages[name], _ = choose_shrinkage(values, classes, score, seed)
+            tensors[f"{name}.whitening"] = whitening(within_covariance(values, classes), shrinkages[name])
+        share = 1.0 if name == GLOBAL else 1 / len(config.maps)
+        vectors = _unit(values, tensors.get(f"{name}.whitening"))
+        tensors[f"{name}.scale"] = torch.tensor((share / _spread(vectors, seed)) ** 0.5, dtype=torch.float32)
+    if config.maps and config.pools == "mean_joints":
+        tensors[MEAN_PLACES] = pools.places[0]
+    joints = pools.joints if config.fits_joints else ()
+    facts = {"seed": seed, "shrinkage": shrinkages}
+    return Descriptors(
+        DescriptorsHeader(rank=config, encoder=weights_hash(encoder), joints=joints, facts=facts), tensors
+    )
+
+
+def _parts(config, encoder, beside, frames, pose_file, precision, pools) -> dict[str, Tensor]:
+    """The global embedding [n, d], and what each map shows in the pools [n, P * d]."""
+    embedding, observed = embed_and_observe(encoder, beside, frames, pose_file, precision, pools, config.maps)
+    return {GLOBAL: embedding} | dict(zip(config.maps, observed, strict=True))
+
+
+def _unit(values: Tensor, matrix: Tensor | None) -> Tensor:
+    """Whitened where there is a matrix, and brought to length 1."""
+    return F.normalize(values if matrix is None else values @ matrix, dim=1)
+
+
+def _spread(vectors: Tensor, seed: int) -> float:
+    """Standard deviation of the squared distances between different images."""
+    chosen = np.random.default_rng(seed).permutation(len(vectors))[:SPREAD_IMAGES]
+    some = vectors[chosen].numpy()
+    between = squared_distances(some, some)[~np.eye(len(some), dtype=bool)]
+    return max(float(between.std(dtype=np.float64)), np.finfo(np.float32).eps)

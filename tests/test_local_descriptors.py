@@ -1,0 +1,234 @@
+"""Local descriptors at ranking: whitening, pools, and an embedding whose distances are a weighted sum."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from encoder_files import JOINTS, write_encoder
+from small_frames import small_frames
+
+from auxreid.clip.checkpoints import load_ranked_encoder
+from auxreid.clip.embed import encode_frames
+from auxreid.clip.maps import captured
+from auxreid.descriptors.fit import fit_descriptors
+from auxreid.descriptors.held_out import apart, held_out_score
+from auxreid.descriptors.whitening import choose_shrinkage, whitening, within_covariance
+from auxreid.plumbing.base.errors import DataError
+from auxreid.plumbing.settings.rank import RankConfig
+from auxreid.pose.predict import Poses
+from auxreid.pose.table import write_keypoints
+
+
+def test_the_covariance_within_identities_by_hand():
+    features = torch.tensor([[0.0, 0.0], [2.0, 0.0], [5.0, 1.0], [5.0, 3.0], [9.0, 9.0]])
+    covariance = within_covariance(features, np.array([0, 0, 1, 1, 2]))
+    # deviations (-1, 0), (1, 0), (0, -1), (0, 1), (0, 0); five images less three means
+    torch.testing.assert_close(covariance, torch.eye(2, dtype=torch.float64))
+
+
+def test_identities_of_one_image_each_cannot_tell_what_varies_within():
+    with pytest.raises(DataError, match="needs an identity with two images or more"):
+        within_covariance(torch.randn(3, 2), np.array([0, 1, 2]))
+
+
+@pytest.mark.parametrize("shrinkage", [0.0, 0.3, 1.0])
+def test_whitening_inverts_the_shrunk_covariance(shrinkage):
+    root = torch.randn(4, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    covariance = root @ root.T
+    shrunk = (1 - shrinkage) * covariance + shrinkage * covariance.trace() / 4 * torch.eye(4, dtype=torch.float64)
+    matrix = whitening(covariance, shrinkage).double()
+    torch.testing.assert_close(matrix @ matrix.T, torch.linalg.inv(shrunk), rtol=1e-4, atol=1e-5)
+
+
+def test_a_direction_that_never_varies_stays_finite():
+    assert torch.isfinite(whitening(torch.zeros(2, 2, dtype=torch.float64), 0.0)).all()
+    assert torch.isfinite(whitening(torch.diag(torch.tensor([1.0, 0.0]).double()), 0.0)).all()
+
+
+class Made(SimpleNamespace):
+    """What is asked of frames."""
+
+    def __len__(self):
+        return len(self.camera)
+
+
+def made(classes, camera=None, sequence=None) -> Made:
+    count = len(classes)
+    return Made(
+        camera=np.zeros(count, np.int16) if camera is None else np.asarray(camera, np.int16),
+        sequence=np.full(count, "") if sequence is None else np.asarray(sequence),
+        meta=SimpleNamespace(dataset="made"),
+    )
+
+
+def test_true_matches_are_of_another_camera_or_sequence_or_else_any_other_image():
+    classes = np.array([0, 0, 1, 1])
+    assert apart(made(classes, camera=[1, 2, 1, 2]), classes).tolist() == [1, 2, 1, 2]
+    assert apart(made(classes, sequence=["a", "b", "a", ""]), classes).tolist()[:2] == [1, 2]
+    assert len(set(apart(made(classes), classes).tolist())) == 4
+    assert len(set(apart(made(classes, camera=[1, 1, 2, 2]), classes).tolist())) == 4  # a camera tells the identity
+
+
+def test_the_held_out_score_is_the_mean_average_precision_by_hand():
+    classes = np.array([0, 0, 1, 1])
+    score = held_out_score(made(classes), classes)
+    vectors = torch.tensor([[1.0, 0.0], [0.6, 0.8], [0.8, 0.6], [0.0, 1.0]])
+    unit = vectors.numpy()
+    distances = ((unit[:, None] - unit[None]) ** 2).sum(-1)
+    expected = []
+    for query in range(4):
+        others = [one for one in range(4) if one != query]
+        order = sorted(others, key=lambda one: (distances[query, one], classes[one] == classes[query]))
+        expected.append(1 / (1 + [classes[one] == classes[query] for one in order].index(True)))
+    assert score(vectors, np.arange(4)) == pytest.approx(np.mean(expected))
+
+
+def test_a_nuisance_within_identities_is_found_on_identities_held_out():
+    """Two directions of eight vary within identities alone: whitening must rank far better than none, and be chosen."""
+    rng = np.random.default_rng(0)
+    classes = np.repeat(np.arange(30), 4)
+    centres = rng.normal(size=(30, 8)) * ([0.0, 0.0] + [1.0] * 6)
+    features = centres[classes] + rng.normal(size=(120, 8)) * ([8.0, 8.0] + [0.3] * 6)
+    chosen, scores = choose_shrinkage(
+        torch.from_numpy(features).float(), classes, held_out_score(made(classes), classes), seed=0
+    )
+    assert chosen < 0.5
+    assert scores[chosen] > 0.9 > 0.6 > scores[1.0]  # 1: no direction is told from another
+
+
+def _truth(values, classes, shrinkage):
+    """Whitened by inverse root in float64, and of length 1."""
+    own = values.double()
+    means = torch.stack([own[classes == one].mean(0) for one in range(classes.max() + 1)])
+    left = own - means[classes]
+    covariance = left.T @ left / (len(own) - len(means))
+    covariance = (1 - shrinkage) * covariance + shrinkage * covariance.trace() / len(covariance) * torch.eye(
+        len(covariance), dtype=torch.float64
+    )
+    inverse = torch.linalg.inv(covariance)
+    return own, inverse
+
+
+def literal_distances(values, classes, shrinkage):
+    """Cosine distances 2 - 2 cos under the inverse covariance, pair by pair, divided by their deviation."""
+    own, inverse = _truth(values, classes, shrinkage)
+    count = len(own)
+    inner = torch.zeros(count, count, dtype=torch.float64)
+    for one in range(count):
+        for other in range(count):
+            inner[one, other] = own[one] @ inverse @ own[other]
+    norms = inner.diagonal().sqrt()
+    distances = 2 - 2 * inner / norms[:, None] / norms[None]
+    off = ~torch.eye(count, dtype=bool)
+    return distances / distances[off].std(unbiased=False)
+
+
+CLASSES = np.repeat(np.arange(6), 4)
+GROUPS = ([0], [1, 2])  # neck; both hips
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("descriptors")
+    frames = small_frames(folder / "frames.arrow", (CLASSES + 1).tolist())
+    points = np.random.default_rng(5).random((24, 3, 3)) * [16, 32, 1]
+    poses = Poses(points.astype(np.float32), np.zeros((24, 3 * 32), np.float32))
+    write_keypoints(folder / "keypoints.parquet", JOINTS, [(frames.frame_id, poses)])
+    encoder = load_ranked_encoder(write_encoder(folder / "encoder.safetensors"))
+    return encoder, frames, folder / "keypoints.parquet", points
+
+
+def config(pools: str = "joints", maps=("middle", "late"), **more) -> RankConfig:
+    sigma = {"sigma": 0.1} if "joints" in pools else {"count": 3}
+    return RankConfig(pools=pools, maps=maps, **({"whiten_global": True} | (sigma if maps else {}) | more))
+
+
+def fitted(study, asked: RankConfig):
+    (encoder, beside), frames, table, _ = study
+    found = fit_descriptors(asked, encoder, beside, frames, CLASSES, table, "32-true", 0)
+    return found, found.embed(encoder, beside, frames, table)
+
+
+def maps_of(study) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+    """The global embedding, and the maps of all frames."""
+    (encoder, _), frames, _, _ = study
+    found = {}
+
+    def around(encode):
+        def keep(images, rows):
+            with captured(encoder, ["middle", "late"]) as maps:
+                features = encode(images, rows)
+            found.update(maps)
+            return features
+
+        return keep
+
+    _, f2, f3 = encode_frames(encoder, frames, encoder.input_config, around=around)
+    return torch.nn.functional.normalize(torch.cat([f2, f3], dim=1), dim=1), found
+
+
+def at_joints(found: torch.Tensor, points: np.ndarray, stride: int) -> torch.Tensor:
+    """Means under the Gaussians of each group, cell by cell."""
+    count, width, rows, columns = found.shape
+    result = np.zeros((count, len(GROUPS), width))
+    for image in range(count):
+        for place, joints in enumerate(GROUPS):
+            weights = np.zeros((rows, columns))
+            for row in range(rows):
+                for column in range(columns):
+                    y, x = stride * (row + 0.5), stride * (column + 0.5)
+                    for joint in joints:
+                        away = (points[image, joint, 0] - x) ** 2 + (points[image, joint, 1] - y) ** 2
+                        weights[row, column] += np.exp(-away / 2 / (0.1 * 32) ** 2)
+            weights /= weights.sum()
+            result[image, place] = (found[image].numpy() * weights).sum(axis=(1, 2))
+    return torch.from_numpy(result.reshape(count, -1)).float()
+
+
+def test_distances_are_the_global_one_and_the_mean_of_the_maps_each_over_its_deviation(study):
+    found, embedding = fitted(study, config())
+    whole, maps = maps_of(study)
+    shrinkage = found.header.facts["shrinkage"]
+    expected = literal_distances(whole, CLASSES, shrinkage["global"])
+    for name, stride in (("middle", 8), ("late", 16)):
+        values = at_joints(maps[name], study[3], stride)
+        expected = expected + literal_distances(values, CLASSES, shrinkage[name]) / 2
+    ours = torch.cdist(torch.from_numpy(embedding).double(), torch.from_numpy(embedding).double()) ** 2
+    torch.testing.assert_close(ours, expected, rtol=2e-3, atol=2e-3)
+
+
+def test_an_unwhitened_global_feature_keeps_its_order(study):
+    _, embedding = fitted(study, config(maps=("middle",), whiten_global=False))
+    whole, _ = maps_of(study)
+    part = torch.from_numpy(embedding[:, : whole.shape[1]])
+    torch.testing.assert_close(torch.nn.functional.normalize(part, dim=1), whole)
+
+
+def test_without_maps_the_global_feature_alone_is_whitened(study):
+    found, embedding = fitted(study, config("global", maps=()))
+    expected = literal_distances(maps_of(study)[0], CLASSES, found.header.facts["shrinkage"]["global"])
+    ours = torch.cdist(torch.from_numpy(embedding).double(), torch.from_numpy(embedding).double()) ** 2
+    torch.testing.assert_close(ours, expected, rtol=2e-3, atol=2e-3)
+
+
+def test_every_kind_of_pools_gives_other_vectors_and_equal_seeds_equal_ones(study):
+    kinds = ("joints", "mean_joints", "other_joints", "stripes", "global")
+    embeddings = {kind: fitted(study, config(kind))[1] for kind in kinds}
+    for kind in kinds:
+        assert np.array_equal(fitted(study, config(kind))[1], embeddings[kind])
+        for other in kinds:
+            assert kind == other or not np.array_equal(embeddings[kind], embeddings[other])
+
+
+def test_mean_joints_need_no_pose_when_images_are_ranked(study):
+    (encoder, beside), frames, _, _ = study
+    found, embedding = fitted(study, config("mean_joints"))
+    assert np.array_equal(found.embed(encoder, beside, frames, None), embedding)
+
+
+def test_an_images_vector_does_not_depend_on_the_images_beside_it(study):
+    (encoder, beside), frames, table, _ = study
+    found, embedding = fitted(study, config())
+    few = found.embed(encoder, beside, frames.take([3, 7]), table)
+    np.testing.assert_allclose(few, embedding[[3, 7]], rtol=1e-4, atol=1e-5)
