@@ -16,7 +16,7 @@ import pandas
 import pytest
 import timm
 import yaml
-from encoder_files import INPUT, write_encoder, write_photos
+from encoder_files import INPUT, write_encoder, write_idea_encoder, write_photos
 from mlflow.exceptions import MlflowException
 from mlflow_server import free_port
 from params import ROOT
@@ -27,9 +27,10 @@ from waiting import wait_until
 
 from auxreid.attributes.model import AttributeModel, load_model, save_model
 from auxreid.attributes.predict import predict
+from auxreid.plumbing.base.weights_header import read_header
 from auxreid.plumbing.mirror import models
 from auxreid.plumbing.mirror import publish as mirror
-from auxreid.plumbing.mirror.model_files import PACKAGES
+from auxreid.plumbing.mirror.model_files import KINDS, PACKAGES, Weights
 from auxreid.plumbing.mirror.publish import format_report, publish
 from auxreid.plumbing.mirror.store import Store, open_store, tracking_uri
 from auxreid.plumbing.settings.study import RegistryConfig
@@ -188,6 +189,16 @@ def test_a_served_model_answers_over_http_and_reads_no_files_of_its_machine(work
         os.killpg(server.pid, 15)
         server.wait()
         log.close()
+
+
+@pytest.mark.parametrize(
+    ("kind", "asked"), [("gated_fusion", {"pose": (2, [[4.0, 4.0, 0.5]] * 3)}), ("later_fusion", {})]
+)
+def test_a_row_whose_idea_ranks_asks_for_its_joints(tmp_path, kind, asked):
+    """Of one that only another version knows nothing is known; its model says so when it is loaded."""
+    header = read_header(write_idea_encoder(tmp_path / "encoder.safetensors"))
+    header["auxiliary"]["config"]["kind"] = kind
+    assert Weights(tmp_path, KINDS["finetune"], header, "32-true").columns() == asked
 
 
 def test_rows_with_a_pose_and_attributes_say_in_their_signature_what_they_take(work, monkeypatch, tmp_path_factory):

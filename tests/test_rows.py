@@ -3,18 +3,22 @@
 import csv
 import json
 import os
+from functools import partial
 from pathlib import Path
 
 import finetune
 import numpy as np
 import pytest
 import torch
-from params import CONFIG
+from ideas import HEADS
+from params import CONFIG, new_row
 from test_body_coordinates import slowly
 from tiny_study import DATASET, HEIGHT, IDENTITIES, IMAGES, JOINTS, WIDTH, run, tiny_params, write_inputs, write_study
 
 from auxreid.clip.checkpoints import load_image_encoder, load_ranked_encoder, load_text_tower
 from auxreid.clip.embed import encode_frames
+from auxreid.clip.images import PLAIN
+from auxreid.clip.maps import captured
 from auxreid.clipreid.fused_embedding import embed_for_ranking
 from auxreid.clipreid.variants import centroids
 from auxreid.data.frames import open_frames
@@ -25,6 +29,11 @@ from auxreid.pose.predict import Poses
 from auxreid.pose.table import write_keypoints
 
 ROWS = applicable_rows(CONFIG.model_copy(update={"study": CONFIG.study.model_copy(update={"rows": None})}), DATASET)
+GATED = {"kind": "gated_fusion", "tokens": "joints", "heads": 2, "width": 8, "supervise": "fused"}
+IDEAS = {  # one that is in training alone, and one that takes part in ranking
+    "heads_of_untrained": new_row(prompts=None, start="untrained", auxiliary=HEADS),
+    "gated_joints": new_row(auxiliary=GATED | {"ranked": "fused", "closed": False, "shuffled": False}),
+}
 FUSED = [row for row in ROWS if CONFIG.ablations[row].pose is not None]
 
 
@@ -32,11 +41,13 @@ class Study:
     """The rows, trained on demand by the scripts of pipeline/, each once."""
 
     def __init__(self):
-        self.config = write_study(tiny_params())
+        params = tiny_params()
+        params["ablations"] |= IDEAS
+        self.config = write_study(params)
         write_inputs(self.config)
         self.graph = build_graph(self.config)
         self.frames = open_frames(f"results/ingest/{DATASET}/frames.arrow")
-        self.trained: dict[str, tuple] = {}  # row -> (encoder, fusion) as training left them
+        self.trained: dict[str, tuple] = {}  # row -> (encoder, what ranks with it) as training left them
         self.save = finetune.save_tower
 
     def texts(self, variant: str) -> dict[str, torch.Tensor]:
@@ -52,10 +63,10 @@ class Study:
         return load_file(path)
 
     def train(self, row: str) -> tuple[Path, tuple]:
-        """The folder of a row, and its (encoder, fusion) as they were when they were saved."""
+        """The folder of a row, and its encoder and what ranks with it as they were when they were saved."""
         if row not in self.trained:
             body = self.config.ablations[row]
-            if body.start is not None:
+            if body.start in self.config.ablations:
                 self.train(body.start)
             if body.prompts is not None:
                 self.texts(body.prompts)
@@ -64,9 +75,9 @@ class Study:
             finetune.save_tower = self.save
         return Path(f"results/finetune/{DATASET}-{row}-0"), self.trained[row]
 
-    def keep(self, row: str, encoder, path, encoder_config, input_config, fusion) -> None:
-        self.trained[row] = encoder, None if fusion is None else fusion[0]
-        self.save(encoder, path, encoder_config, input_config, fusion)
+    def keep(self, row: str, encoder, path, encoder_config, input_config, beside) -> None:
+        self.trained[row] = encoder, None if beside is None else beside[0]
+        self.save(encoder, path, encoder_config, input_config, beside)
 
     def embedding(self, row: str) -> np.ndarray:
         """What `evaluate` would rank, from the row's file."""
@@ -98,31 +109,66 @@ def literal_pose(row: str) -> np.ndarray:
     return placed.reshape(len(points), -1)
 
 
-@pytest.mark.parametrize("row", ROWS)
+def with_idea(encode, idea, encoder):
+    """What is ranked of images, with an idea of which the network knows nothing."""
+
+    def encoded(images: torch.Tensor, rows: np.ndarray) -> tuple[torch.Tensor, ...]:
+        known = idea.inputs(rows, [PLAIN] * len(rows))
+        with captured(encoder, idea.maps) as maps:
+            features = encode(idea.images(images, known), rows)
+        return idea.rank(features, idea.observe(features, maps, known))
+
+    return encoded
+
+
+@pytest.mark.parametrize("row", [*ROWS, *IDEAS])
 def test_a_row_trains_and_its_file_embeds_as_the_network_that_was_trained(study, row):
-    folder, (encoder, fusion) = study.train(row)
-    pose = study.config.ablations[row].pose
+    folder, (encoder, beside) = study.train(row)
+    pose, idea = study.config.ablations[row].pose, study.config.ablations[row].auxiliary
+    around = {}
+    if idea is not None and beside is not None:
+        around["around"] = partial(with_idea, idea=beside.eval(), encoder=encoder)
     with torch.no_grad():
-        _, f2, f3 = encode_frames(encoder, study.frames, encoder.input_config)
+        _, f2, f3 = encode_frames(encoder, study.frames, encoder.input_config, **around)
         if pose is not None and pose.rank == "fused":
-            f3 = fusion.eval()(f3, torch.from_numpy(literal_pose(row)))
+            f3 = beside.eval()(f3, torch.from_numpy(literal_pose(row)))
     expected = torch.cat([f2, f3], dim=1)
     expected = (expected / expected.norm(dim=1, keepdim=True)).numpy()
     found = study.embedding(row)
     np.testing.assert_allclose(found, expected, atol=1e-5)
-    assert found.shape == (IDENTITIES * IMAGES, 128 + 8) and np.isfinite(found).all()
+    assert found.shape == expected.shape and np.isfinite(found).all()
+    assert idea is not None or found.shape == (IDENTITIES * IMAGES, 128 + 8)
     assert np.ptp(found, axis=0).max() > 1e-4  # images differ
     with (folder / "history.csv").open() as file:
         history = list(csv.DictReader(file))
     assert len(history) == (study.config.ablations[row].epoch_factor or 1)  # of one epoch
     texts = set() if study.config.ablations[row].prompts is None else {"i2t"}
-    assert set(history[0]) == {"epoch", "loss", "id", "triplet", "lr"} | texts
+    known = {"epoch", "loss", "id", "triplet", "lr"} | texts
+    assert set(history[0]) == known or (idea is not None and set(history[0]) > known)
 
 
 def test_every_row_applies_to_the_sample_unless_it_changes_a_vision_transformer():
     config = CONFIG.model_copy(update={"study": CONFIG.study.model_copy(update={"rows": None})})
     assert len(ROWS) >= 20
     assert all("vision transformer" in reason for reason in not_applicable(config, DATASET).values())
+
+
+def test_a_row_starts_from_the_encoder_that_it_names(study, monkeypatch):
+    """That before the pre-training: which file was read is told by the encoder, before its training."""
+    read = []
+    monkeypatch.setattr(finetune, "load_image_encoder", lambda path: read.append(path) or load_image_encoder(path))
+    run("finetune", f"{DATASET}-heads_of_untrained-0")
+    assert read == [Path(f"results/pretrain/{DATASET}-0/initial.safetensors")]
+
+
+def test_an_idea_that_ranks_needs_its_pose_and_one_of_training_alone_does_not(study):
+    encoder, beside = load_ranked_encoder(study.train("gated_joints")[0] / "encoder.safetensors")
+    assert beside[0].config == study.config.ablations["gated_joints"].auxiliary
+    with pytest.raises(DataError, match="no such file"):
+        embed_for_ranking(encoder, beside, study.frames, "no such file")
+    encoder, beside = load_ranked_encoder(study.train("heads_of_untrained")[0] / "encoder.safetensors")
+    assert beside is None
+    embed_for_ranking(encoder, beside, study.frames, "no such file")
 
 
 def test_no_row_is_another_row(study):

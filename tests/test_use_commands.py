@@ -176,7 +176,7 @@ def test_photographs_that_are_not_there_or_cannot_be_used_are_named(project):
     with pytest.raises(DataError, match=r"^1 of 1 images cannot be used: params\.yaml"):
         run("rank", "params.yaml", "gallery", "-o", "r.jpg", "--row", "clip_reid")
     encoder("keypoints_raw_corrected", source="keypoints")
-    with pytest.raises(DataError, match=r"x, y in pixels of 3 joints.* no command takes: use auxreid\.serving"):
+    with pytest.raises(DataError, match=r"pose/sample_people/hrnet\.safetensors: no such pose checkpoint"):
         run("embed", "query", "-o", "f.parquet", "--row", "keypoints_raw_corrected")
 
 

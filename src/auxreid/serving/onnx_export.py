@@ -51,8 +51,8 @@ def export(encoder: Encoder, path: Path, about: Mapping[str, object]) -> float:
     Its metadata say what the pixels must be: RGB, resized to height x width by OpenCV's bicubic interpolation.
 
     Raises:
-        DataError: the encoder has a camera embedding, an idea or descriptors that take part in ranking, or the two differ
-            by more than rounding; then no file is written.
+        DataError: the encoder has a camera embedding, or an idea or descriptors that rank with it; or the two differ by
+            more than rounding, and then no file is written.
     """
     if encoder.cameras:
         raise DataError(f"{encoder.path}: the encoder has a camera embedding, which has no form in ONNX here")
