@@ -12,6 +12,8 @@ from auxreid.descriptors.fit import fit_descriptors
 from auxreid.plumbing.stage.instance import Stage
 from auxreid.plumbing.stage.script import run_script
 
+FILE = "descriptors.safetensors"
+
 
 def main(stage: Stage) -> None:
     reads, settings, seed = stage.reads, stage.settings, stage.entry["seed"]
@@ -19,7 +21,10 @@ def main(stage: Stage) -> None:
         encoder, beside = load_ranked_encoder(reads["encoder"])
         frames, classes, _ = training_set(reads["frames"], stage.entry["split"], None)
         asked = settings.ablation.rank, encoder, beside, frames, classes, reads["pose"], settings.precision, seed
-        write_descriptors(run.out / "descriptors.safetensors", fit_descriptors(*asked))
+        descriptors = fit_descriptors(*asked)
+        write_descriptors(run.out / FILE, descriptors)
+        run.artifact(FILE)
+        run.summary({f"shrinkage/{part}": value for part, value in descriptors.header.facts["shrinkage"].items()})
 
 
 if __name__ == "__main__":

@@ -3,7 +3,8 @@
 from auxreid.plumbing.settings.auxiliary import Idea
 from auxreid.plumbing.settings.config import Config
 
-HEADS = {"kind": "attribute_heads", "weight": 0.3, "shuffled": False}  # a real one, as params.yaml has it
+# A real one, as params.yaml has it.
+HEADS = {"kind": "attribute_heads", "weight": 0.3, "scale": "sum", "shuffled": False}
 
 
 class Posed(Idea):

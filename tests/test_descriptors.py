@@ -15,7 +15,6 @@ from auxreid.clip.checkpoints import load_ranked_encoder, save_tower
 from auxreid.clipreid.described import open_descriptors
 from auxreid.data.frames import FramesMeta, open_frames, write_frames
 from auxreid.plumbing.base.errors import DataError
-from auxreid.plumbing.graph.table import build_graph
 from auxreid.plumbing.stage.record import read_record
 from auxreid.pose.architecture import PoseSpec, build
 from auxreid.pose.checkpoint import save_checkpoint
@@ -95,8 +94,6 @@ def test_the_rows_are_evaluated_as_any_other_and_by_something_else(study):
         assert found[row].params["encoder"] == str(ENCODER) and "reranked_mAP" in found[row].summary
         scores = json.loads(Path(f"results/evaluate/{DATASET}-{row}-0/metrics.json").read_text())
         assert 0 < scores["mAP"] < 1
-    keys = build_graph(study)["descriptors"]
-    assert list(keys) == [f"{DATASET}-{row}-0" for row in ROWS]
 
 
 @pytest.mark.parametrize("row", ROWS)
@@ -108,7 +105,6 @@ def test_photographs_are_embedded_as_the_row_is_evaluated(study, photos, row):
     found = embed_images(ENCODER, photos, descriptors=descriptors(row), hrnet=hrnet)
     assert found.dtype == np.float32 and found.shape == expected.shape
     np.testing.assert_allclose(found, expected, atol=1e-5)
-    assert not np.allclose(found, embed_images(ENCODER, photos), atol=1e-2) if found.shape[1] == 136 else True
 
 
 def test_joints_may_be_given_in_the_place_of_an_hrnet(study, photos):

@@ -14,6 +14,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.cyaml import CParser
 
 from auxreid.plumbing.base.errors import ConfigError
+from auxreid.plumbing.dvc.stages import read_stages
 from auxreid.plumbing.graph.sources import describe, write_sources
 from auxreid.plumbing.graph.table import (
     build_graph,
@@ -180,6 +181,7 @@ def test_every_file_that_a_stage_reads_is_made_by_one_or_stands_in_the_repositor
     made |= {f"results/pose/{key}/hrnet.safetensors" for key in graph["pose"]}
     made |= {f"results/keypoints/{key}/keypoints.parquet" for key in graph["keypoints"]}
     made |= {f"results/descriptors/{key}/descriptors.safetensors" for key in graph["descriptors"]}
+    made |= {out for out in read_stages(ROOT)["sources"]["outs"] if out.startswith("results/sources/ideas/")}
     fields = ("image", "text", "start", "prompts", "pose", "labels", "idea", "encoder", "descriptors")
     read = {body[field] for stage in graph.values() for body in stage.values() for field in fields if field in body}
     assert len(read) > 10

@@ -61,6 +61,24 @@ def test_a_row_is_one_run_with_all_that_its_records_say(work):
     assert artifact_folder(run).parents[1] == work.root / "mlruns" / "artifacts" / "sample"
 
 
+def test_a_row_that_ranks_another_one_s_encoder_is_one_run_of_fit_and_evaluation(work):
+    work.row()
+    about = {"ablation": "local", "seed": 0}
+    fitted = {"summary": {"shrinkage/global": 0.2}, "artifacts": ["descriptors.safetensors"]}
+    work.stage("descriptors", "sample-local-0", **fitted, **about)
+    report = publish(work.root)
+    assert ("descriptors@sample-local-0", "evaluate sample-local-0 is not in dvc.lock yet") in report.skipped
+    work.stage("evaluate", "sample-local-0", summary={"mAP": 0.9}, **about)
+    report = publish(work.root, registry=RegistryConfig())
+    _, runs = all_runs(work)
+    run = only(runs, "local-0")
+    assert set(run.data.metrics) == {"mAP", "descriptors_final/shrinkage/global"}
+    assert run.data.tags["auxreid.stage"] == "descriptors" and run.data.tags["auxreid.ablation"] == "local"
+    assert list(artifacts(run)) == ["descriptors/descriptors.safetensors"]
+    (best,) = report.registered  # it has no encoder of its own
+    assert "clip_reid-0" in best and "local" not in best
+
+
 def test_a_run_carries_what_it_was_made_from(work):
     import mlflow.data
 

@@ -14,6 +14,7 @@ import pytest
 import torch
 from params import finetune_settings
 from process_pair import ProcessPair
+from pydantic import TypeAdapter
 from small_frames import small_frames
 from torch import Tensor, nn
 
@@ -22,12 +23,14 @@ from auxreid.attributes.predict import predict
 from auxreid.attributes.train import fit
 from auxreid.clip.build import build_towers
 from auxreid.clip.embed import encode_frames
+from auxreid.clipreid.auxiliary import Context, build_auxiliary
 from auxreid.clipreid.pose_fusion import PoseFusion
 from auxreid.clipreid.pose_inputs import DriftingHRNet
 from auxreid.clipreid.stage2 import PoseBranch, finetune_encoder
 from auxreid.clipreid.stage2_losses import Supervision
 from auxreid.data.frames import FramesMeta, open_frames, write_frames
 from auxreid.plumbing.base.errors import ConfigError
+from auxreid.plumbing.settings.auxiliary import AuxiliaryConfig
 from auxreid.plumbing.settings.recipes import InputConfig, ResNetEncoderConfig, TextConfig
 from auxreid.plumbing.settings.rows import PoseFusionConfig
 from auxreid.pose.architecture import PoseSpec, build
@@ -186,7 +189,7 @@ keypoints.drifting = {}
 
 
 def stage2(
-    path: Path, changes: dict, pose: dict | None, dtype: torch.dtype
+    path: Path, changes: dict, pose: dict | None, dtype: torch.dtype, idea: dict | None = None
 ) -> tuple[list[dict[str, float]], dict[str, Tensor], dict[str, Tensor]]:
     """Train by stage 2 in this process or as one of two: its curve, final weights, and the last step's gradients."""
     torch.set_default_dtype(dtype)
@@ -196,21 +199,26 @@ def stage2(
         if pose is not None:
             config = PoseFusionConfig(source="keypoints", swap_joints=True, rank="fused", **pose)
             branch = PoseBranch(keypoints, PoseFusion(8, JOINTS, config), config.supervise == "both")
+        settings, auxiliary = SETTINGS.model_copy(update=changes), None
+        if idea is not None:
+            context = Context(encoder, frames, frames.identity - 1, Path(), settings, 0)
+            auxiliary = build_auxiliary(TypeAdapter(AuxiliaryConfig).validate_python(idea), context)
         texts, curve = torch.randn(IDENTITIES, 8, generator=torch.Generator().manual_seed(1)), []
         finetune_encoder(
             encoder,
             frames,
             frames.identity - 1,
             Supervision(texts),
-            SETTINGS.model_copy(update=changes),
+            settings,
             0,
             lambda metrics, epoch: curve.append(metrics),
             branch,
+            auxiliary=auxiliary,
         )
     finally:
         torch.set_default_dtype(torch.float)
     trained = {"encoder": encoder} | ({} if branch is None else {"fusion": branch.fusion})
-    trained = nn.ModuleDict(trained)
+    trained = nn.ModuleDict(trained | ({} if auxiliary is None else {"auxiliary": auxiliary}))
     gradients = {name: p.grad for name, p in trained.named_parameters() if p.grad is not None}
     return curve, dict(trained.state_dict()), gradients
 
@@ -240,21 +248,25 @@ def assert_same(ours: dict[str, Tensor], theirs: dict[str, Tensor], tolerance: f
 
 
 FUSED = {"normalisation": "mean_norm", "detach_norm": False, "supervise": "both"}
+HEAD = {"kind": "second_head", "dim": 6}  # it has batch norm, and the next one a memory, of the whole batch
+MEMORY = {"kind": "prototypes", "feature": "f3", "initial": "features", "temperature": 0.1, "momentum": 0.5}
+MEMORY |= {"weight": 1.0, "shuffled": False}
 CASES = {
-    "image alone": ({}, None),
-    "the pose's fusion": ({"epochs": 3}, FUSED),
-    "one batch": ({"epochs": 1, "identities": 4, "instances": 5}, FUSED),  # its gradients are those of the start
+    "image alone": ({}, None, None),
+    "the pose's fusion": ({"epochs": 3}, FUSED, None),
+    "one batch": ({"epochs": 1, "identities": 4, "instances": 5}, FUSED, None),  # its gradients are those of the start
+    "a second head": ({}, None, HEAD),
+    "prototypes": ({}, None, MEMORY),
 }
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("case", CASES)
 def test_stage_2_of_two_processes_is_that_of_one(pair, path, case):
-    changes, pose = CASES[case]
-    curve, weights, gradients = stage2(path, changes, pose, torch.double)
-    (first_curve, first, first_gradients), (second_curve, second, _) = pair.call(
-        stage2, path, changes, pose, torch.double
-    )
+    changes, pose, idea = CASES[case]
+    asked = path, changes, pose, torch.double, idea
+    curve, weights, gradients = stage2(*asked)
+    (first_curve, first, first_gradients), (second_curve, second, _) = pair.call(stage2, *asked)
     assert len(curve) == changes.get("epochs", SETTINGS.epochs)
     assert first_curve == second_curve
     for ours, expected in zip(first_curve, curve, strict=True):

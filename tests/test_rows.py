@@ -28,7 +28,10 @@ from auxreid.plumbing.graph.table import build_graph
 from auxreid.pose.predict import Poses
 from auxreid.pose.table import write_keypoints
 
-ROWS = applicable_rows(CONFIG.model_copy(update={"study": CONFIG.study.model_copy(update={"rows": None})}), DATASET)
+APPLICABLE = applicable_rows(
+    CONFIG.model_copy(update={"study": CONFIG.study.model_copy(update={"rows": None})}), DATASET
+)
+ROWS = [row for row in APPLICABLE if CONFIG.ablations[row].rank is None]  # those that train
 GATED = {"kind": "gated_fusion", "tokens": "joints", "heads": 2, "width": 8, "supervise": "fused"}
 IDEAS = {  # one that is in training alone, and one that takes part in ranking
     "heads_of_untrained": new_row(prompts=None, start="untrained", auxiliary=HEADS),

@@ -20,6 +20,7 @@ from auxreid.plumbing.settings.rows import AblationConfig, PoseFusionConfig, ViT
 TEXT = (ROOT / "params.yaml").read_text()
 RAW = yaml.safe_load(TEXT)
 BLOCKS = {"pose": PoseFusionConfig, "vit": ViTConfig, "finetune": FinetuneConfig}
+OF_SOME_ROWS = ("auxiliary", "stride_one", "encoder_of", "rank")  # such a row has no key that it does not use
 OF_THE_RECIPE = ("max_epoch_factor",)  # bounds rows from outside
 
 
@@ -44,11 +45,15 @@ def keys_of(section: type[BaseModel]) -> list[str]:
     return [name for name in section.model_fields if name not in OF_THE_RECIPE]
 
 
-def test_every_key_that_a_row_can_have_stands_in_every_row():
-    wanted = [name for name in AblationConfig.model_fields if name not in BLOCKS]
+def test_every_key_that_a_row_can_have_stands_in_it():
+    """A row with an idea has all keys of its idea, and of the others what it uses."""
+    wanted = [name for name in AblationConfig.model_fields if name not in (*BLOCKS, *OF_SOME_ROWS)]
     wanted += [f"{block}.{name}" for block, section in BLOCKS.items() for name in keys_of(section)]
     for name, row in RAW["ablations"].items():
-        assert sorted(leaves(row)) == sorted(wanted), name
+        if "auxiliary" in row:
+            assert list(row["auxiliary"]) == list(type(CONFIG.ablations[name].auxiliary).model_fields), name
+        if not set(OF_SOME_ROWS) & set(row):
+            assert sorted(leaves(row)) == sorted(wanted), name
     assert list(RAW["study"]["row_seeds"]) == list(RAW["ablations"])
 
 

@@ -23,6 +23,7 @@ from auxreid.plumbing.stage.record import read_record
 from auxreid.pose.table import read_keypoints
 
 FUSED, IMAGE_ALONE = "keypoints_raw_corrected", "keypoints_raw"  # what is ranked of a row with a pose
+LOCAL = "local_joints"  # ranks the encoder of clip_reid
 OTHER = "elsewhere"
 FINETUNED = "results/finetune/sample_people-clip_reid-0/encoder.safetensors"
 
@@ -74,6 +75,15 @@ def test_keypoints_are_those_of_the_hrnet_that_the_rows_were_trained_with(raw):
     assert graph["evaluate"][f"{OTHER}-{FUSED}-0"]["pose"] == f"results/keypoints/{OTHER}/keypoints.parquet"
     assert graph["evaluate"][f"{OTHER}-{FUSED}-0"]["predicted"] == {"keypoints": DATASET}
     assert "predicted" not in graph["evaluate"][f"{OTHER}-{IMAGE_ALONE}-0"]
+
+
+def test_descriptors_are_those_that_were_fitted_on_the_other(raw):
+    raw["study"]["rows"] = ["clip_reid", LOCAL]
+    graph = build_graph(parse_config(raw))
+    assert list(graph["descriptors"]) == [f"{DATASET}-{LOCAL}-0"]
+    row = graph["evaluate"][f"{OTHER}-{LOCAL}-0"]
+    assert row["encoder"] == FINETUNED and row["pose"] == f"results/keypoints/{OTHER}/keypoints.parquet"
+    assert row["descriptors"] == f"results/descriptors/{DATASET}-{LOCAL}-0/descriptors.safetensors"
 
 
 def test_the_table_and_the_check_say_where_its_rows_were_trained(raw):
@@ -176,7 +186,7 @@ def test_a_set_without_training_images_can_be_tested(tmp_path):
 def test_rows_are_ranked_on_another_set_and_the_table_says_so(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     params = tiny_params()
-    params["study"]["rows"] = ["clip_reid", FUSED]
+    params["study"]["rows"] = ["clip_reid", FUSED, LOCAL]
     params["study"]["datasets"] = [DATASET, OTHER]
     given = {"folder": "raw/elsewhere", "trained_on": DATASET, "attributes": None, "keypoints": None, "splits": None}
     params["datasets"][OTHER] = params["datasets"][DATASET] | given | {"shared_identities": 6, "min_frames": 1}
@@ -189,7 +199,7 @@ def test_rows_are_ranked_on_another_set_and_the_table_says_so(tmp_path, monkeypa
     assert dataset_faults(config, OTHER) == []
     run("keypoints", OTHER)
     for stage, keys in build_graph(config).items():
-        if stage in ("prompts", "finetune", "protocol"):
+        if stage in ("prompts", "finetune", "descriptors", "protocol"):
             for key in keys:
                 run(stage, key)
     for key, entry in build_graph(config)["evaluate"].items():
@@ -200,7 +210,7 @@ def test_rows_are_ranked_on_another_set_and_the_table_says_so(tmp_path, monkeypa
     there = f"trained on {DATASET}"
     assert {row["row"]: row["predicted"] for row in table} == {
         **dict.fromkeys(("untrained", "pretrained", "clip_reid"), there),
-        FUSED: f"{there}; keypoints by {DATASET}",
+        **dict.fromkeys((FUSED, LOCAL), f"{there}; keypoints by {DATASET}"),
     }
     assert read_record(Path(f"results/evaluate/{OTHER}-clip_reid-0/record")).params["encoder"] == FINETUNED
     frames, points = (

@@ -18,12 +18,17 @@ from typer.testing import CliRunner
 
 from auxreid.attributes.model import AttributeModel, save_model
 from auxreid.cli import app
+from auxreid.clip.checkpoints import load_image_encoder
+from auxreid.descriptors.file import write_descriptors
+from auxreid.descriptors.fit import Descriptors
+from auxreid.descriptors.header import DescriptorsHeader, weights_hash
 from auxreid.metric.checkpoint import save_metric_model
 from auxreid.metric.train import MetricModel
 from auxreid.plumbing.base.errors import ConfigError, DataError
 from auxreid.plumbing.base.files import file_hash
 from auxreid.plumbing.mirror.publish import publish
 from auxreid.plumbing.settings.metric import AttributesBackbone
+from auxreid.plumbing.settings.rank import RankConfig
 from auxreid.plumbing.settings.study import RegistryConfig
 from auxreid.serving.embedding import embed_images
 
@@ -77,6 +82,43 @@ def test_embed_writes_paths_features_and_what_made_them(project):
     assert about == {"encoder_sha256": file_hash(file), **row}
     run("embed", "gallery", "-o", "by_file.parquet", "--encoder", str(file))
     assert pq.read_table("by_file.parquet")["embedding"].to_pylist() == table["embedding"].to_pylist()[1:]
+
+
+def test_a_row_that_ranks_by_descriptors_brings_them_and_files_take_them_by_options(project):
+    raw = yaml.safe_load(Path("params.yaml").read_text())
+    rank = {"pools": "global", "maps": [], "whiten_global": True}
+    raw["ablations"]["white"] = {"form": "added", "prompts": None, "encoder_of": "clip_reid", "rank": rank}
+    raw["study"]["rows"].append("white")
+    Path("params.yaml").write_text(yaml.safe_dump(raw, sort_keys=False))
+    file, described = encoder(), Path(f"results/descriptors/{DATASET}-white-0/descriptors.safetensors")
+    with pytest.raises(DataError, match=f"{described}: not here yet; make it with: dvc repro descriptors@{DATASET}-w"):
+        run("embed", "gallery", "-o", "f.parquet", "--row", "white")
+    write_doubling(described, file)
+    said = run("embed", "gallery", "-o", "f.parquet", "--row", "white")
+    assert "f.parquet: 12 photographs, 136 numbers each, by white-0 of sample_people" in said
+    table, paths = pq.read_table("f.parquet"), sorted(Path("gallery").glob("*.png"))
+    found = np.array(table["embedding"].to_pylist(), np.float32)
+    np.testing.assert_allclose(found, 2 * embed_images(file, paths), atol=1e-6)
+    about = {"encoder_sha256": file_hash(file), "descriptors_sha256": file_hash(described), "row": "white"}
+    assert json.loads(table.schema.metadata[b"auxreid"]).items() >= about.items()
+    by_files = ("--encoder", str(file), "--descriptors", str(described))
+    run("embed", "gallery", "-o", "by_files.parquet", *by_files)
+    assert pq.read_table("by_files.parquet")["embedding"].equals(table["embedding"])
+    assert "the first 10 of 12" in run("rank", "query/0.png", "gallery", "-o", "r.jpg", *by_files)
+    with pytest.raises(ConfigError, match=r"--descriptors other: white-0 of sample_people has its own, results/descri"):
+        run("embed", "gallery", "-o", "f.parquet", "--row", "white", "--descriptors", "other")
+    with pytest.raises(DataError, match=r"hrnet\.safetensors: no such pose checkpoint"):
+        run("embed", "gallery", "-o", "f.parquet", *by_files, "--hrnet", "hrnet.safetensors")
+    with pytest.raises(ConfigError, match="white-0 of sample_people: export takes no row that ranks by descriptors"):
+        run("export", "white", "-o", "x.onnx")
+
+
+def write_doubling(path: Path, file: Path) -> None:
+    """Descriptors of an encoder's file that make its embeddings twice as long."""
+    rank = RankConfig(pools="global", maps=(), whiten_global=True)
+    header = DescriptorsHeader(rank=rank, encoder=weights_hash(load_image_encoder(file)), joints=(), facts={"seed": 0})
+    tensors = {"global.whitening": torch.eye(136), "global.scale": torch.tensor(2.0)}
+    write_descriptors(path, Descriptors(header, tensors))
 
 
 def test_rank_lists_and_draws_the_nearest_and_leaves_the_query_out(project):

@@ -3,8 +3,8 @@
 An image becomes its global feature beside what the encoder's maps show in pools of cells, at its joints or a control of
 them. Each part is whitened within identities and brought to length 1. Squared distances of a part are divided by
 their standard deviation over pairs of training images, so that no part rules by its scale; all local parts together
-then weigh as much as the global one. A weighted sum of squared distances is the squared distance of the scaled vectors side
-by side, which therefore are the embedding: re-ranking, tracks and indices take it as any other.
+then weigh as much as the global one. A weighted sum of squared distances is the squared distance of the scaled vectors
+side by side, which therefore are the embedding: re-ranking, tracks and indices take it as any other.
 """
 
 from collections.abc import Mapping

@@ -3,16 +3,20 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from threading import Lock
 from typing import Any
 
 import numpy as np
+import torch
 
 from auxreid.clipreid.described import embed_row, fitting_descriptors
 from auxreid.plumbing.base.errors import ConfigError
 from auxreid.pose.finder import JointFinder
 from auxreid.training.precision import FULL
+
+SMALLEST_NORM = 1e-12
 
 
 @dataclass(frozen=True)
@@ -23,29 +27,35 @@ class Name:
 
 
 class Pictures:
-    """Decoded images uint8 RGB [h, w, 3], read as encoders and an HRNet read frames."""
+    """Some of the frames, or of what is read like them, as encoders and an HRNet read frames.
+
+    Args:
+        frames: `frames.image(i)`, uint8 RGB [h, w, 3], decoded when it is asked for: photographs are large.
+        rows: those that are read.
+    """
 
     meta = Name()
 
-    def __init__(self, images: Sequence[np.ndarray]):
-        self._images = images
+    def __init__(self, frames: Any, rows: Sequence[int]):
+        self._frames, self._rows = frames, rows
 
     def __len__(self) -> int:
-        return len(self._images)
+        return len(self._rows)
 
     @property
     def frame_id(self) -> np.ndarray:
         """int64 [n], their positions."""
         return np.arange(len(self))
 
-    @property
+    @cached_property
     def size(self) -> np.ndarray:
         """int32 [n, 2]: width and height in pixels."""
-        return np.array([image.shape[1::-1] for image in self._images], np.int32).reshape(-1, 2)
+        sizes = [self.image(index).shape[1::-1] for index in range(len(self))]
+        return np.array(sizes, np.int32).reshape(-1, 2)
 
     def image(self, index: int) -> np.ndarray:
         """uint8 RGB [h, w, 3]"""
-        return self._images[index]
+        return self._frames.image(self._rows[index])
 
 
 class Described:
@@ -72,12 +82,14 @@ class Described:
         if self._finder is not None:
             header.check_joints(self._finder.spec.joints, hrnet)
 
-    def embed(self, images: Sequence[np.ndarray]) -> np.ndarray:
-        """Embeddings of unit length float32 [n, d] of images uint8 RGB [h, w, 3]."""
-        pictures = Pictures(images)
+    @torch.inference_mode(False)  # an HRNet is folded before it runs, which makes parameters
+    @torch.no_grad()
+    def embed(self, frames: Any, rows: Sequence[int]) -> np.ndarray:
+        """Embeddings of unit length float32 [n, d] of some frames, or of what is read like them."""
+        pictures = Pictures(frames, rows)
         with self._one, self._joints(pictures) as table:
             found = embed_row(self.tower, self.beside, self.descriptors, pictures, table, self.precision)
-        return found / np.linalg.norm(found, axis=1, keepdims=True)
+        return found / np.maximum(np.linalg.norm(found, axis=1, keepdims=True), SMALLEST_NORM)
 
     @contextmanager
     def _joints(self, pictures: Pictures) -> Iterator[Any]:

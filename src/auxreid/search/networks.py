@@ -159,7 +159,7 @@ class Networks:
     @torch.inference_mode()
     def _embedded(self, frames: Any, rows: range) -> np.ndarray:
         if self.described is not None:
-            return self.described.embed([frames.image(row) for row in rows])
+            return self.described.embed(frames, rows)
         with tower_precision(self.files.precision, self.device):
             features = self.embedding.backbone(self._plain(frames, rows))
         return self._projected(lengthened(features))

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -15,11 +15,20 @@ from auxreid.serving.embedding import Encoder
 from auxreid.serving.metric_encoder import MetricEncoder
 from auxreid.serving.photos import LeftOut, Photo, Photos, look_at
 
-if TYPE_CHECKING:
-    from auxreid.plumbing.graph.trained import Trained
-
 META_KEY = b"auxreid"
 AT_ONCE = 64 * 128  # photographs: whole batches, so that the features do not depend on it
+
+
+class Chosen(Protocol):
+    """What has been trained and how it is used, as auxreid.plumbing.graph.trained tells it."""
+
+    path: Path
+    precision: str
+    is_metric: bool
+    name: str
+    backbone: Path | None  # of a metric row
+    descriptors: Path | None  # of a row of the chain that ranks by some
+    hrnet: Path | None  # that finds the joints of photographs
 
 
 def usable_photos(paths: Sequence[Path]) -> tuple[list[Photo], list[LeftOut]]:
@@ -35,7 +44,7 @@ def usable_photos(paths: Sequence[Path]) -> tuple[list[Photo], list[LeftOut]]:
     return usable, bad
 
 
-def open_network(chosen: "Trained") -> Encoder | MetricEncoder:
+def open_network(chosen: Chosen) -> Encoder | MetricEncoder:
     """What embeds photographs: an encoder with what is beside it, or a metric row's model. Raises what they do."""
     if not chosen.is_metric:
         return Encoder(chosen.path, chosen.precision, chosen.descriptors, chosen.hrnet)

@@ -37,6 +37,7 @@ def build_views(graph: Graph, variants: Mapping[str, Any]) -> Views:
         plots |= _trainings(dataset, graph, variants)
     plots |= {f"{dataset}/confusion": _confusion(dataset) for dataset in graph["attributes"]}
     artifacts = {key: _encoder(key, entry) for key, entry in graph["finetune"].items()}
+    artifacts |= {key: _descriptors(key, entry) for key, entry in graph["descriptors"].items()}
     artifacts |= {f"{dataset}-attributes": _classifier(dataset) for dataset in graph["attributes"]}
     return {"plots": plots, "artifacts": artifacts}
 
@@ -99,6 +100,15 @@ def _encoder(key: str, entry: Mapping[str, Any]) -> dict[str, Any]:
         "type": "model",
         "labels": ["encoder", entry["dataset"], entry["row"], f"seed-{entry['seed']}"],
         "desc": f"Image encoder of {entry['row']} on {entry['dataset']}, seed {entry['seed']}.",
+    }
+
+
+def _descriptors(key: str, entry: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "path": _path("descriptors", key, "descriptors.safetensors"),
+        "type": "model",
+        "labels": ["descriptors", entry["dataset"], entry["row"], f"seed-{entry['seed']}"],
+        "desc": f"What {entry['row']} ranks {entry['encoder']} by.",
     }
 
 

@@ -34,17 +34,69 @@ class Idea(Section):
         """
         return False
 
+    @property
+    def widens_input(self) -> bool:
+        """Whether the encoder that is trained takes more channels than an image has."""
+        return False
+
 
 class AttributeHeads(Idea):
     """A classifier per attribute on f2 (after Lin et al. 2019)."""
 
     kind: Literal["attribute_heads"]
     weight: NonNegativeFloat  # of the sum over heads; 0: the heads do not reach the encoder
+    scale: Literal["sum", "uncertainty"]  # of the heads among each other: 1 each, or learned (Kendall et al. 2018)
     shuffled: bool  # control: attributes permuted among the training identities
 
     @property
     def needs_attributes(self) -> bool:
         return True
+
+
+class AttributeHard(Idea):
+    """Batches of identities that are alike in their attributes, and a triplet margin that grows with their share."""
+
+    kind: Literal["attribute_hard"]
+    near: Fraction  # of a batch's other identities, those that share most attributes with the first; 0: random ones
+    growth: NonNegativeFloat  # margin * (1 + growth * share of equal attributes); 0: the margin itself
+    weight: NonNegativeFloat  # of its triplet loss, in the place of finetune.w_triplet, which the row sets to 0
+    shuffled: bool  # control: attributes permuted among the training identities
+
+    @property
+    def needs_attributes(self) -> bool:
+        return True
+
+
+class SecondHead(Idea):
+    """A projection of f2 beside f3 with losses of its own, ranked with both; no auxiliary information."""
+
+    kind: Literal["second_head"]
+    dim: PositiveInt
+
+
+class Prototypes(Idea):
+    """A remembered vector per identity, told from the others by cosines (after PCL-CLIP, Li and Gong 2023)."""
+
+    kind: Literal["prototypes"]
+    feature: Literal["f2", "f3"]
+    initial: Literal["features", "attributes"]  # mean features of the start, or those plus what its attributes predict
+    ridge: PositiveFloat | None = None  # of that prediction, per identity; null: there is none
+    temperature: PositiveFloat  # the cosines are divided by it
+    momentum: Fraction  # what a batch leaves of the vectors of its identities
+    weight: NonNegativeFloat  # 0: nothing of it reaches the encoder
+    shuffled: bool  # control: attributes permuted among the training identities
+
+    @model_validator(mode="after")
+    def _attributes_for_what_reads_them(self) -> "Prototypes":
+        if (self.ridge is not None) != (self.initial == "attributes"):
+            raise ValueError("ridge goes with initial: attributes, and only with it")
+        if self.shuffled and self.initial != "attributes":
+            raise ValueError("shuffled goes with initial: attributes; initial: features reads none")
+        return self
+
+    @property
+    def needs_attributes(self) -> bool:
+        return self.initial == "attributes"
 
 
 class GatedFusion(Idea):
@@ -151,7 +203,19 @@ class JointChannels(Idea):
     def ranks_pose(self) -> bool:
         return not self.blank
 
+    @property
+    def widens_input(self) -> bool:
+        return True
+
 
 AuxiliaryConfig = Annotated[
-    AttributeHeads | GatedFusion | JointChannels | JointDescriptors | JointParts, Field(discriminator="kind")
+    AttributeHeads
+    | AttributeHard
+    | SecondHead
+    | Prototypes
+    | GatedFusion
+    | JointDescriptors
+    | JointParts
+    | JointChannels,
+    Field(discriminator="kind"),
 ]

@@ -73,10 +73,22 @@ def _broken_rows(config: Config) -> Iterator[str]:
             yield from (f"{fault}; null is the pretrained CLIP" for fault in faults)
         if ablation.encoder_of is not None:
             yield from _no_encoder(config, f"ablations.{name}.encoder_of", ablation.encoder_of, BASELINES)
+        yield from _wider_inputs(config, name)
         yield from _bad_replacements(config, name)
     for name in config.ablations:
         if name in _rows_before(config, name):
             yield f"ablations.{name}: starts from itself, by way of {_names(_rows_before(config, name))}"
+
+
+def _wider_inputs(config: Config, name: str) -> Iterator[str]:
+    """Encoders that a row gives images alone, and that were trained with further channels."""
+    row = config.ablations[name]
+    variant, own = config.prompts.get(row.prompts or ""), row.auxiliary
+    for key, other in (("start", row.start), ("prompts", getattr(variant, "encoder", None))):
+        idea = config.ablations[other].auxiliary if other in config.ablations else None
+        if idea is not None and idea.widens_input and (key, own and own.kind) != ("start", idea.kind):
+            why = f"the encoder of {other} takes more than images, by its auxiliary {idea.kind}"
+            yield f"ablations.{name}.{key} = {getattr(row, key)!r}: {why}"
 
 
 def _no_encoder(config: Config, key: str, row: str, others: tuple[str, ...] = ()) -> Iterator[str]:

@@ -1,0 +1,25 @@
+"""The attributes that an idea of a row trains with, or their control."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from auxreid.clipreid.auxiliary import Context
+from auxreid.clipreid.identity_attributes import IdentityAttributes, identity_attributes
+
+
+def training_attributes(context: Context, shuffled: bool) -> IdentityAttributes:
+    """What is known of each training identity.
+
+    Args:
+        shuffled: each identity gets all attributes of another, drawn by the seed: their words and their company stay as
+            often as they are, and say nothing of who has them.
+
+    Raises:
+        DataError: the frames have no attributes, or contradict each other.
+    """
+    known = identity_attributes(context.frames, context.classes)
+    if not shuffled:
+        return known
+    order = np.random.default_rng(context.seed).permutation(len(known.codes))
+    return replace(known, codes=known.codes[order])
