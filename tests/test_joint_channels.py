@@ -22,7 +22,7 @@ from auxreid.clip.embed import encode_frames
 from auxreid.clip.images import PADDING, PLAIN, View
 from auxreid.clip.maps import captured
 from auxreid.clipreid.fused_embedding import embed_for_ranking
-from auxreid.plumbing.base.errors import DataError
+from auxreid.plumbing.base.errors import ConfigError, DataError
 from auxreid.pose.joint_places import open_places
 from auxreid.pose.predict import Poses
 from auxreid.pose.table import write_keypoints
@@ -64,6 +64,13 @@ def test_the_encoder_begins_as_it_was(data):
     changed = encoder(added.images(noise(), added.inputs(ROWS, PLAINS)))
     for ours, theirs in zip(changed, before(noise()), strict=True):
         torch.testing.assert_close(ours, theirs)
+
+
+def test_an_encoder_that_has_channels_already_is_no_start(data):
+    encoder = tower()
+    idea(BLOCK, data, encoder)
+    with pytest.raises(ConfigError, match="name another start"):
+        idea(BLOCK, data, encoder)
 
 
 def test_a_quarter_of_the_training_images_comes_without_in_whatever_batches(data):
