@@ -75,7 +75,7 @@ def main(stage: Stage) -> None:
             figure = where_figure(stage.dataset, (row, other), found, interval_heading(comparison))
             figure.savefig(run.figure(f"where_gained/{row}.png"))
         run.summary(summary(comparison) | control_summary(controls))
-        for name in ("table.csv", "table.md", *(("controls.csv", "controls.md") if controls.pairs else ())):
+        for name in ("table.csv", "table.md", *(("controls.csv", "controls.md") if controls_table(controls) else ())):
             run.artifact(name)
     show(comparison, controls)
 

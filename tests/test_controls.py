@@ -99,7 +99,9 @@ def test_rows_and_controls_that_are_not_there_are_named_and_leave_no_claim(root)
     assert float(written["p_holm"]) == pytest.approx(one.test.p_holm, abs=1e-6) and written["remark"] == ""
     text = controls_markdown(found)
     assert "- keypoints, gone: gone is not among the rows of this study." in text
-    assert sum(line.startswith("| ") for line in text.splitlines()) == 1 + 6  # the heading, and every pair
+    assert "- Not in the table: lost is not among the rows of this study.\n" in text
+    assert sum(line.startswith("| ") for line in text.splitlines()) == 1 + 5  # the heading, and the pairs of rows there
+    assert controls_table(compare_controls(compared(root, {"lost": ("clip_reid",)}))) is None
 
 
 def test_the_notes_tell_how_many_pairs_there_are_and_what_could_have_been_found(root):

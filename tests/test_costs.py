@@ -14,7 +14,7 @@ from auxreid.cli import app
 from auxreid.plumbing.base.errors import DataError
 from auxreid.plumbing.base.weights_header import count_parameters
 from auxreid.plumbing.graph.table import build_graph
-from auxreid.plumbing.report.costs import needs_at_test, read_costs
+from auxreid.plumbing.report.costs import needs_at_test, parameters_of, read_costs
 from auxreid.plumbing.settings.load import parse_config
 
 DATASET, SECOND = "sample_people", 1000
@@ -101,6 +101,16 @@ def test_what_a_row_needs_at_test(study):
     }
     camera = {"row": "camera_embedding", "pose": "pipeline/nothing/pose.txt"}
     assert needs_at_test(config, camera) == ["the camera"]
+
+
+def test_descriptors_count_with_the_encoder_that_they_rank(study):
+    root, _, _ = study
+    entry = {"encoder": f"results/finetune/{DATASET}-clip_reid-0/encoder.safetensors"}
+    entry["descriptors"] = "results/descriptors/x/descriptors.safetensors"
+    assert parameters_of(entry, root / "results") is None
+    (root / "results/descriptors/x").mkdir(parents=True)
+    save_file({"whitening": np.zeros((5, 7), np.float32)}, root / entry["descriptors"])
+    assert parameters_of(entry, root / "results") == 110 + 35
 
 
 def test_nothing_evaluated_is_an_error_with_the_command(study):

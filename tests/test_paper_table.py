@@ -134,6 +134,22 @@ def study(tmp_path, monkeypatch) -> Path:
     return tmp_path
 
 
+def test_the_controls_alone_as_figures_or_for_a_paper(study):
+    folder = study / "results/compare/sample_people"
+    (folder / "controls.md").write_text(
+        "# x\n\n| row | control | mAP |\n|:--|:--|--:|\n| a | b | 30.2 |\n\n- Points.\n"
+    )
+    (folder / "controls.csv").write_text("row,control,mAP\na,b,30.21\n")
+    found = {
+        name: CliRunner().invoke(app, ["table", "--controls", "--format", name]).output for name in ("csv", "latex")
+    }
+    assert found["csv"] == "data_set,row,control,mAP\nsample_people,a,b,30.21\n"
+    assert r"a & b & 30.2 \\" in found["latex"] and r"\caption{sample\_people. Points.}" in found["latex"]
+    (folder / "controls.md").write_text("")
+    failed = CliRunner().invoke(app, ["table", "--controls"])
+    assert "compare.controls of params.yaml names no controls" in str(failed.exception)
+
+
 @pytest.mark.parametrize(
     ("name", "begins"),
     [("t.tex", "% visual_only"), ("t.MD", "# sample_people\n"), ("t.csv", "data_set,row"), ("t.txt", "sample_")],

@@ -286,6 +286,7 @@ def table(
     form: Annotated[Format | None, typer.Option("--format", help="for a paper; else as `compare` showed it")] = None,
     output: Annotated[Path | None, OUTPUT] = None,
     thesis: Annotated[bool, typer.Option("--thesis", help="with the thesis's figures, of Market-1501")] = False,
+    controls: Annotated[bool, typer.Option("--controls", help="rows beside their controls alone")] = False,
 ) -> None:
     """Print the study's tables, or write the comparisons for a paper: the ending of the file tells the format."""
     from auxreid.plumbing.graph.table import build_graph, load_study
@@ -293,14 +294,25 @@ def table(
     config = load_study()
     graph = build_graph(config)
     datasets = list(graph["compare"])
-    if form is None and output is None and not thesis:
+    if form is None and output is None and not thesis and not controls:
         _print_tables([(stage, dataset) for stage in TABLES for dataset in graph[stage]])
         return
     from auxreid.plumbing.report.paper_table import read_paper_table
     from auxreid.plumbing.report.table_formats import format_of
 
     form = form or ("text" if output is None else format_of(output))
-    _write_tables([read_paper_table(dataset, config.compare.level, thesis) for dataset in datasets], form, output)
+    tables = [read_paper_table(dataset, config.compare.level, thesis) for dataset in datasets if not controls]
+    _write_tables(tables or controls_tables(datasets), form, output)
+
+
+def controls_tables(datasets: list[str]) -> list:
+    """Rows beside their controls, of the data sets that have any."""
+    from auxreid.plumbing.report.controls_table import read_controls
+
+    found = [read_controls(dataset) for dataset in datasets]
+    if not any(found):
+        raise DataError("compare.controls of params.yaml names no controls of any row")
+    return [table for table in found if table is not None]
 
 
 def _write_tables(tables: list, form: Format, output: Path | None) -> None:

@@ -14,10 +14,10 @@ from torch import Tensor, nn
 
 from auxreid.clip.images import View
 from auxreid.clip.input_channels import widen_input
-from auxreid.clip.maps import Cells, map_width, pixels_of
+from auxreid.clip.maps import Cells, map_width
 from auxreid.clipreid.auxiliary import Auxiliary, Context
-from auxreid.plumbing.base.errors import DataError
-from auxreid.pose.gaussians import heat_maps
+from auxreid.plumbing.base.errors import ConfigError, DataError
+from auxreid.pose.gaussians import heat_maps, pixels_of
 from auxreid.pose.joint_places import JointPlaces, open_places
 
 MAP = "late"
@@ -89,12 +89,18 @@ class JointChannels(Auxiliary):
 
 
 def build(config, context: Context) -> JointChannels:
-    """For training. Raises ConfigError where the encoder lacks the late map, DataError where frames have no joints."""
+    """For training.
+
+    Raises:
+        ConfigError: the encoder lacks the late map, or was started from a row that has channels already.
+        DataError: frames have no joints.
+    """
+    if getattr(context.encoder, "extra_channels", 0):
+        raise ConfigError("joint_channels: the row's start has further input channels already; name another start")
     places = _places(config, context, context.seed)
     joints = list(places.joints)
     facts = {"joints": joints, "width": map_width(context.encoder, MAP), "seed": context.seed}
-    if not getattr(context.encoder, "extra_channels", 0):  # a row may start from another one of this kind
-        widen_input(context.encoder, len(joints))
+    widen_input(context.encoder, len(joints))
     return JointChannels(config, context.encoder, places, facts)
 
 

@@ -16,7 +16,6 @@ import torch
 from torch import Tensor, nn
 
 from auxreid.clip.image_towers import ResNetTower, TimmTower, ViTTower, patch_grid
-from auxreid.clip.input_channels import IMAGE_CHANNELS
 from auxreid.plumbing.base.errors import ConfigError
 
 STRIDES = {"middle": 8, "late": 16}
@@ -29,13 +28,6 @@ class Cells(NamedTuple):
     y: Tensor  # [h]
     x: Tensor  # [w]
     aspect: float  # the input's width divided by its height
-
-
-def pixels_of(tower: nn.Module) -> Cells:
-    """The pixels of a tower's input."""
-    whole = tower.input_config.height, tower.input_config.width
-    y, x = ((torch.arange(length) + 0.5) / length for length in whole)
-    return Cells(y, x, whole[1] / whole[0])
 
 
 def cells_of(tower: nn.Module, size: tuple[int, int]) -> Cells:
@@ -82,8 +74,7 @@ def map_width(tower: nn.Module, name: str) -> int:
     parameter = next(tower.parameters())
     with torch.no_grad(), captured(tower.eval(), [name]) as found:
         cameras = (torch.zeros(1, dtype=torch.int64, device=parameter.device),) if getattr(tower, "cameras", ()) else ()
-        channels = IMAGE_CHANNELS + getattr(tower, "extra_channels", 0)
-        tower(torch.zeros(1, channels, *size, device=parameter.device), *cameras)
+        tower(torch.zeros(1, 3, *size, device=parameter.device), *cameras)
     tower.train(training)
     return found[name].shape[1]
 

@@ -47,6 +47,7 @@ class Controls:
     settings: CompareConfig
     pairs: Mapping[Pair, Against | None]  # None: not compared
     missing: Mapping[Pair, str]  # why not
+    absent: Mapping[str, str]  # rows that have controls and are not there themselves -> why not
     verdicts: Mapping[str, str]  # row -> one of the five above
 
     @property
@@ -67,11 +68,12 @@ def compare_controls(comparison: Comparison) -> Controls:
         pair: _against(rows[pair[0]], rows[pair[1]], one, tests.get(pair), settings) for pair, one in found.items()
     }
     pairs = {pair: against.get(pair) for pair in asked}
+    absent = {row: reason for row in settings.controls if (reason := _why_absent(comparison, row))}
     verdicts = {
         row: verdict([pairs[row, control] for control in controls], settings)
         for row, controls in settings.controls.items()
     }
-    return Controls(comparison.dataset, settings, pairs, missing, verdicts)
+    return Controls(comparison.dataset, settings, pairs, missing, absent, verdicts)
 
 
 def estimate_pair(precision: Mapping[str, np.ndarray], pair: Pair) -> Estimate:
@@ -107,12 +109,15 @@ def first_control(comparison: Comparison, row: Row) -> Row | None:
 
 def _why_missing(comparison: Comparison, rows: Mapping[str, Row], pair: Pair) -> str:
     """Why a pair cannot be compared; empty if it can."""
-    for name in pair:
-        if name in comparison.not_applicable:
-            return f"{name} is not applicable: {comparison.not_applicable[name]}"
-        if name not in comparison.forms:
-            return f"{name} is not among the rows of this study"
-    return "" if common_seeds(*(rows[name] for name in pair)) else "no seed in common"
+    reason = next(filter(None, (_why_absent(comparison, name) for name in pair)), "")
+    return reason or ("" if common_seeds(*(rows[name] for name in pair)) else "no seed in common")
+
+
+def _why_absent(comparison: Comparison, name: str) -> str:
+    """Why a row is not there; empty if it is."""
+    if name in comparison.not_applicable:
+        return f"{name} is not applicable: {comparison.not_applicable[name]}"
+    return "" if name in comparison.forms else f"{name} is not among the rows of this study"
 
 
 def _against(row: Row, control: Row, found: Estimate, test: Significance | None, settings: CompareConfig) -> Against:

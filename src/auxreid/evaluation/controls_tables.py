@@ -42,10 +42,10 @@ def _record(controls: Controls, pair: Pair, one: Against | None) -> dict[str, ob
 
 
 def controls_table(controls: Controls) -> DisplayTable | None:
-    """The table for people; None where no row has controls."""
-    if not controls.pairs:
+    """The table for people; None where no row that is there has controls."""
+    lines = [_line(controls, pair, one) for pair, one in controls.pairs.items() if pair[0] not in controls.absent]
+    if not lines:
         return None
-    lines = [_line(controls, pair, one) for pair, one in controls.pairs.items()]
     title = f"{controls.dataset}, rows beside their controls"
     return DisplayTable(title, pd.DataFrame(lines), texts=3, note=" ".join(control_notes(controls)))
 
@@ -76,13 +76,15 @@ def control_notes(controls: Controls) -> list[str]:
         notes.append(power_text([one.detectable for one in tests], settings.power, "pair").strip())
     if any(one is not None and one.test is None for one in controls.pairs.values()):
         notes.append("Of a single seed nothing is claimed: another training may differ as much as two rows do.")
-    if NO_CLAIM in controls.verdicts.values():
+    if any(said == NO_CLAIM for row, said in controls.verdicts.items() if row not in controls.absent):
         notes.append(f'"{NO_CLAIM}": the row was not compared, over several seeds, with each of its controls.')
-    return notes + [f"{row}, {control}: {reason}." for (row, control), reason in controls.missing.items()]
+    notes += [f"Not in the table: {reason}." for reason in controls.absent.values()]
+    missing = [(pair, reason) for pair, reason in controls.missing.items() if pair[0] not in controls.absent]
+    return notes + [f"{row}, {control}: {reason}." for (row, control), reason in missing]
 
 
 def controls_markdown(controls: Controls) -> str:
-    """The table as GitHub's Markdown with its notes as a list; empty where no row has controls."""
+    """The table as GitHub's Markdown with its notes as a list; empty where there is none."""
     table = controls_table(controls)
     if table is None:
         return ""

@@ -22,14 +22,14 @@ def where_figure(dataset: str, names: tuple[str, str], found: Sequence[Part], in
     """
     panels = [list(some) for _, some in groupby(found, key=lambda part: part.by)]
     heights = [HEAD + LINE * len(panel) for panel in panels]
-    figure = Figure(figsize=(WIDTH, 1.3 + sum(heights)), dpi=DPI, layout="constrained")
+    figure = Figure(figsize=(WIDTH, 1.5 + sum(heights)), dpi=DPI, layout="constrained")
     grid = figure.subplots(len(panels), 1, sharex=True, squeeze=False, gridspec_kw={"height_ratios": heights})
     for axes, panel in zip(grid[:, 0], panels, strict=True):
         _draw_panel(axes, panel)
     end = reach(found)
     axes.set_xlim(-end, end)
     axes.set_xlabel(f"mAP − {names[1]}, points of per cent, {interval}")
-    figure.suptitle(f"{dataset}: where {names[0]} gained and lost against {names[1]}", fontsize=11)
+    figure.suptitle(f"{dataset}: where {names[0]} gained and lost\nagainst {names[1]}", fontsize=11)
     return figure
 
 

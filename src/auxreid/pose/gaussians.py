@@ -6,7 +6,7 @@ A pool's weights sum to 1 over the map. All of it is plain arithmetic on tensors
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from auxreid.clip.maps import Cells
@@ -46,6 +46,13 @@ def heat_maps(places: Tensor, cells: Cells, sigma: float, size: tuple[int, int] 
     if size is not None:
         down, across = F.adaptive_avg_pool1d(down, size[0]), F.adaptive_avg_pool1d(across, size[1])
     return down[..., None] * across[:, :, None]
+
+
+def pixels_of(tower: nn.Module) -> Cells:
+    """The pixels of a tower's input, for heat maps of its size."""
+    whole = tower.input_config.height, tower.input_config.width
+    y, x = ((torch.arange(length) + 0.5) / length for length in whole)
+    return Cells(y, x, whole[1] / whole[0])
 
 
 def stripe_pools(count: int, size: tuple[int, int]) -> Tensor:

@@ -99,7 +99,7 @@ def read_run(key: str, entry: Mapping[str, Any], evaluation: Record, results: Pa
     Raises:
         DataError: a record or the checkpoint is broken.
     """
-    folder, encoder = record_folder(results, "finetune", key), results.parent / entry["encoder"]
+    folder = record_folder(results, "finetune", key)
     trained = entry["row"] not in BASELINES and (folder / "record.json").is_file()
     seconds = core_seconds = None
     if trained:
@@ -112,11 +112,22 @@ def read_run(key: str, entry: Mapping[str, Any], evaluation: Record, results: Pa
         mAP=None if mean is None else 100 * mean,
         epoch_seconds=seconds,
         epoch_core_seconds=core_seconds,
-        parameters=count_parameters(encoder) if encoder.is_file() else None,
+        parameters=parameters_of(entry, results),
         ms_per_image=evaluation.costs.get("ms_per_image"),
         vector_width=evaluation.costs.get("vector_width"),
         host=str(evaluation.host.get("name", "")),
     )
+
+
+def parameters_of(entry: Mapping[str, Any], results: Path) -> int | None:
+    """Of the encoder that ranks, and of descriptors beside it; None where a file is not there.
+
+    Raises:
+        DataError: it is no safetensors file.
+    """
+    named = [entry["encoder"], entry.get("descriptors", NOTHING)]
+    paths = [results.parent / name for name in named if not name.startswith(NOTHING)]
+    return sum(map(count_parameters, paths)) if all(path.is_file() for path in paths) else None
 
 
 def epoch_ends(folder: Path) -> list[int]:
@@ -153,6 +164,6 @@ def notes(reference: str, hosts: list[str]) -> list[str]:
         "interval and controls see the comparison.",
         f"Times: as they were{where}, whatever else ran there; medians over seeds and epochs. ms / image: embedding of "
         "the test images, with reading and decoding. Core s / epoch: the whole of stage 2 by its epochs, all cores.",
-        "Parameters: those of the file that ranks, without buffers; classifiers end with training. Vector: how many "
-        "numbers of an image are ranked.",
+        "Parameters: of the encoder that ranks and of descriptors beside it, without buffers; classifiers end with "
+        "training. Vector: how many numbers of an image are ranked.",
     ]

@@ -71,10 +71,8 @@ def _part(part: DatasetPart) -> str:
     parts = [f"<h2>{_text(part.name)}</h2>"]
     if part.table is not None:
         parts += _with_notes(part.table)
-    if part.controls:
-        parts.append("<h3>Rows beside their controls</h3>")
-        for table in part.controls:
-            parts += _with_notes(table)
+    if part.controls is not None:
+        parts += ["<h3>Rows beside their controls</h3>", *_with_notes(part.controls)]
     if part.metric:
         parts.append("<h3>Metric rows</h3>")
         for table in part.metric:

@@ -7,7 +7,7 @@ from typing import Any
 
 from auxreid.plumbing.base.errors import DataError
 from auxreid.plumbing.graph.table import Graph
-from auxreid.plumbing.report.markdown_tables import read_markdown_tables
+from auxreid.plumbing.report.controls_table import read_controls
 from auxreid.plumbing.report.metric_tables import read_metric_tables
 from auxreid.plumbing.report.paper_table import PaperTable, read_paper_table
 from auxreid.plumbing.settings.config import BASELINES, REFERENCE_ROW
@@ -21,7 +21,6 @@ ATTRIBUTE_PICTURES = {
     "table.png": "Scores of each attribute",
     "words.png": "Precision and recall of each word",
 }
-CONTROL_WORDS = ("row", "control", "verdict")  # columns of compare's controls.md; the others are numbers
 METRIC_PICTURES = {"roc.png": "Verification by the metric rows"}
 
 
@@ -41,7 +40,7 @@ class DatasetPart:
     table: PaperTable | None = None
     pictures: list[Picture] = field(default_factory=list)
     lists: list[Picture] = field(default_factory=list)  # of ranked images, tall
-    controls: list[PaperTable] = field(default_factory=list)  # rows beside them, one table or none
+    controls: PaperTable | None = None  # rows beside them
     metric: list[PaperTable] = field(default_factory=list)  # of its metric rows
     parameters: dict[str, Mapping[str, Any]] = field(default_factory=dict)  # of each row, or of a stage without rows
 
@@ -88,8 +87,7 @@ def _records(graph: Graph, results: Path) -> Iterator[tuple[str, str, Record]]:
 
 def _add_comparison(part: DatasetPart, graph: Graph, level: float, records: Mapping, results: Path) -> None:
     part.table = read_paper_table(part.name, level, root=results / "compare")
-    path, remedy = results / "compare" / part.name / "controls.md", f"make it with: dvc repro compare@{part.name}"
-    part.controls = read_markdown_tables(part.name, path, CONTROL_WORDS, remedy)
+    part.controls = read_controls(part.name, root=results / "compare")
     part.pictures += _pictures(record_folder(results, "compare", part.name), COMPARISON_PICTURES)
     first, best = {}, _best(part.table)
     shown = {f"where_gained/{best}.png": f"Where {best} gained and lost"}
