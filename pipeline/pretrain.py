@@ -3,6 +3,7 @@
 usage: python pipeline/pretrain.py DATASET-SPLIT
 """
 
+from collections.abc import Callable
 from pathlib import Path
 
 import checkout  # noqa: F401
@@ -51,12 +52,19 @@ def remark(encoder: EncoderConfig, captions: bool) -> str:
     return weights if captions else f"{weights}, no captions"
 
 
-def train(stage: Stage, image: nn.Module, text: TextTower, run: Run, curves: Curves) -> None:
-    """Both towers in place, on the captions of the data set that the graph names."""
+def train(
+    stage: Stage,
+    image: nn.Module,
+    text: TextTower,
+    run: Run,
+    curves: Curves,
+    build_branch: Callable[[Frames], nn.Module] | None = None,
+) -> None:
+    """Both towers in place, on the captions of the data set that the graph names, and a third one if it is built."""
     settings, frames = stage.settings.pretrain, captioned_frames(stage)
     with stage_checkpoint(run, stage, curves) as checkpoint:
         training = settings, stage.settings.input, SEED, curves, checkpoint, stage.settings.precision
-        pretrain_clip(image, text, frames, *training)
+        pretrain_clip(image, text, frames, *training, build_branch and build_branch(frames))
     run.summary(curves.last)
     others = stage.entry["captions_of"] != stage.dataset
     image.remark = f"pre-trained on captions of {stage.entry['captions_of']}" if others else ""

@@ -143,7 +143,7 @@ def test_a_start_may_be_an_encoder_before_clip_and_no_other_baseline(raw):
     raw["ablations"]["visual_only"]["start"] = "pretrained"
     message = fault(raw)
     assert "visual_only.start = 'pretrained': not in ablations (attribute_" in message
-    assert "nor untrained or image_weights; null is the pretrained CLIP" in message
+    assert "or untrained or image_weights; null is the pretrained CLIP" in message
 
 
 def test_no_row_gives_images_alone_to_an_encoder_of_more_channels(raw):

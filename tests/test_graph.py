@@ -27,6 +27,8 @@ from auxreid.plumbing.graph.table import (
 from auxreid.plumbing.settings.load import load_config, parse_config
 from auxreid.plumbing.stage.instance import Stage, open_stage
 
+TOWERS = ("image", "text")
+
 
 @pytest.fixture
 def raw() -> dict:
@@ -171,11 +173,8 @@ def test_a_row_may_start_before_the_pre_training(raw):
 def test_every_file_that_a_stage_reads_is_made_by_one_or_stands_in_the_repository(raw, rows):
     raw["study"] |= {"rows": rows, "seeds": [0, 11], "row_seeds": {"clip_reid": [0, 11, 3], "visual_only": [2]}}
     graph = build_graph(parse_config(raw))
-    made = {
-        f"results/pretrain/{key}/{part}.safetensors"
-        for key in graph["pretrain"]
-        for part in ("initial", "image", "text")
-    }
+    made = {f"results/pretrain/{key}/{part}.safetensors" for key in graph["pretrain"] for part in ("initial", *TOWERS)}
+    made |= {f"results/pretrain_branch/{key}/{part}.safetensors" for key in graph["pretrain_branch"] for part in TOWERS}
     made |= {f"results/prompts/{key}/prompts.safetensors" for key in graph["prompts"]}
     made |= {f"results/finetune/{key}/encoder.safetensors" for key in graph["finetune"]}
     made |= {f"results/pose/{key}/hrnet.safetensors" for key in graph["pose"]}

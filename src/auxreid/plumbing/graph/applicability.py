@@ -29,10 +29,9 @@ def makes_keypoints(config: Config, dataset: str) -> bool:
     if why_no_pose(config, dataset) is not None:
         return False
     rows = applicable_rows(config, dataset) if config.recipe(dataset).has_chain else ()
-    bodies = [config.ablations[row] for row in rows]
     if config.datasets[dataset].trained_on is not None:
         return any(config.ranks_pose(row) for row in rows)
-    return not rows or any(body.needs_pose for body in bodies)
+    return not rows or any(_uses_pose(config, row) for row in rows)
 
 
 def captions_of(config: Config, dataset: str) -> str | None:
@@ -41,6 +40,21 @@ def captions_of(config: Config, dataset: str) -> str | None:
     pretrain = config.recipe(dataset).pretrain
     source = dataset if pretrain is None or pretrain.captions_from is None else pretrain.captions_from
     return source if pretrain is not None and config.datasets[source].has_attributes else None
+
+
+def why_no_pretraining(config: Config, dataset: str, name: str) -> str | None:
+    """Why a data set's CLIP cannot be pre-trained with a third tower, or None where it can."""
+    body, source = config.datasets[dataset], captions_of(config, dataset)
+    if config.recipe(dataset).encoder.kind == "open_clip":
+        return f"recipes.{body.recipe}.encoder brings its CLIP, which is not pre-trained here"
+    if source is None:
+        return why_no_texts(config, dataset)
+    if config.pretrainings[name].branch != "pose":
+        return None
+    if source != dataset:
+        return f"it sees the pose of the images whose captions it sees, and these are {source}'s"
+    reason = why_no_pose(config, dataset)
+    return None if reason is None else f"needs a pose, and {reason}"
 
 
 def why_no_texts(config: Config, dataset: str) -> str | None:
@@ -111,6 +125,9 @@ def _reasons(config: Config, dataset: str, row: str) -> Iterator[str]:
     if first in BASELINES and first not in there:
         encoders = f"the encoders of recipes.{body.recipe} before stage 2 are: {', '.join(there)}"
         yield f"{config.verb(row)} {first}, and {encoders}"
+    for name in config.pretrainings_of(row):
+        if (reason := why_no_pretraining(config, dataset, name)) is not None:
+            yield f"starts from {name}: {reason}"
     for other in sorted(config.rows_needed_by(row)):
         if (reason := why_not(config, dataset, other)) is not None:
             yield f"{config.verb(row)} {other}: {reason}"
@@ -145,6 +162,12 @@ def stage2_needs_attributes(row: AblationConfig) -> bool:
         return True
     targets = (row.id_targets, row.text_targets)
     return row.positives == "equal_attributes" or any((one or "").startswith("attribute") for one in targets)
+
+
+def _uses_pose(config: Config, row: str) -> bool:
+    """Whether a row reads a pose, in stage 2 or in the pre-training that it starts from."""
+    branches = {config.pretrainings[name].branch for name in config.pretrainings_of(row)}
+    return config.ablations[row].needs_pose or "pose" in branches
 
 
 def _speaks_of_people(config: Config, row: str) -> bool:

@@ -60,6 +60,8 @@ def row_predictions(config: Config, dataset: str, row: str) -> Predicted:
     """
     if row in BASELINES:
         return {} if row in FIRST_ENCODERS else caption_predictions(config, dataset)
+    if row in config.pretrainings:
+        return pretraining_predictions(config, dataset, row)
     body, ablation = config.datasets[dataset], config.ablations[row]
     if body.trained_on is not None:
         found = row_predictions(config, body.trained_on, row)
@@ -87,6 +89,12 @@ def caption_predictions(config: Config, dataset: str) -> Predicted:
     source = captions_of(config, dataset)
     by = None if source is None else config.datasets[source].attributes_by
     return {} if by is None else {"captions": by}
+
+
+def pretraining_predictions(config: Config, dataset: str, name: str) -> Predicted:
+    """The same of a CLIP that is pre-trained with a third tower."""
+    found, by = caption_predictions(config, dataset), config.datasets[dataset].keypoints_by
+    return found | ({"keypoints": by} if by is not None and config.pretrainings[name].branch == "pose" else {})
 
 
 def told(predicted: Predicted) -> str:

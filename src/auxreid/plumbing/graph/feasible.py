@@ -13,7 +13,7 @@ from auxreid.plumbing.graph.table import split_of
 from auxreid.plumbing.settings.config import Config
 from auxreid.plumbing.settings.rows import AblationConfig
 
-TRAINING = ("pretrain", "prompts", "finetune")  # stages of the chain that this stops
+TRAINING = ("pretrain", "pretrain_branch", "prompts", "finetune")  # stages of the chain that this stops
 INGESTED = "results/ingest/{}/frames.arrow"
 IMPORTED = "results/pose/{}/hrnet.safetensors"
 

@@ -15,7 +15,7 @@ from auxreid.plumbing.graph.table import NOTHING, build_graph
 from auxreid.plumbing.settings.config import Config
 
 REMEDY = "name it in params.yaml by an absolute path"
-READERS = ("ingest", "pose", "attributes", "pretrain")  # stages that read what the user brought
+READERS = ("ingest", "pose", "attributes", "pretrain", "pretrain_branch")  # stages that read what the user brought
 
 
 def ignored_files(root: Path, config: Config, raw: Mapping[str, Any], locked: Mapping[str, dict]) -> Iterator[str]:

@@ -25,7 +25,7 @@ INTERRUPTED, PATIENCE = "ERROR: interrupted by the user", 1.0  # what DVC says a
 HINTS = ("Updating lock file", "To track the changes", "To enable auto", "Use `dvc push`", "\tgit add", "\tdvc config")
 
 # How long a stage of a kind takes among the others, as on the sample; it decides the order alone.
-LENGTHS = {"pose": 7, "attributes": 8, "pretrain": 3, "prompts": 1, "finetune": 2}
+LENGTHS = {"pose": 7, "attributes": 8, "pretrain": 3, "pretrain_branch": 3, "prompts": 1, "finetune": 2}
 LENGTH = 0.5  # of every other kind
 
 Stages = Mapping[str, Set[str]]  # each stage, and those it depends on; a stage comes after its dependencies

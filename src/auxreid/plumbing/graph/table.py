@@ -34,6 +34,7 @@ from auxreid.plumbing.graph.borrowed import (
     ingested_datasets,
     labelled_datasets,
     lent,
+    pretraining_predictions,
     row_predictions,
     variant_predictions,
 )
@@ -52,6 +53,7 @@ STAGES = (
     "attributes",
     "labels",
     "pretrain",
+    "pretrain_branch",
     "prompts",
     "finetune",
     "descriptors",
@@ -233,12 +235,14 @@ def _add_training(graph: Graph, config: Config, common: dict[str, Any], row: str
     """A row's stage 2, and stage 1 where it has one; `common` is what both say of data set, split and seed."""
     body, dataset, seed = config.ablations[row], common["dataset"], common["seed"]
     prompts = NO_PROMPTS
+    for name in config.pretrainings_of(row):
+        _add_pretraining(graph, config, common, name)
     if body.prompts is not None:
         source = getattr(config.prompts[body.prompts], "encoder", None) or "pretrained"
         graph["prompts"][f"{dataset}-{body.prompts}-{seed}"] = common | {
             "variant": body.prompts,
             "image": encoder_path(config, dataset, source, seed),
-            "text": f"{_start(config, dataset, seed)}/text.safetensors" if reads_texts(config, row) else NO_TEXT,
+            "text": _text_tower(config, dataset, source, seed) if reads_texts(config, row) else NO_TEXT,
             "labels": labels_file(config, dataset if variant_needs_attributes(config.prompts[body.prompts]) else None),
             **_noted(variant_predictions(config, dataset, body.prompts)),
         }
@@ -252,6 +256,17 @@ def _add_training(graph: Graph, config: Config, common: dict[str, Any], row: str
         "labels": labels_file(config, dataset if stage2_needs_attributes(body) else None),
         **_noted(row_predictions(config, dataset, row)),
     }
+
+
+def _add_pretraining(graph: Graph, config: Config, common: dict[str, Any], name: str) -> None:
+    """A start with a third tower: all that the plain one is made of, and a pose where it is of one."""
+    dataset, body = common["dataset"], config.pretrainings[name]
+    split = _start_split(config, dataset, common["seed"])
+    entry = {"dataset": dataset, "recipe": common["recipe"], "split": split, "pretraining": name}
+    pose = f"results/keypoints/{dataset}/keypoints.parquet" if body.branch == "pose" else NO_POSE
+    entry |= _start_files(config, dataset) | {"pose": pose}
+    entry |= _noted(pretraining_predictions(config, dataset, name))
+    graph["pretrain_branch"][f"{dataset}-{split}-{name}"] = entry
 
 
 def _comparison(config: Config, dataset: str) -> dict[str, Any]:
@@ -349,7 +364,7 @@ def _chain_network(config: Config, dataset: str, row: str, seed: int) -> dict[st
         "describing": ranked["describing"],
         "hrnet": beside.get("hrnet", NO_HRNET),
     }
-    text = NO_TEXT if "descriptors" in beside else f"{_start(config, dataset, seed)}/text.safetensors"
+    text = NO_TEXT if "descriptors" in beside else _text_tower(config, dataset, row, seed)
     return files | {"on_attributes": False, "trained": False, "text": text} | described
 
 
@@ -366,10 +381,12 @@ def _metric_backbone(config: Config, dataset: str, seed: int) -> str:
 
 def encoder_path(config: Config, dataset: str, row: str, seed: int) -> str:
     """The file of a row's image encoder: a baseline's comes from pretrain, an ablation's from finetune; of a row that
-    ranks another one's encoder it is that one's."""
+    ranks another one's encoder it is that one's. Or that of one of `pretrainings`."""
     if row in config.ablations:
         row = config.ablations[row].encoder_of or row
     dataset = config.datasets[dataset].trainer
+    if row in config.pretrainings:
+        return f"{_towers(config, dataset, row, seed)}/image.safetensors"
     if row not in BASELINES:
         return f"results/finetune/{dataset}-{row}-{seed}/encoder.safetensors"
     return f"{_start(config, dataset, seed)}/{'image' if row == 'pretrained' else 'initial'}.safetensors"
@@ -378,6 +395,20 @@ def encoder_path(config: Config, dataset: str, row: str, seed: int) -> str:
 def _start(config: Config, dataset: str, seed: int) -> str:
     """The folder of the towers that a chain starts from."""
     return f"results/pretrain/{dataset}-{_start_split(config, dataset, seed)}"
+
+
+def _text_tower(config: Config, dataset: str, row: str, seed: int) -> str:
+    """The text tower that was trained with a row's encoder, before it was tuned."""
+    return f"{_towers(config, dataset, row, seed)}/text.safetensors"
+
+
+def _towers(config: Config, dataset: str, row: str, seed: int) -> str:
+    """The folder of the towers that a row's chain starts from, by way of the rows that it starts from."""
+    while row in config.ablations:
+        row = config.ablations[row].encoder_of or config.ablations[row].start or "pretrained"
+    if row in config.pretrainings:
+        return f"results/pretrain_branch/{dataset}-{_start_split(config, dataset, seed)}-{row}"
+    return _start(config, dataset, seed)
 
 
 def _idea(row: AblationConfig) -> str:

@@ -62,9 +62,11 @@ def _comparison(dataset: str, entry: Mapping[str, Any]) -> dict[str, dict]:
 
 def _trainings(dataset: str, graph: Graph, variants: Mapping[str, Any]) -> dict[str, dict]:
     """The losses of pre-training and of both stages of CLIP-ReID, where the data set has any that are trained."""
-    kinds = {"pretrain": "pre-training", "prompts": "stage 1", "finetune": "stage 2"}
+    kinds = {"pretrain": "pre-training", "pretrain_branch": "pre-training with a third tower"}
+    kinds |= {"prompts": "stage 1", "finetune": "stage 2"}
     trained = {
         "pretrain": lambda entry: bool(entry["captions_of"]),
+        "pretrain_branch": lambda entry: True,
         "prompts": lambda entry: variants[entry["variant"]].kind in TRAINED_PROMPTS,
         "finetune": lambda entry: True,
     }

@@ -54,6 +54,7 @@ BLOCK_PREFIX = {  # sections of params.yaml whose blocks have names
     "datasets": "dataset",
     "vocabularies": "vocabulary",
     "recipes": "recipe",
+    "pretrainings": "pretraining",
     "prompts": "variant",
     "ablations": "ablation",
     "metric_rows": "metric_row",

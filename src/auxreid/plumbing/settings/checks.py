@@ -26,6 +26,7 @@ def broken_references(config: Config) -> Iterator[str]:
     yield from broken_trainers(config)
     yield from _broken_studies(config)
     yield from _missing_seeds(config)
+    yield from _broken_pretrainings(config)
     yield from _broken_rows(config)
     yield from _broken_metric_rows(config)
     yield from _broken_metric_study(config)
@@ -33,7 +34,7 @@ def broken_references(config: Config) -> Iterator[str]:
     for name, variant in config.prompts.items():
         encoder = getattr(variant, "encoder", None)
         if encoder is not None:
-            yield from _no_encoder(config, f"prompts.{name}.encoder", encoder)
+            yield from _no_encoder(config, f"prompts.{name}.encoder", encoder, tuple(config.pretrainings))
 
 
 def _broken_controls(config: Config) -> Iterator[str]:
@@ -69,7 +70,8 @@ def _broken_rows(config: Config) -> Iterator[str]:
         if ablation.prompts is not None and ablation.prompts not in config.prompts:
             yield f"ablations.{name}.prompts = {ablation.prompts!r}: not in prompts ({_names(config.prompts)})"
         if ablation.start is not None:
-            faults = _no_encoder(config, f"ablations.{name}.start", ablation.start, FIRST_ENCODERS)
+            first = (*config.pretrainings, *FIRST_ENCODERS)
+            faults = _no_encoder(config, f"ablations.{name}.start", ablation.start, first)
             yield from (f"{fault}; null is the pretrained CLIP" for fault in faults)
         if ablation.encoder_of is not None:
             yield from _no_encoder(config, f"ablations.{name}.encoder_of", ablation.encoder_of, BASELINES)
@@ -78,6 +80,12 @@ def _broken_rows(config: Config) -> Iterator[str]:
     for name in config.ablations:
         if name in _rows_before(config, name):
             yield f"ablations.{name}: starts from itself, by way of {_names(_rows_before(config, name))}"
+
+
+def _broken_pretrainings(config: Config) -> Iterator[str]:
+    for name in config.pretrainings:
+        if name in config.ablations or name in BASELINES:
+            yield f"pretrainings.{name}: the name is taken by a row of ablations, or a baseline"
 
 
 def _wider_inputs(config: Config, name: str) -> Iterator[str]:

@@ -6,6 +6,7 @@ from pydantic import AfterValidator, Field
 
 from auxreid.plumbing.settings.datasets import DatasetConfig
 from auxreid.plumbing.settings.metric import MetricRow
+from auxreid.plumbing.settings.pretrainings import Pretraining
 from auxreid.plumbing.settings.recipes import RecipeConfig
 from auxreid.plumbing.settings.rows import AblationConfig, PromptVariant
 from auxreid.plumbing.settings.section import DatasetName, Name, Section
@@ -35,6 +36,7 @@ class Config(Section):
     datasets: Annotated[dict[DatasetName, DatasetConfig], AfterValidator(told_apart)]
     vocabularies: dict[Name, AnimalVocabulary] = Field(default_factory=dict)
     recipes: dict[Name, RecipeConfig]
+    pretrainings: dict[Name, Pretraining] = Field(default_factory=dict)
     prompts: dict[Name, PromptVariant]
     ablations: dict[Name, AblationConfig]
     metric_rows: dict[Name, MetricRow] = Field(default_factory=dict)
@@ -77,6 +79,13 @@ class Config(Section):
     def ranks_pose(self, row: str) -> bool:
         """Whether the images that a row ranks need their pose, for itself or for the encoder that it ranks."""
         return any(body is not None and body.ranks_pose for body in (self.ablations.get(row), self.trained_row(row)))
+
+    def pretrainings_of(self, row: str) -> tuple[str, ...]:
+        """The pre-trainings, other than the plain one, that a row uses directly, as it does rows."""
+        ablation = self.ablations[row]
+        variant = self.prompts.get(ablation.prompts) if ablation.prompts is not None else None
+        used = dict.fromkeys((ablation.start, getattr(variant, "encoder", None)))
+        return tuple(name for name in used if name in self.pretrainings)
 
     def seeds(self, row: str) -> tuple[int, ...]:
         """The seeds that a row runs with."""

@@ -33,7 +33,9 @@ class LearnedPrompts(Section):
     tokens: PositiveInt
     targets: AttributeTargets | None = None
     epsilon: Fraction | None = None  # mass that attribute_smoothing gives to the other identities
-    encoder: Name | None = None  # a row whose tuned encoder gives the image features; null: the pretrained one
+    # A row whose tuned encoder gives the image features, or one of `pretrainings`, whose text tower is taken too; null:
+    # the pretrained one.
+    encoder: Name | None = None
 
     @model_validator(mode="after")
     def _epsilon_is_used(self) -> "LearnedPrompts":
@@ -109,8 +111,8 @@ class AblationConfig(Section):
 
     form: Literal["thesis", "corrected", "added"]
     prompts: Name | None  # null: no text loss
-    # The row whose tuned encoder stage 2 starts from, or untrained or image_weights: the one before CLIP's
-    # pre-training, which has seen no captions; null: the pretrained one.
+    # The row whose tuned encoder stage 2 starts from, or one of `pretrainings`, or untrained or image_weights: the one
+    # before CLIP's pre-training, which has seen no captions; null: the pretrained one.
     start: Name | None = None
     epoch_factor: PositiveInt | None = None  # on the recipe's epochs and milestones of stage 2; null: as they are
     id_targets: AttributeTargets | None = None

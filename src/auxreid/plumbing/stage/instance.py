@@ -31,6 +31,7 @@ ONE_OF = {
     "datasets": "dataset",
     "vocabularies": "vocabulary",
     "ablations": "ablation",
+    "pretrainings": "pretraining",
     "prompts": "variant",
     "metric_rows": "metric_row",
 }
