@@ -38,10 +38,9 @@ class JointChannels(Auxiliary):
     def __init__(self, config, encoder: nn.Module, places: JointPlaces | None, facts: dict[str, Any]):
         super().__init__()
         self.config, self.places, self.facts = config, places, facts
-        pixels = pixels_of(encoder)
-        self.register_buffer("y", pixels.y, persistent=False)
-        self.register_buffer("x", pixels.x, persistent=False)
-        self.aspect = pixels.aspect
+        y, x, self.aspect = pixels_of(encoder)
+        self.register_buffer("y", y, persistent=False)
+        self.register_buffer("x", x, persistent=False)
         self.reconstruct = nn.Conv2d(facts["width"], len(facts["joints"]), 1)
 
     def inputs(self, rows, views):
