@@ -44,7 +44,7 @@ def raw() -> dict:
         (ranked(AT_JOINTS, epoch_factor=2, finetune={"lr": 0.1}), "leave epoch_factor, finetune empty"),
         (new_row(encoder_of="clip_reid"), "encoder_of and rank go together: whose encoder is ranked, and how"),
         (new_row(rank=WHITENED), "encoder_of and rank go together"),
-        (ranked(AT_JOINTS, "gone"), "local.encoder_of = 'gone': not in ablations (attribute_prompts, "),
+        (ranked(AT_JOINTS, "gone"), "local.encoder_of = 'gone': not in ablations ("),
         (ranked(AT_JOINTS, "gone"), ", nor untrained or image_weights or pretrained"),
         (ranked(AT_JOINTS, "bands"), "encoder_of = 'bands': trains no encoder, it ranks that of clip_reid; name clip_"),
         (ranked(AT_JOINTS, "visual_only"), "study.rows: 'local' ranks the encoder of visual_only, which must be among"),
@@ -127,9 +127,8 @@ def test_an_encoder_that_ranks_a_pose_or_an_idea_keeps_it(raw):
     for stage in ("descriptors", "evaluate"):
         entry = graph[stage][f"{DATASET}-local-0"]
         assert entry["pose"] == TABLE and entry["idea"] == f"{NOTHING}/idea.txt"
-    heads = {"kind": "attribute_heads", "weight": 0.1, "shuffled": False}
-    raw["ablations"] |= {"heads": new_row(auxiliary=heads), "local": ranked(STRIPES, "heads")}
-    raw["study"]["rows"] = ["heads", "local"]
+    raw["ablations"]["local"] = ranked(STRIPES, "attribute_heads")
+    raw["study"]["rows"] = ["attribute_heads", "local"]
     graph = build_graph(parse_config(raw))
     for stage in ("descriptors", "evaluate"):
         assert graph[stage][f"{DATASET}-local-0"]["idea"] == "results/sources/ideas/attribute_heads.json"
