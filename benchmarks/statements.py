@@ -91,8 +91,8 @@ STATEMENTS: dict[str, Callable[[Outcome], bool]] = {
     "re-ranking helps no fine-tuned row: it needs several true matches per query, and here each has one": _reranking,
     f"`{LOCAL}` and its control `{CONTROL}` rank better than `{REFERENCE}`, whose encoder they take as it is: the "
     "intervals of both differences lie above 0": _local,
-    f"of what `{LOCAL}` gains, its control has at least half: on rendered people it is local, whitened descriptors that "
-    "help, and the pose at most adds to them": _not_the_pose,
+    f"of what `{LOCAL}` gains, its control has at least half: on rendered people it is local, whitened descriptors "
+    "that help, and the pose at most adds to them": _not_the_pose,
     "dogs never seen: the attributes' mean ROC AUC is at least .85": lambda found: _roc_auc(found) >= 0.85,
     "dogs never seen: the attributes' mean balanced accuracy is at least twice chance": _twice_chance,
     "dogs never seen: PCK@0.1 of the keypoints is at least .75": lambda found: found.pck >= 0.75,

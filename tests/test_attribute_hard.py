@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from batches import check_batches
 from hypothesis import given
 from hypothesis import strategies as st
 from tiny_training import CLASSES, built, few_people, tiny_settings, trained
@@ -39,12 +40,7 @@ def test_every_batch_has_p_identities_of_k_images_and_no_row_twice(sizes, p, k, 
     identities, rng = np.repeat(np.arange(len(sizes)), sizes), np.random.default_rng(seed)
     share = share_of_equal(rng.integers(-1, 3, (len(sizes), 4)))
     batches = alike_batches(identities, p, k, share, near, rng)
-    for batch in batches:
-        counts = np.unique(identities[batch], return_counts=True)[1]
-        assert len(counts) == p and (counts == k).all()
-    rows = np.concatenate(batches)
-    large = rows[np.isin(identities[rows], np.flatnonzero(np.array(sizes) >= k))]
-    assert len(set(large)) == len(large)  # only an identity with fewer than k images repeats any
+    check_batches(batches, identities, sizes, p, k)
     left = [max(1, size // k) for size in sizes]
     for batch in batches:
         drawn = list(dict.fromkeys(identities[batch].tolist()))

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from batches import check_batches
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -17,12 +18,7 @@ from auxreid.data.sampler import identity_batches
 def test_every_batch_has_p_identities_of_k_images_and_no_row_twice(sizes, p, k, seed):
     identities = np.repeat(np.arange(len(sizes)), sizes)
     batches = identity_batches(identities, p, k, np.random.default_rng(seed))
-    for batch in batches:
-        counts = np.unique(identities[batch], return_counts=True)[1]
-        assert len(counts) == p and (counts == k).all()
-    rows = np.concatenate(batches)
-    large = rows[np.isin(identities[rows], np.flatnonzero(np.array(sizes) >= k))]
-    assert len(set(large)) == len(large)  # only an identity with fewer than k images repeats any
+    check_batches(batches, identities, sizes, p, k)
     left = [max(1, size // k) for size in sizes]
     for batch in batches:
         for identity in np.unique(identities[batch]):

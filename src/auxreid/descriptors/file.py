@@ -4,7 +4,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from auxreid.descriptors.fit import Descriptors
 from auxreid.descriptors.header import DescriptorsHeader
@@ -30,9 +30,9 @@ def read_descriptors(path: Path) -> Descriptors:
     if not Path(path).is_file():
         raise DataError(f"{path}: no such file of descriptors")
     try:
+        tensors = load_file(path)
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
     except SafetensorError as error:
         raise DataError(f"{path}: not a complete safetensors file ({error})") from error
     if METADATA_KEY not in metadata:

@@ -247,6 +247,14 @@ def common_seeds(row: Row, other: Row) -> tuple[int, ...]:
     return tuple(seed for seed in row.seeds if seed in other.seeds)
 
 
+def paired_seeds(row: Row, other: Row) -> tuple[int, ...]:
+    """As :func:`common_seeds`. Raises ValueError where there is none."""
+    seeds = common_seeds(row, other)
+    if not seeds:
+        raise ValueError(f"{row.name} has seeds {row.seeds}, {other.name} {other.seeds}: none in common")
+    return seeds
+
+
 def _intervals(
     rows: Sequence[Row], values: tuple[np.ndarray, np.ndarray], settings: CompareConfig
 ) -> dict[str, dict[str, Interval]]:

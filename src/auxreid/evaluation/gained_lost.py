@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from auxreid.data.frames import Frames
-from auxreid.evaluation.comparison import Row, common_seeds
+from auxreid.evaluation.comparison import Row, paired_seeds
 from auxreid.evaluation.ranked_lists import (
     Entry,
     draw_lists,
@@ -52,9 +52,7 @@ def read_changes(root: Path, row: Row, reference: Row, count: int) -> list[Chang
         DataError: a score file is not there or has other columns.
         ValueError: the rows have no seed in common.
     """
-    common = common_seeds(row, reference)
-    if not common:
-        raise ValueError(f"{row.name} has seeds {row.seeds}, {reference.name} {reference.seeds}: none in common")
+    common = paired_seeds(row, reference)
     pair = [(one, one.queries[one.seeds.index(common[0])]) for one in (reference, row)]
     before, after = (queries.ranked.average_precision for _, queries in pair)
     chosen = np.concatenate(most_changed(after - before, count))

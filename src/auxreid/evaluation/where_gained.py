@@ -18,7 +18,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 
 from auxreid.data.frames import Frames
-from auxreid.evaluation.comparison import Interval, Row, common_seeds, interval_of
+from auxreid.evaluation.comparison import Interval, Row, interval_of, paired_seeds
 from auxreid.evaluation.gained_lost import frame_positions
 from auxreid.evaluation.scores import read_places
 from auxreid.evaluation.statistics import estimate
@@ -71,9 +71,7 @@ def read_lists(root: Path, row: Row, other: Row) -> Lists:
         DataError: a score file is not there or has other columns.
         ValueError: the rows have no seed in common.
     """
-    seeds = common_seeds(row, other)
-    if not seeds:
-        raise ValueError(f"{row.name} has seeds {row.seeds}, {other.name} {other.seeds}: none in common")
+    seeds = paired_seeds(row, other)
     pairs = [[one.queries[one.seeds.index(seed)] for one in (row, other)] for seed in seeds]
     frame_id = np.unique(np.concatenate([mine.frame_id for mine, _ in pairs]))
     difference = np.full((len(seeds), len(frame_id)), np.nan)

@@ -97,21 +97,18 @@ def _plot(template: str, x: str, y: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _encoder(key: str, entry: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        "path": _path("finetune", key, "encoder.safetensors"),
-        "type": "model",
-        "labels": ["encoder", entry["dataset"], entry["row"], f"seed-{entry['seed']}"],
-        "desc": f"Image encoder of {entry['row']} on {entry['dataset']}, seed {entry['seed']}.",
-    }
+    desc = f"Image encoder of {entry['row']} on {entry['dataset']}, seed {entry['seed']}."
+    return _model("encoder", _path("finetune", key, "encoder.safetensors"), entry, desc)
 
 
 def _descriptors(key: str, entry: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        "path": _path("descriptors", key, "descriptors.safetensors"),
-        "type": "model",
-        "labels": ["descriptors", entry["dataset"], entry["row"], f"seed-{entry['seed']}"],
-        "desc": f"What {entry['row']} ranks {entry['encoder']} by.",
-    }
+    desc = f"What {entry['row']} ranks {entry['encoder']} by."
+    return _model("descriptors", _path("descriptors", key, "descriptors.safetensors"), entry, desc)
+
+
+def _model(what: str, path: str, entry: Mapping[str, Any], desc: str) -> dict[str, Any]:
+    labels = [what, entry["dataset"], entry["row"], f"seed-{entry['seed']}"]
+    return {"path": path, "type": "model", "labels": labels, "desc": desc}
 
 
 def _classifier(dataset: str) -> dict[str, Any]:

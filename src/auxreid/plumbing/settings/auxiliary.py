@@ -40,7 +40,15 @@ class Idea(Section):
         return False
 
 
-class AttributeHeads(Idea):
+class OfAttributes(Idea):
+    """An idea that always reads the identities' attributes."""
+
+    @property
+    def needs_attributes(self) -> bool:
+        return True
+
+
+class AttributeHeads(OfAttributes):
     """A classifier per attribute on f2 (after Lin et al. 2019)."""
 
     kind: Literal["attribute_heads"]
@@ -48,12 +56,8 @@ class AttributeHeads(Idea):
     scale: Literal["sum", "uncertainty"]  # of the heads among each other: 1 each, or learned (Kendall et al. 2018)
     shuffled: bool  # control: attributes permuted among the training identities
 
-    @property
-    def needs_attributes(self) -> bool:
-        return True
 
-
-class AttributeHard(Idea):
+class AttributeHard(OfAttributes):
     """Batches of identities that are alike in their attributes, and a triplet margin that grows with their share."""
 
     kind: Literal["attribute_hard"]
@@ -61,10 +65,6 @@ class AttributeHard(Idea):
     growth: NonNegativeFloat  # margin * (1 + growth * share of equal attributes); 0: the margin itself
     weight: NonNegativeFloat  # of its triplet loss, in the place of finetune.w_triplet, which the row sets to 0
     shuffled: bool  # control: attributes permuted among the training identities
-
-    @property
-    def needs_attributes(self) -> bool:
-        return True
 
 
 class SecondHead(Idea):
