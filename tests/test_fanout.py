@@ -48,6 +48,8 @@ def test_every_row_of_the_study_is_one_task_with_its_private_prompts(study):
     for row in rows:
         variant = CONFIG.ablations[row].prompts
         private = [f"prompts@sample_people-{variant}-0"] if users.get(variant) == [row] else []
+        if CONFIG.ablations[row].start in CONFIG.pretrainings:  # which no other row starts from
+            private.insert(0, f"pretrain_branch@sample_people-0-{CONFIG.ablations[row].start}")
         made = "finetune" if CONFIG.ablations[row].rank is None else "descriptors"
         chain = [*private, f"{made}@sample_people-{row}-0", f"evaluate@sample_people-{row}-0"]
         assert list(units[f"sample_people-{row}-0"].stages) == chain, row
@@ -62,8 +64,9 @@ def test_a_row_that_starts_from_another_waits_for_it_and_the_others_wait_for_sha
     twice = units["sample_people-clip_reid_twice-0"]
     shared = {"sources", "ingest@sample_people", "protocol@sample_people", "pretrain@sample_people-0"}
     assert twice.needs == shared | {"sample_people-clip_reid-0"}
-    ranked = {f"sample_people-{row}-0" for row, body in CONFIG.ablations.items() if body.rank is not None}
-    assert all("sample_people-clip_reid-0" in units[name].needs for name in ranked)
+    rows = applicable_rows(CONFIG, "sample_people")
+    ranked = {f"sample_people-{row}-0": CONFIG.ablations[row].encoder_of for row in rows if CONFIG.ablations[row].rank}
+    assert all(f"sample_people-{row}-0" in units[name].needs for name, row in ranked.items())
     others = [unit for unit in units.values() if unit.name.startswith("sample_people-") and unit is not twice]
     others = [unit for unit in others if unit.name not in ranked]
     assert len(others) > 20

@@ -70,13 +70,19 @@ def literal_table(row: str) -> list[list[float]]:
 
 @pytest.mark.parametrize(
     "row",
-    [row for row, body in ROWS.items() if not row.startswith(("attribute_prompts_c", "attribute_smoothing_both"))],
+    [
+        row
+        for row, body in ROWS.items()
+        if body.auxiliary is None
+        and body.rank is None
+        and not row.startswith(("attribute_prompts_c", "attribute_smoothing_both"))
+    ],
 )
 def test_most_rows_replace_nothing_and_need_no_attributes(row):
     found = build_supervision(None, np.arange(K), None if ROWS[row].prompts is None else TEXTS, ROWS[row])
     assert found.id_targets is None and found.text_targets is None and found.positives is None
     assert found.text_classes is None
-    assert (found.texts is None) == (row == "visual_only_corrected")
+    assert (found.texts is None) == (row in ("visual_only_corrected", "from_image_weights", "stride_one"))
 
 
 def test_thesis_smoothing_in_both_stages_takes_the_bare_shares_and_pulls_equals_together(training):

@@ -117,6 +117,8 @@ def _reasons(config: Config, dataset: str, row: str) -> Iterator[str]:
         yield f"needs a text tower, and {reason}"
     if ablation.needs_pose and (reason := why_no_pose(config, dataset)) is not None:
         yield f"needs a pose, and {reason}"
+    if ablation.stride_one and recipe.encoder.kind != "timm":
+        yield f"removes the last stride of a timm encoder, and recipes.{body.recipe} has none of that kind"
     if ablation.vit is not None and not _is_vit(recipe):
         yield f"changes a vision transformer, and recipes.{body.recipe} has none"
     if ablation.vit is not None and ablation.vit.camera_embedding is not None and not body.has_cameras:
