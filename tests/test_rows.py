@@ -183,7 +183,8 @@ def test_no_row_is_another_row(study):
     embeddings = {row: study.embedding(row) for row in ROWS if row != CLOSED}
     for one in embeddings:
         for other in embeddings:
-            assert one == other or np.abs(embeddings[one] - embeddings[other]).max() > 1e-6, (one, other)
+            if one != other and embeddings[one].shape == embeddings[other].shape:
+                assert np.abs(embeddings[one] - embeddings[other]).max() > 1e-6, (one, other)
 
 
 def test_a_gate_that_stays_closed_leaves_clip_reid(study):

@@ -70,8 +70,8 @@ def test_the_file_is_written_as_dvc_writes_it(tmp_path):
     assert not [line for line in TEXT.splitlines() if line != line.rstrip()]
 
 
-SCALARS = [path for path, value in leaves({"ablations": RAW["ablations"]}).items()]
-SCALARS += [path for path, value in leaves({"recipes": RAW["recipes"]}).items() if not isinstance(value, list)]
+VALUES = {section: RAW[section] for section in ("ablations", "recipes")}
+SCALARS = [path for path, value in leaves(VALUES).items() if not isinstance(value, list)]
 
 
 @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -124,9 +124,10 @@ def test_the_overview_names_each_row_with_its_values_and_seeds():
     assert list(lines) == list(RAW["ablations"])
     assert lines["attribute_prompts_corrected"] == (
         "corrected",
-        "0, 1, 2",
+        "-",
         "prompts: attribute_sentences, text_targets: equal_text",
     )
+    assert lines["clip_reid"][1] == "0, 1, 2"
     assert lines["visual_only_corrected"] == ("corrected", "-", "")
     assert "pose.swap_joints: false" in lines["keypoints_raw"][2]
     console = Console(width=100, record=True)
