@@ -13,37 +13,50 @@ from auxreid.clip.embed import encode_frames
 from auxreid.clip.maps import captured
 from auxreid.descriptors.fit import fit_descriptors
 from auxreid.descriptors.held_out import apart, held_out_score
-from auxreid.descriptors.whitening import choose_shrinkage, whitening, within_covariance
+from auxreid.descriptors.whitening import choose_shrinkage, whitening, within_spread
 from auxreid.plumbing.base.errors import DataError
 from auxreid.plumbing.settings.rank import RankConfig
 from auxreid.pose.predict import Poses
 from auxreid.pose.table import write_keypoints
 
 
+def covariance_of(spread) -> torch.Tensor:
+    return spread.directions * spread.variances @ spread.directions.T
+
+
 def test_the_covariance_within_identities_by_hand():
     features = torch.tensor([[0.0, 0.0], [2.0, 0.0], [5.0, 1.0], [5.0, 3.0], [9.0, 9.0]])
-    covariance = within_covariance(features, np.array([0, 0, 1, 1, 2]))
+    spread = within_spread(features, np.array([0, 0, 1, 1, 2]))
     # deviations (-1, 0), (1, 0), (0, -1), (0, 1), (0, 0); five images less three means
-    torch.testing.assert_close(covariance, torch.eye(2, dtype=torch.float64))
+    torch.testing.assert_close(covariance_of(spread), torch.eye(2, dtype=torch.float64))
+    assert spread.even == pytest.approx(1)
 
 
 def test_identities_of_one_image_each_cannot_tell_what_varies_within():
     with pytest.raises(DataError, match="needs an identity with two images or more"):
-        within_covariance(torch.randn(3, 2), np.array([0, 1, 2]))
+        within_spread(torch.randn(3, 2), np.array([0, 1, 2]))
 
 
-@pytest.mark.parametrize("shrinkage", [0.0, 0.3, 1.0])
-def test_whitening_inverts_the_shrunk_covariance(shrinkage):
-    root = torch.randn(4, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    covariance = root @ root.T
-    shrunk = (1 - shrinkage) * covariance + shrinkage * covariance.trace() / 4 * torch.eye(4, dtype=torch.float64)
-    matrix = whitening(covariance, shrinkage).double()
-    torch.testing.assert_close(matrix @ matrix.T, torch.linalg.inv(shrunk), rtol=1e-4, atol=1e-5)
+@pytest.mark.parametrize("shrinkage", [0.05, 0.3, 1.0])
+@pytest.mark.parametrize("width", [4, 20])  # fewer dimensions than images, and more
+def test_whitening_inverts_the_shrunk_covariance(shrinkage, width):
+    classes = np.repeat(np.arange(4), 3)
+    features = torch.randn(12, width, generator=torch.Generator().manual_seed(0))
+    left = features.double() - torch.stack([features.double()[classes == one].mean(0) for one in classes])
+    covariance = left.T @ left / (12 - 4)
+    spread = within_spread(features, classes)
+    torch.testing.assert_close(covariance_of(spread), covariance)
+    even = covariance.trace() / width * torch.eye(width, dtype=torch.float64)
+    matrix = whitening(spread, shrinkage).double()
+    inverse = torch.linalg.inv((1 - shrinkage) * covariance + shrinkage * even)
+    torch.testing.assert_close(matrix @ matrix, inverse, rtol=1e-4, atol=1e-4)
 
 
 def test_a_direction_that_never_varies_stays_finite():
-    assert torch.isfinite(whitening(torch.zeros(2, 2, dtype=torch.float64), 0.0)).all()
-    assert torch.isfinite(whitening(torch.diag(torch.tensor([1.0, 0.0]).double()), 0.0)).all()
+    same = torch.ones(4, 2)
+    assert torch.isfinite(whitening(within_spread(same, np.array([0, 0, 1, 1])), 0.0)).all()
+    flat = torch.tensor([[1.0, 0.0], [2.0, 0.0], [5.0, 0.0], [6.0, 0.0]])
+    assert torch.isfinite(whitening(within_spread(flat, np.array([0, 0, 1, 1])), 0.0)).all()
 
 
 class Made(SimpleNamespace):

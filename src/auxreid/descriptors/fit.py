@@ -20,7 +20,7 @@ from auxreid.clipreid.fused_embedding import embed_and_observe
 from auxreid.descriptors.header import DescriptorsHeader, weights_hash
 from auxreid.descriptors.held_out import held_out_score
 from auxreid.descriptors.pools import Pools, open_pools
-from auxreid.descriptors.whitening import choose_shrinkage, whitening, within_covariance
+from auxreid.descriptors.whitening import choose_shrinkage, whitening, within_spread
 from auxreid.evaluation.ranking import squared_distances
 from auxreid.plumbing.settings.rank import RankConfig
 from auxreid.training.precision import FULL
@@ -97,7 +97,7 @@ def fit_descriptors(
         if name != GLOBAL or config.whiten_global:
             score = held_out_score(frames_train, classes)
             shrinkages[name], _ = choose_shrinkage(values, classes, score, seed)
-            tensors[f"{name}.whitening"] = whitening(within_covariance(values, classes), shrinkages[name])
+            tensors[f"{name}.whitening"] = whitening(within_spread(values, classes), shrinkages[name])
         share = 1.0 if name == GLOBAL else 1 / len(config.maps)
         vectors = _unit(values, tensors.get(f"{name}.whitening"))
         tensors[f"{name}.scale"] = torch.tensor((share / _spread(vectors, seed)) ** 0.5, dtype=torch.float32)

@@ -5,6 +5,7 @@ any direction is as uncertain as in any other.
 """
 
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -15,10 +16,16 @@ from auxreid.plumbing.base.errors import DataError
 SHRINKAGES = (0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 0.75, 1.0)  # 1: no direction is told from another
 
 
-def within_covariance(features: Tensor, classes: np.ndarray) -> Tensor:
-    """Covariance of features [n, d] around the mean of their identity, float64 [d, d]; classes [n] in 0..k-1.
+class Spread(NamedTuple):
+    """The covariance of features around the mean of their identity, C = V diag(v) V^T."""
 
-    Identities of one image say nothing, and count for nothing.
+    variances: Tensor  # v, float64 [r]; all other directions have none
+    directions: Tensor  # V, float64 [d, r], orthonormal columns
+    even: float  # tr(C) / d
+
+
+def within_spread(features: Tensor, classes: np.ndarray) -> Spread:
+    """Of features [n, d] of identities [n] in 0..k-1. Identities of one image say nothing, and count for nothing.
 
     Raises:
         DataError: no identity has two images.
@@ -29,22 +36,28 @@ def within_covariance(features: Tensor, classes: np.ndarray) -> Tensor:
     if free == 0:
         raise DataError("whitening needs an identity with two images or more, and every one of these has one")
     values = features.double()
-    sums = torch.zeros(len(counts), values.shape[1], dtype=torch.float64).index_add_(0, labels, values)
-    left = values - (sums / counts.clamp(min=1)[:, None])[labels]
-    return left.T @ left / free
+    count, width = values.shape
+    sums = torch.zeros(len(counts), width, dtype=torch.float64).index_add_(0, labels, values)
+    left = (values - (sums / counts.clamp(min=1)[:, None])[labels]) / free**0.5
+    if count < width:  # fewer directions than dimensions, and far less work
+        _, roots, directions = torch.linalg.svd(left, full_matrices=False)
+        variances, directions = roots.square(), directions.T
+    else:
+        variances, directions = torch.linalg.eigh(left.T @ left)
+    return Spread(variances, directions, float(left.square().sum()) / width)
 
 
-def whitening(covariance: Tensor, shrinkage: float) -> Tensor:
-    """W [d, d] with W W^T = ((1 - s) C + s tr(C)/d I)^-1: features x become x W. float32
+def whitening(spread: Spread, shrinkage: float) -> Tensor:
+    """The symmetric W [d, d] with W W = ((1 - s) C + s tr(C)/d I)^-1: features x become x W. float32
 
     A direction that never varies has the least variance that the shrinkage leaves, or that float32 tells from none.
     """
-    width = len(covariance)
-    even = covariance.diagonal().mean()
-    shrunk = (1 - shrinkage) * covariance + shrinkage * even * torch.eye(width, dtype=covariance.dtype)
-    variances, directions = torch.linalg.eigh(shrunk)
-    least = max(float(even) * torch.finfo(torch.float32).eps, torch.finfo(torch.float32).tiny)
-    return (directions * variances.clamp(min=least).rsqrt()).float()
+    least = max(spread.even * torch.finfo(torch.float32).eps, torch.finfo(torch.float32).tiny)
+    added = shrinkage * spread.even
+    inside = ((1 - shrinkage) * spread.variances + added).clamp(min=least).rsqrt()  # [r]
+    outside = max(added, least) ** -0.5
+    turned = (spread.directions * (inside - outside)) @ spread.directions.T
+    return (turned + outside * torch.eye(len(turned), dtype=torch.float64)).float()
 
 
 def choose_shrinkage(
@@ -67,7 +80,7 @@ def choose_shrinkage(
     scores = dict.fromkeys(candidates, 0.0)
     for fitted, held_out in (rows, rows[::-1]):
         own = np.unique(classes[fitted], return_inverse=True)[1]
-        covariance = within_covariance(features[fitted], own)
+        spread = within_spread(features[fitted], own)
         for shrinkage in candidates:
-            scores[shrinkage] += score(features[held_out] @ whitening(covariance, shrinkage), held_out) / 2
+            scores[shrinkage] += score(features[held_out] @ whitening(spread, shrinkage), held_out) / 2
     return max(scores, key=lambda one: (scores[one], one)), scores
