@@ -26,6 +26,7 @@ from auxreid.plumbing.settings.study import CompareConfig
 Pair = tuple[str, str]  # a row and one of its controls
 ABOVE, UNCORRECTED = "above all its controls", "above before Holm's correction"
 BELOW, NOT_APART, NO_CLAIM = "below", "not told apart", "no claim"
+NOT_AMONG = "is not among the rows of this study"
 
 
 @dataclass(frozen=True)
@@ -117,7 +118,7 @@ def _why_absent(comparison: Comparison, name: str) -> str:
     """Why a row is not there; empty if it is."""
     if name in comparison.not_applicable:
         return f"{name} is not applicable: {comparison.not_applicable[name]}"
-    return "" if name in comparison.forms else f"{name} is not among the rows of this study"
+    return "" if name in comparison.forms else f"{name} {NOT_AMONG}"
 
 
 def _against(row: Row, control: Row, found: Estimate, test: Significance | None, settings: CompareConfig) -> Against:

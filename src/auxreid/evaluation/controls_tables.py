@@ -1,5 +1,7 @@
 """Rows beside their controls as tables: one for programs (CSV), one for people."""
 
+from collections.abc import Mapping
+
 import pandas as pd
 
 from auxreid.evaluation.comparison_tables import (
@@ -11,7 +13,17 @@ from auxreid.evaluation.comparison_tables import (
     power_text,
     signed,
 )
-from auxreid.evaluation.controls import ABOVE, BELOW, NO_CLAIM, NOT_APART, UNCORRECTED, Against, Controls, Pair
+from auxreid.evaluation.controls import (
+    ABOVE,
+    BELOW,
+    NO_CLAIM,
+    NOT_AMONG,
+    NOT_APART,
+    UNCORRECTED,
+    Against,
+    Controls,
+    Pair,
+)
 
 COLUMNS = (
     *("row", "control", "seeds", "mAP", "control_mAP", "difference", "difference_low", "difference_high"),
@@ -78,9 +90,18 @@ def control_notes(controls: Controls) -> list[str]:
         notes.append("Of a single seed nothing is claimed: another training may differ as much as two rows do.")
     if any(said == NO_CLAIM for row, said in controls.verdicts.items() if row not in controls.absent):
         notes.append(f'"{NO_CLAIM}": the row was not compared, over several seeds, with each of its controls.')
-    notes += [f"Not in the table: {reason}." for reason in controls.absent.values()]
+    notes += _absent_notes(controls.absent)
     missing = [(pair, reason) for pair, reason in controls.missing.items() if pair[0] not in controls.absent]
     return notes + [f"{row}, {control}: {reason}." for (row, control), reason in missing]
+
+
+def _absent_notes(absent: Mapping[str, str]) -> list[str]:
+    """Rows that the study does not have together, any other with its own reason."""
+    unasked = [row for row, reason in absent.items() if reason == f"{row} {NOT_AMONG}"]
+    others = [f"Not in the table: {reason}." for row, reason in absent.items() if row not in unasked]
+    if len(unasked) < 2:
+        return [f"Not in the table: {absent[row]}." for row in unasked] + others
+    return [f"Not in the table: {', '.join(unasked)} are {NOT_AMONG.removeprefix('is ')}.", *others]
 
 
 def controls_markdown(controls: Controls) -> str:
