@@ -11,7 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from auxreid.clipreid.auxiliary import Auxiliary, Context
-from auxreid.clipreid.identity_attributes import UNKNOWN, identity_attributes
+from auxreid.clipreid.identity_attributes import UNKNOWN
+from auxreid.clipreid.training_attributes import training_attributes
 from auxreid.plumbing.base.errors import DataError
 from auxreid.pose.joint_places import JointPlaces, open_places
 
@@ -97,11 +98,8 @@ def build(config, context: Context) -> GatedFusion:
     width = context.encoder.dims[2]
     if config.tokens == "joints":
         return OfJoints(width, config, _places(config, context))
-    known = identity_attributes(context.frames, context.classes)
-    codes = known.codes
-    if config.shuffled:
-        codes = codes[np.random.default_rng(context.seed).permutation(len(codes))]
-    return OfAttributes(width, config, codes, tuple(map(len, known.words)))
+    known = training_attributes(context, config.shuffled)
+    return OfAttributes(width, config, known.codes, tuple(map(len, known.words)))
 
 
 def restore(config, facts, context: Context) -> GatedFusion:
