@@ -31,7 +31,7 @@ SETTINGS: dict[str, dict[str, str]] = {
     "2 threads": {"OMP_NUM_THREADS": "2"},
 }
 TABLE = "results/compare/sample_people/table.csv"
-DOGS, POSE = "results/attributes/sample_dogs/metrics.json", "results/pose/sample_dogs/metrics.json"
+DOGS, POSE = "results/attributes/sample_dogs/metrics.json", "results/pose/sample_people/metrics.json"
 REFERENCE, COLLAPSE = "clip_reid", "attribute_smoothing_both"
 LOCAL, CONTROL = "local_joints", "local_mean_joints"  # both rank the reference's encoder
 DIFFERENCE = f"mAP_minus_{REFERENCE}"
@@ -40,11 +40,11 @@ SHOWN = ("mAP", "CMC_1", DIFFERENCE)
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a demo leaves: the people's table by row, and what was measured of the dogs."""
+    """What a demo leaves: the people's table by row, and what was measured of the dogs and of the joints."""
 
     people: pd.DataFrame
     attributes: Mapping[str, float]  # "<attribute>_roc_auc" and "<attribute>_balanced_accuracy", and means, of 1
-    pck: float  # at 0.1, of dogs held out
+    pck: float  # at 0.1, of people held out
 
     @property
     def tuned(self) -> pd.DataFrame:
@@ -95,7 +95,7 @@ STATEMENTS: dict[str, Callable[[Outcome], bool]] = {
     "that help, and the pose at most adds to them": _not_the_pose,
     "dogs never seen: the attributes' mean ROC AUC is at least .85": lambda found: _roc_auc(found) >= 0.85,
     "dogs never seen: the attributes' mean balanced accuracy is at least twice chance": _twice_chance,
-    "dogs never seen: PCK@0.1 of the keypoints is at least .75": lambda found: found.pck >= 0.75,
+    "people never seen: PCK@0.1 of the keypoints is at least .65": lambda found: found.pck >= 0.65,
 }
 
 
@@ -134,7 +134,7 @@ def spread(found: Mapping[str, Outcome]) -> list[list[str]]:
     return lines
 
 
-def dog_figures(found: Outcome) -> str:
+def other_figures(found: Outcome) -> str:
     accuracy = found.attributes["mean_balanced_accuracy"]
     return f"{_roc_auc(found):.3f} / {accuracy:.3f} / {found.pck:.3f}"
 
@@ -148,7 +148,7 @@ def main() -> None:
         found[name] = demo(environment)
     held = {text: {name: check(one) for name, one in found.items()} for text, check in STATEMENTS.items()}
     lines = [[text, *("yes" if where[name] else "no" for name in found)] for text, where in held.items()]
-    lines.append(["dogs: ROC AUC / balanced accuracy / PCK", *map(dog_figures, found.values())])
+    lines.append(["dogs: ROC AUC / balanced accuracy; people: PCK", *map(other_figures, found.values())])
     print_table(["statement", *found], lines)
     print_table(["row", *(f"{name}: median (least to greatest)" for name in SHOWN)], spread(found))
     wrong = [f"{text}: not under {name}" for text, where in held.items() for name, holds in where.items() if not holds]

@@ -142,8 +142,7 @@ def shrink(params: dict) -> None:
     people["prompts"] |= {"epochs": 2, "warmup_epochs": 1}
     people["finetune"] |= {"epochs": 2, "identities": 4, "instances": 2, "milestones": [2], "warmup_epochs": 1}
     people["evaluate"] |= {"pictures": 2}
-    for recipe in (people, dogs):
-        recipe["pose"] |= {"epochs": 1, "height": 64, "width": 64 if recipe is dogs else 32, "max_images": 32}
+    people["pose"] |= {"epochs": 1, "height": 64, "width": 32, "max_images": 32}
     dogs["attributes"] |= {"epochs": 1, "height": 64, "width": 64, "warmup_epochs": 0}
 
 

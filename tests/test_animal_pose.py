@@ -167,8 +167,8 @@ def test_a_file_that_names_fewer_joints_than_it_has_is_refused(ap10k, tmp_path):
 
 def test_joints_are_those_of_a_given_checkpoint():
     raw = raw_params()
-    raw["recipes"]["sample_dogs"]["pose"]["joints"] = "ap10k"
-    with pytest.raises(ConfigError, match=r"recipes.sample_dogs.pose.*joints is for a given checkpoint"):
+    raw["recipes"]["sample_dogs_reid"]["pose"]["joints"] = "ap10k"
+    with pytest.raises(ConfigError, match=r"recipes.sample_dogs_reid.pose.*joints is for a given checkpoint"):
         parse_config(raw)
 
 

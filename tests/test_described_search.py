@@ -102,7 +102,7 @@ def test_an_hrnet_is_needed_for_joints_alone(fitted, tmp_path, monkeypatch):
     with pytest.raises(DataError, match=r"descriptors\.safetensors: .*fitted to another encoder"):
         Described(tower(1), None, file, tmp_path / "found.parquet")
     monkeypatch.setattr(KnownJoints, "spec", SimpleNamespace(joints=("nose", "neck", "tail")))
-    with pytest.raises(DataError, match=r"found\.parquet: has the joints nose, neck, tail, and the descriptors were"):
+    with pytest.raises(DataError, match=r"found\.parquet: has the joints nose, neck, tail; trained with"):
         Described(encoder, None, file, tmp_path / "found.parquet")
     with pytest.raises(DataError, match="a control, with the joints of other images"):
         Described(encoder, None, fit(pools="other_joints", sigma=0.1), tmp_path / "found.parquet")

@@ -88,7 +88,7 @@ def test_a_row_whose_idea_ranks_takes_its_joints_beside_the_images(photos, frame
     with pytest.raises(DataError, match=r"must be given for 6 images, not \[6, 3, 2\]"):
         embed_images(file, photos, pose=points[..., :2])
     write_keypoints(table, ("nose", "neck"), [(np.arange(len(photos)), Poses(points[:, :2], maps[:, :64]))])
-    with pytest.raises(DataError, match=r"keypoints.parquet: has joints \['nose', 'neck'\], trained with \['neck', 'l"):
+    with pytest.raises(DataError, match=r"keypoints.parquet: has the joints nose, neck; trained with neck, l"):
         embed_images(file, photos, pose=table)
 
 

@@ -285,7 +285,7 @@ def test_files_and_blocks_have_short_names(study):
 
 
 def test_a_key_that_is_not_in_the_table_is_told_what_is(study):
-    with pytest.raises(ConfigError, match=r"'nobody' is no pose of pipeline/graph.yaml, which has sample_people, "):
+    with pytest.raises(ConfigError, match=r"'nobody' is no pose of pipeline/graph.yaml, which has sample_people"):
         open_stage("pose", "nobody", ROOT)
 
 

@@ -6,10 +6,10 @@ import torch
 from joint_study import CLASSES, HEIGHT, WIDTH, equal_weights, idea, joint_frames, settings_of, tower, train
 from torch.nn import functional as F
 
-from auxreid.auxiliary.joint_parts import hardest_triplet, part_distances
+from auxreid.auxiliary.joint_parts import part_distances
 from auxreid.clip.images import PLAIN
 from auxreid.clip.maps import captured
-from auxreid.clipreid.losses import batch_hard_triplet
+from auxreid.clipreid.losses import batch_hard_triplet, hardest_triplet
 from auxreid.pose.joint_places import open_places
 
 KIND = {"kind": "joint_parts", "dim": 4, "visible": 0.5, "weight": 0.3}

@@ -97,7 +97,7 @@ def test_own_other_and_mean_joints_of_a_table(files):
 def test_a_frame_that_the_table_lacks_is_named(files):
     frames, _, _ = files
     table = KeypointTable(JOINTS, np.array([0, 1, 3]), POINTS[[0, 1, 1]], np.zeros((3, 96), np.float32))
-    with pytest.raises(DataError, match=r"table\.parquet: 1 frames of small have no joints, e\.g\. 2"):
+    with pytest.raises(DataError, match=r"table\.parquet: has no row for 1 frames of small, e\.g\. 2"):
         frame_places(table, frames, "table.parquet")
 
 

@@ -110,6 +110,27 @@ def test_a_nuisance_within_identities_is_found_on_identities_held_out():
     assert scores[chosen] > 0.9 > 0.6 > scores[1.0]  # 1: no direction is told from another
 
 
+@pytest.mark.parametrize("width", [6, 40])  # fewer dimensions than images, and more
+def test_shrinkages_are_scored_on_what_their_whitening_gives(width):
+    """The distances that are scored are those of features times the whitening of the other half."""
+    classes = np.repeat(np.arange(8), 3)
+    features = torch.randn(24, width, generator=torch.Generator().manual_seed(1))
+    seen = []
+
+    def score(vectors, rows):
+        seen.append((torch.cdist(vectors, vectors), rows))
+        return 0.0
+
+    candidates = (0.05, 0.5, 1.0)
+    choose_shrinkage(features, classes, score, 0, candidates)
+    for number, (found, rows) in enumerate(seen):
+        others = np.setdiff1d(np.arange(24), rows)
+        spread = within_spread(features[others], np.unique(classes[others], return_inverse=True)[1])
+        expected = features[rows] @ whitening(spread, candidates[number % 3])
+        torch.testing.assert_close(found, torch.cdist(expected, expected), rtol=1e-3, atol=1e-3)
+    assert len(seen) == 6
+
+
 def _truth(values, classes, shrinkage):
     """Whitened by inverse root in float64, and of length 1."""
     own = values.double()

@@ -13,8 +13,7 @@ from torch import Tensor, nn
 from auxreid.clipreid.auxiliary import Auxiliary, Context
 from auxreid.clipreid.identity_attributes import UNKNOWN
 from auxreid.clipreid.training_attributes import training_attributes
-from auxreid.plumbing.base.errors import DataError
-from auxreid.pose.joint_places import JointPlaces, open_places
+from auxreid.pose.joint_places import JointPlaces, check_joints, open_places
 
 
 class GatedFusion(Auxiliary):
@@ -105,8 +104,7 @@ def build(config, context: Context) -> GatedFusion:
 def restore(config, facts, context: Context) -> GatedFusion:
     """For ranking, with tokens of joints. Raises DataError for joints other than those of the training."""
     places = _places(config, context)
-    if list(places.joints) != facts["joints"]:
-        raise DataError(f"{context.keypoints}: has joints {list(places.joints)}, trained with {facts['joints']}")
+    check_joints(places.joints, facts["joints"], context.keypoints)
     return OfJoints(context.encoder.dims[2], config, places)
 
 

@@ -16,9 +16,9 @@ from auxreid.clip.images import View
 from auxreid.clip.input_channels import widen_input
 from auxreid.clip.maps import Cells, map_width
 from auxreid.clipreid.auxiliary import Auxiliary, Context
-from auxreid.plumbing.base.errors import ConfigError, DataError
+from auxreid.plumbing.base.errors import ConfigError
 from auxreid.pose.gaussians import heat_maps, pixels_of
-from auxreid.pose.joint_places import JointPlaces, open_places
+from auxreid.pose.joint_places import JointPlaces, check_joints, open_places
 
 MAP = "late"
 
@@ -106,11 +106,8 @@ def build(config, context: Context) -> JointChannels:
 def restore(config, facts: dict[str, Any], context: Context) -> JointChannels:
     """For ranking. Raises DataError where the frames have other joints than it was trained with, or none."""
     places = None if config.blank else _places(config, context, facts["seed"])
-    if places is not None and list(places.joints) != facts["joints"]:
-        raise DataError(
-            f"{context.keypoints}: has joints {', '.join(places.joints)}; the encoder was trained with channels of "
-            f"{', '.join(facts['joints'])}"
-        )
+    if places is not None:
+        check_joints(places.joints, facts["joints"], context.keypoints)
     return JointChannels(config, context.encoder, places, facts)
 
 

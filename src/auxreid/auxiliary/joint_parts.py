@@ -3,11 +3,10 @@ et al. 2023, and its loss GiLt: identity on what speaks of the whole body, tripl
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from auxreid.clip.maps import map_width
 from auxreid.clipreid.auxiliary import Auxiliary, Context
-from auxreid.clipreid.losses import euclidean, identity_cross_entropy
+from auxreid.clipreid.losses import euclidean, hardest_triplet, identity_cross_entropy
 from auxreid.clipreid.map_pools import MapPools, PoolProjections, open_pools
 from auxreid.clipreid.stage2_losses import BNNeck
 from auxreid.pose.gaussians import pooled
@@ -67,13 +66,6 @@ def part_distances(vectors: Tensor, visible: Tensor) -> Tensor:
     both = visible[:, None] & visible[None]
     counted = (both | ~both.any(dim=2, keepdim=True)).to(distances)
     return (counted * distances).sum(dim=2) / counted.sum(dim=2)
-
-
-def hardest_triplet(distances: Tensor, labels: Tensor, margin: float) -> Tensor:
-    """`losses.batch_hard_triplet` of given distances [b, b]; labels [b]."""
-    same = labels[:, None] == labels[None]
-    positive, negative = distances.masked_fill(~same, -torch.inf), distances.masked_fill(same, torch.inf)
-    return F.relu(margin + positive.amax(dim=1) - negative.amin(dim=1)).mean()
 
 
 def build(config, context: Context) -> JointParts:

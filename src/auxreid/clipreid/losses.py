@@ -42,7 +42,11 @@ def batch_hard_triplet(features: Tensor, identities: Tensor, margin: float) -> T
 
     mean over anchors of max(margin + d_ap - d_an, 0), Euclidean distances of raw features [b, d]; identities [b].
     """
-    distances = euclidean(features)  # [b, b]
+    return hardest_triplet(euclidean(features), identities, margin)
+
+
+def hardest_triplet(distances: Tensor, identities: Tensor, margin: float) -> Tensor:
+    """:func:`batch_hard_triplet` of given distances [b, b]; identities [b]."""
     same = identities[:, None] == identities[None, :]
     farthest_positive = distances.masked_fill(~same, -torch.inf).amax(dim=1)
     closest_negative = distances.masked_fill(same, torch.inf).amin(dim=1)

@@ -13,12 +13,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from auxreid.clipreid.body_coordinates import body_coordinates
-from auxreid.plumbing.base.errors import DataError
 from auxreid.pose.architecture import IMAGENET_MEAN, IMAGENET_STD
 from auxreid.pose.checkpoint import load_checkpoint
 from auxreid.pose.joints import flip_indices
 from auxreid.pose.predict import GRID, pose_embedding
-from auxreid.pose.table import KeypointTable, read_keypoints
+from auxreid.pose.table import KeypointTable, frame_rows, read_keypoints
 from auxreid.training.batch_norm import share_batch_norms
 
 
@@ -57,7 +56,7 @@ class Keypoints:
     drifting: ClassVar[dict[str, nn.Module]] = {}
 
     def __init__(self, table: KeypointTable, frames, swap_joints: bool, source: str):
-        found = _rows_of(table, frames, source)
+        found = frame_rows(table, frames, source)
         self.points = table.keypoints[found][..., :2] / frames.size[:, None, :]  # [n, J, 2]
         self.order = _mirror_order(table.joints, swap_joints)
 
@@ -75,7 +74,7 @@ class BodyKeypoints:
     drifting: ClassVar[dict[str, nn.Module]] = {}
 
     def __init__(self, table: KeypointTable, frames, swap_joints: bool, source: str):
-        pixels = table.keypoints[_rows_of(table, frames, source)][..., :2]  # [n, J, 2]
+        pixels = table.keypoints[frame_rows(table, frames, source)][..., :2]  # [n, J, 2]
         mirrored = pixels[:, _mirror_order(table.joints, swap_joints)]
         mirrored[..., 0] = frames.size[:, :1] - mirrored[..., 0]
         both = [body_coordinates(one, table.joints).astype(np.float32) for one in (pixels, mirrored)]
@@ -91,7 +90,7 @@ class HeatMaps:
     drifting: ClassVar[dict[str, nn.Module]] = {}
 
     def __init__(self, table: KeypointTable, frames, swap_joints: bool, source: str):
-        found = _rows_of(table, frames, source)
+        found = frame_rows(table, frames, source)
         self.maps = table.embedding[found].reshape(len(found), len(table.joints), *GRID)  # [n, J, 8, 4]
         self.order = _mirror_order(table.joints, swap_joints)
 
@@ -127,13 +126,3 @@ class DriftingHRNet:
 
 def _mirror_order(joints: tuple[str, ...], swap: bool) -> list[int]:
     return flip_indices(joints) if swap else list(range(len(joints)))
-
-
-def _rows_of(table: KeypointTable, frames, source: str) -> np.ndarray:
-    """The table's row of each frame [n]."""
-    row_of = {frame: row for row, frame in enumerate(table.frame_id.tolist())}
-    found = np.array([row_of.get(frame, -1) for frame in frames.frame_id.tolist()], dtype=np.int64)
-    missing = frames.frame_id[found < 0]
-    if len(missing):
-        raise DataError(f"{source}: has no row for {len(missing)} frames of {frames.meta.dataset}, e.g. {missing[0]}")
-    return found

@@ -19,7 +19,7 @@ from torch.nn import functional as F
 from auxreid.clipreid.fused_embedding import embed_and_observe
 from auxreid.descriptors.header import DescriptorsHeader, weights_hash
 from auxreid.descriptors.held_out import held_out_score
-from auxreid.descriptors.pools import Pools, open_pools
+from auxreid.descriptors.pools import observing, pools_at, pools_of
 from auxreid.descriptors.whitening import choose_shrinkage, whitening, within_spread
 from auxreid.evaluation.ranking import squared_distances
 from auxreid.plumbing.settings.rank import RankConfig
@@ -54,11 +54,11 @@ class Descriptors:
         self.header.check_encoder(encoder)
         config = self.header.rank
         if MEAN_PLACES in self.tensors:  # of the training images
-            pools = Pools(config, encoder, self.tensors[MEAN_PLACES][None].numpy(), self.header.joints)
+            pools = pools_at(config, encoder, self.tensors[MEAN_PLACES], self.header.joints, len(frames))
         else:
-            pools = open_pools(config, encoder, frames, pose_file, self.header.facts["seed"])
+            pools = pools_of(config, encoder, frames, pose_file, self.header.facts["seed"])
         if config.ranks_joints:
-            self.header.check_joints(pools.joints, pose_file)
+            self.header.check_joints(pools.places.joints, pose_file)
         parts = _parts(config, encoder, beside, frames, pose_file, precision, pools)
         scaled = [
             _unit(values, self.tensors.get(f"{name}.whitening")) * self.tensors[f"{name}.scale"]
@@ -89,21 +89,21 @@ def fit_descriptors(
     Raises:
         DataError: no identity has two images; frames lack joints.
     """
-    pools = open_pools(config, encoder, frames_train, pose_file, seed)
+    pools = pools_of(config, encoder, frames_train, pose_file, seed)
+    score = held_out_score(frames_train, classes)
     parts = _parts(config, encoder, beside, frames_train, pose_file, precision, pools)
     tensors: dict[str, Tensor] = {}
     shrinkages: dict[str, float] = {}
     for name, values in parts.items():
         if name != GLOBAL or config.whiten_global:
-            score = held_out_score(frames_train, classes)
             shrinkages[name], _ = choose_shrinkage(values, classes, score, seed)
             tensors[f"{name}.whitening"] = whitening(within_spread(values, classes), shrinkages[name])
         share = 1.0 if name == GLOBAL else 1 / len(config.maps)
         vectors = _unit(values, tensors.get(f"{name}.whitening"))
         tensors[f"{name}.scale"] = torch.tensor((share / _spread(vectors, seed)) ** 0.5, dtype=torch.float32)
     if config.maps and config.pools == "mean_joints":
-        tensors[MEAN_PLACES] = pools.places[0]
-    joints = pools.joints if config.fits_joints else ()
+        tensors[MEAN_PLACES] = torch.from_numpy(pools.places.places[0].copy())
+    joints = pools.places.joints if config.fits_joints else ()
     facts = {"seed": seed, "shrinkage": shrinkages}
     return Descriptors(
         DescriptorsHeader(rank=config, encoder=weights_hash(encoder), joints=joints, facts=facts), tensors
@@ -112,7 +112,9 @@ def fit_descriptors(
 
 def _parts(config, encoder, beside, frames, pose_file, precision, pools) -> dict[str, Tensor]:
     """The global embedding [n, d], and what each map shows in the pools [n, P * d]."""
-    embedding, observed = embed_and_observe(encoder, beside, frames, pose_file, precision, pools, config.maps)
+    embedding, observed = embed_and_observe(
+        encoder, beside, frames, pose_file, precision, observing(pools, config.maps), config.maps
+    )
     return {GLOBAL: embedding} | dict(zip(config.maps, observed, strict=True))
 
 

@@ -10,6 +10,7 @@ from torch import nn
 from auxreid.plumbing.base.errors import DataError
 from auxreid.plumbing.settings.rank import RankConfig
 from auxreid.plumbing.settings.section import Section
+from auxreid.pose.joint_places import check_joints
 
 
 class DescriptorsHeader(Section):
@@ -27,11 +28,8 @@ class DescriptorsHeader(Section):
 
     def check_joints(self, joints: Sequence[str], source: object) -> None:
         """Raises DataError for other joints than they were fitted with; `source` is whose these are."""
-        if self.joints and tuple(joints) != self.joints:
-            raise DataError(
-                f"{source}: has the joints {', '.join(joints)}, and the descriptors were fitted with "
-                f"{', '.join(self.joints)}"
-            )
+        if self.joints:
+            check_joints(joints, self.joints, source)
 
 
 def weights_hash(encoder: nn.Module) -> str:

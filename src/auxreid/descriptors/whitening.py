@@ -4,7 +4,7 @@ What varies among the images of one person (light, pose, camera) is what makes a
 any direction is as uncertain as in any other.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -14,6 +14,7 @@ from torch import Tensor
 from auxreid.plumbing.base.errors import DataError
 
 SHRINKAGES = (0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 0.75, 1.0)  # 1: no direction is told from another
+NONE = 1e-10  # share of the largest variance below which rounding tells no direction
 
 
 class Spread(NamedTuple):
@@ -39,12 +40,13 @@ def within_spread(features: Tensor, classes: np.ndarray) -> Spread:
     count, width = values.shape
     sums = torch.zeros(len(counts), width, dtype=torch.float64).index_add_(0, labels, values)
     left = (values - (sums / counts.clamp(min=1)[:, None])[labels]) / free**0.5
+    even = float(left.square().sum()) / width
     if count < width:  # fewer directions than dimensions, and far less work
-        _, roots, directions = torch.linalg.svd(left, full_matrices=False)
-        variances, directions = roots.square(), directions.T
-    else:
-        variances, directions = torch.linalg.eigh(left.T @ left)
-    return Spread(variances, directions, float(left.square().sum()) / width)
+        variances, inner = torch.linalg.eigh(left @ left.T)
+        kept = variances > variances[-1].clamp(min=torch.finfo(torch.float64).tiny) * NONE
+        variances = variances[kept]
+        return Spread(variances, left.T @ (inner[:, kept] / variances.sqrt()), even)
+    return Spread(*torch.linalg.eigh(left.T @ left), even)
 
 
 def whitening(spread: Spread, shrinkage: float) -> Tensor:
@@ -52,12 +54,27 @@ def whitening(spread: Spread, shrinkage: float) -> Tensor:
 
     A direction that never varies has the least variance that the shrinkage leaves, or that float32 tells from none.
     """
+    inside, outside = _factors(spread, shrinkage)
+    turned = (spread.directions * (inside - outside)) @ spread.directions.T
+    return (turned + outside * torch.eye(len(turned), dtype=torch.float64)).float()
+
+
+def _factors(spread: Spread, shrinkage: float) -> tuple[Tensor, float]:
+    """By which W stretches the directions that vary, [r], and all others."""
     least = max(spread.even * torch.finfo(torch.float32).eps, torch.finfo(torch.float32).tiny)
     added = shrinkage * spread.even
     inside = ((1 - shrinkage) * spread.variances + added).clamp(min=least).rsqrt()  # [r]
-    outside = max(added, least) ** -0.5
-    turned = (spread.directions * (inside - outside)) @ spread.directions.T
-    return (turned + outside * torch.eye(len(turned), dtype=torch.float64)).float()
+    return inside, max(added, least) ** -0.5
+
+
+def _turned_whitened(features: Tensor, spread: Spread, shrinkages: Sequence[float]) -> Iterator[Tensor]:
+    """For each shrinkage features [m, d] times W, but for a rotation, which no distance sees; without W itself."""
+    directions = spread.directions.float()
+    along = features @ directions  # [m, r]
+    beside = features - along @ directions.T if directions.shape[1] < len(directions) else features[:, :0]
+    for shrinkage in shrinkages:
+        inside, outside = _factors(spread, shrinkage)
+        yield torch.cat([along * inside.float(), beside * outside], dim=1)
 
 
 def choose_shrinkage(
@@ -72,7 +89,8 @@ def choose_shrinkage(
     The identities are parted in two by the seed; each half is whitened by the other's covariance.
 
     Args:
-        score: of whitened features [m, d] and which images they are [m], the higher the better.
+        score: of whitened features [m, e] and which images they are [m], the higher the better; of their distances and
+            lengths alone, since they come turned into other coordinates.
     """
     identities = np.random.default_rng(seed).permutation(int(classes.max()) + 1)
     halves = np.array_split(identities, 2)
@@ -81,6 +99,7 @@ def choose_shrinkage(
     for fitted, held_out in (rows, rows[::-1]):
         own = np.unique(classes[fitted], return_inverse=True)[1]
         spread = within_spread(features[fitted], own)
-        for shrinkage in candidates:
-            scores[shrinkage] += score(features[held_out] @ whitening(spread, shrinkage), held_out) / 2
+        whitened = _turned_whitened(features[held_out], spread, candidates)
+        for shrinkage, vectors in zip(candidates, whitened, strict=True):
+            scores[shrinkage] += score(vectors, held_out) / 2
     return max(scores, key=lambda one: (scores[one], one)), scores

@@ -11,7 +11,7 @@ from torch import Tensor
 from auxreid.clip.images import PADDING, View
 from auxreid.plumbing.base.errors import DataError
 from auxreid.pose.joints import flip_indices
-from auxreid.pose.table import KeypointTable, read_keypoints
+from auxreid.pose.table import KeypointTable, frame_rows, read_keypoints
 
 Whose = Literal["own", "other", "mean"]  # joints: the frame's, another frame's, or the mean over the frames
 
@@ -70,15 +70,15 @@ def frame_places(table: KeypointTable, frames, source: str) -> np.ndarray:
     Raises:
         DataError: the table lacks one of the frames; `source` is how it is called.
     """
-    order = np.argsort(table.frame_id)
-    found = np.searchsorted(table.frame_id, frames.frame_id, sorter=order).clip(max=len(order) - 1)
-    found = order[found]
-    missing = frames.frame_id[table.frame_id[found] != frames.frame_id]
-    if len(missing):
-        raise DataError(f"{source}: {len(missing)} frames of {frames.meta.dataset} have no joints, e.g. {missing[0]}")
-    points = table.keypoints[found]
+    points = table.keypoints[frame_rows(table, frames, source)]
     shares = points[..., :2] / frames.size[:, None, :]
     return np.concatenate([shares, points[..., 2:].clip(0, 1)], axis=2).astype(np.float32)
+
+
+def check_joints(joints: Sequence[str], trained: Sequence[str], source: object) -> None:
+    """Raises DataError where these, of `source`, are other joints, or in another order, than was trained with."""
+    if tuple(joints) != tuple(trained):
+        raise DataError(f"{source}: has the joints {', '.join(joints)}; trained with {', '.join(trained)}")
 
 
 def another(count: int, seed: int) -> np.ndarray:

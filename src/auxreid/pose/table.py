@@ -59,6 +59,20 @@ def read_keypoints(path: Path) -> KeypointTable:
     return KeypointTable(joints, table["frame_id"].to_numpy(), keypoints, embedding)
 
 
+def frame_rows(table: KeypointTable, frames, source: str) -> np.ndarray:
+    """The table's row of each frame, int64 [n].
+
+    Raises:
+        DataError: the table lacks one of the frames; `source` is how it is called.
+    """
+    row_of = {frame: row for row, frame in enumerate(table.frame_id.tolist())}
+    found = np.array([row_of.get(frame, -1) for frame in frames.frame_id.tolist()], dtype=np.int64)
+    missing = frames.frame_id[found < 0]
+    if len(missing):
+        raise DataError(f"{source}: has no row for {len(missing)} frames of {frames.meta.dataset}, e.g. {missing[0]}")
+    return found
+
+
 def _lists(values: np.ndarray) -> pa.Array:
     rows = values.reshape(len(values), -1).astype(np.float32)  # [b, k]
     offsets = pa.array(np.arange(len(rows) + 1, dtype=np.int32) * rows.shape[1])
