@@ -53,7 +53,8 @@ def main(stage: Stage) -> None:
         described = stage.reads["descriptors"]
         descriptors = None if described is None else open_descriptors(described)
         started = time.perf_counter()
-        embedding = embed_row(encoder, beside, descriptors, frames, stage.reads["pose"], asked["precision"])
+        beside_images = stage.reads["pose"], asked["precision"], stage.reads["attributes"]
+        embedding = embed_row(encoder, beside, descriptors, frames, *beside_images)
         seconds = time.perf_counter() - started
         run.costs({"ms_per_image": 1000 * seconds / len(frames), "vector_width": embedding.shape[1]})
         query, gallery = query_and_gallery(frames, embedding, asked["protocol"])

@@ -6,10 +6,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import timm
 import torch
+from params import raw_params
 from small_frames import noise
 from tiny_study import DATASET, HEIGHT, IDENTITIES, IMAGES, JOINTS, WIDTH, run, tiny_params, write_inputs, write_study
 
+from auxreid.attributes.model import AttributeModel, save_model
 from auxreid.clip.build import build_towers
 from auxreid.clip.checkpoints import load_ranked_encoder, save_tower
 from auxreid.clipreid.described import open_descriptors
@@ -23,8 +26,9 @@ from auxreid.serving.embedding import Encoder, embed_images
 from auxreid.serving.onnx_export import export
 from auxreid.serving.photos import open_photos
 
-ROWS = ("global_whitened", "local_joints", "local_mean_joints")
+ROWS = ("global_whitened", "local_joints", "local_mean_joints", "attribute_evidence")
 ENCODER = Path(f"results/finetune/{DATASET}-clip_reid-0/encoder.safetensors")
+ATTRIBUTES = Path(f"results/attributes/{DATASET}/model.safetensors")
 FRAMES, HRNET = Path(f"results/ingest/{DATASET}/frames.arrow"), Path(f"results/pose/{DATASET}/hrnet.safetensors")
 
 
@@ -39,6 +43,16 @@ def write_tower(config, path: Path, seed: int) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     save_tower(image, path, recipe.encoder, recipe.input)
     return path
+
+
+def write_attribute_model(config) -> None:
+    """One that has learnt nothing, and is sure of it."""
+    torch.manual_seed(0)
+    words = {f"attribute{number}": ["no", "yes"] for number in range(8)}
+    model = AttributeModel(timm.create_model("test_resnet", num_classes=0), words)
+    for head in model.heads.values():
+        torch.nn.init.normal_(head.weight)
+    save_model(ATTRIBUTES, model, "test_resnet", config.recipe(DATASET).input)
 
 
 def write_tested() -> None:
@@ -62,11 +76,13 @@ def study(tmp_path_factory):
         params = tiny_params()
         params["study"]["rows"] = ["clip_reid", *ROWS]
         params["datasets"][DATASET] |= {"layout": "market1501", "protocol": "market1501"}
+        params["recipes"][DATASET]["attributes"] = raw_params()["recipes"]["dogs"]["attributes"]
         for key in ("splits", "shared_identities", "min_frames", "n_splits"):
             del params["datasets"][DATASET][key]
         config = write_study(params)
         write_inputs(config)
         write_tower(config, ENCODER, 1)
+        write_attribute_model(config)
         write_tested()
         run("protocol", DATASET)
         run("keypoints", DATASET)
@@ -100,9 +116,10 @@ def test_the_rows_are_evaluated_as_any_other_and_by_something_else(study):
 def test_photographs_are_embedded_as_the_row_is_evaluated(study, photos, row):
     frames = open_frames(FRAMES).where(("query", "gallery"))
     table = Path(f"results/keypoints/{DATASET}/keypoints.parquet")
-    expected = open_descriptors(descriptors(row)).embed(*load_ranked_encoder(ENCODER), frames, table, "32-true")
-    hrnet = HRNET if row == "local_joints" else None
-    found = embed_images(ENCODER, photos, descriptors=descriptors(row), hrnet=hrnet)
+    ranked = *load_ranked_encoder(ENCODER), frames, table, "32-true", ATTRIBUTES
+    expected = open_descriptors(descriptors(row)).embed(*ranked)
+    beside = {"local_joints": {"hrnet": HRNET}, "attribute_evidence": {"attributes": ATTRIBUTES}}.get(row, {})
+    found = embed_images(ENCODER, photos, descriptors=descriptors(row), **beside)
     assert found.dtype == np.float32 and found.shape == expected.shape
     np.testing.assert_allclose(found, expected, atol=1e-5)
 
@@ -124,6 +141,8 @@ def test_files_that_do_not_fit_each_other_are_told(study, photos, tmp_path):
         Encoder(other, descriptors=plain)
     with pytest.raises(DataError, match=rf"{HRNET}: nothing takes joints"):
         Encoder(ENCODER, descriptors=plain, hrnet=HRNET)
+    with pytest.raises(DataError, match=rf"{ATTRIBUTES}: goes with descriptors that take attributes, and none are giv"):
+        Encoder(ENCODER, attributes=ATTRIBUTES)
     with pytest.raises(DataError, match=r"nowhere\.safetensors: no such file of descriptors"):
         Encoder(ENCODER, descriptors="nowhere.safetensors")
     with pytest.raises(DataError, match=rf"{ENCODER}: its header has no entry descriptors; stage `descriptors` writes"):

@@ -3,13 +3,15 @@
 from pathlib import Path
 
 import pytest
-from params import new_row, raw_params
+from params import ROOT, new_row, raw_params
 
 from auxreid.plumbing.base.errors import ConfigError, DataError
+from auxreid.plumbing.dvc.stages import read_stages
 from auxreid.plumbing.fanout.plan import group
 from auxreid.plumbing.graph.applicability import makes_keypoints, not_applicable
 from auxreid.plumbing.graph.borrowed import row_predictions
 from auxreid.plumbing.graph.pets import pets_study
+from auxreid.plumbing.graph.sources import describe
 from auxreid.plumbing.graph.table import build_graph
 from auxreid.plumbing.graph.trained import trained_encoder
 from auxreid.plumbing.settings.load import parse_config
@@ -19,6 +21,7 @@ TABLE, NOTHING = f"results/keypoints/{DATASET}/keypoints.parquet", "pipeline/not
 AT_JOINTS = {"pools": "joints", "maps": ["middle"], "sigma": 0.1, "whiten_global": True}
 STRIPES = {"pools": "stripes", "maps": ["middle", "late"], "count": 8, "whiten_global": False}
 WHITENED = {"pools": "global", "maps": [], "whiten_global": True}
+EVIDENCE = WHITENED | {"whiten_global": False, "evidence": {"share": 0.1, "shuffled": False}}
 
 
 def ranked(rank: dict, encoder_of: str = "clip_reid", **more) -> dict:
@@ -60,6 +63,11 @@ def raw() -> dict:
         (ranked(WHITENED | {"count": 8}), "pools must be global, count and sigma null"),
         (ranked(WHITENED | {"pools": "joints"}), "pools must be global, count and sigma null"),
         (ranked(WHITENED | {"whiten_global": False}), "it ranks as the encoder's own row; nothing is left"),
+        (
+            ranked(EVIDENCE | {"evidence": {"share": 0, "shuffled": False}}),
+            "rank.evidence.share = 0: Input should be g",
+        ),
+        (ranked(EVIDENCE | {"evidence": {"share": 0.1}}), "rank.evidence.shuffled: Field required"),
     ],
 )
 def test_a_fault_of_such_a_row_is_told_in_a_line(raw, row, told):
@@ -177,6 +185,98 @@ def test_on_a_cluster_it_is_a_task_that_waits_for_the_row_that_it_ranks():
     unit = group(stages)["people-local-0"]
     assert unit.stages == ("descriptors@people-local-0", "evaluate@people-local-0")
     assert unit.needs == {"people-clip_reid-0"}
+
+
+# with attribute evidence
+
+
+MODEL = f"results/attributes/{DATASET}/model.safetensors"
+PREDICTING = "results/sources/labels.json"
+
+
+@pytest.fixture
+def told(raw) -> dict:
+    """The same of a data set with an attribute model, where one row takes its predictions."""
+    raw["ablations"]["told"] = ranked(EVIDENCE)
+    raw["study"]["rows"] = ["clip_reid", "told", "white"]
+    raw["recipes"][DATASET]["attributes"] = raw["recipes"]["dogs"]["attributes"]
+    raw["datasets"][DATASET]["n_splits"] = None
+    return raw
+
+
+def test_its_stages_read_the_attribute_model_and_others_do_not(told):
+    graph = build_graph(parse_config(told))
+    assert DATASET in graph["attributes"]
+    for stage in ("descriptors", "evaluate"):
+        entry, plain = (graph[stage][f"{DATASET}-{row}-0"] for row in ("told", "white"))
+        assert (entry["attributes"], entry["predicting"]) == (MODEL, PREDICTING)
+        assert (plain["attributes"], plain["predicting"]) == (f"{NOTHING}/attributes.txt", f"{NOTHING}/predicting.txt")
+        assert set(read_stages(ROOT)[stage]["deps"]) >= {"${item.attributes}", "${item.predicting}"}
+    assert graph["evaluate"][f"{DATASET}-clip_reid-0"]["attributes"] == f"{NOTHING}/attributes.txt"
+    for file in (plain["attributes"], plain["predicting"]):
+        assert (ROOT / file).is_file()
+
+
+def test_what_predicts_attributes_is_in_the_code_of_rows_with_evidence_alone():
+    predicting = {"src/auxreid/attributes/model.py", "src/auxreid/attributes/predict.py"}
+    assert predicting <= set(describe("labels", ROOT)["files"])
+    for stage in ("descriptors", "evaluate"):
+        assert not any("/attributes/" in file for file in describe(stage, ROOT)["files"])
+
+
+def test_it_applies_where_a_model_that_saw_no_tested_individual_predicts_attributes(told):
+    assert not_applicable(parse_config(told), DATASET) == {}
+    told["datasets"][DATASET]["n_splits"] = 10
+    reason = not_applicable(parse_config(told), DATASET)["told"]
+    assert reason.startswith(f"ranks by predicted attributes, and the model of {DATASET} is trained on split 0 of 10: ")
+    told["recipes"][DATASET]["attributes"] = told["datasets"][DATASET]["n_splits"] = None
+    lacks = "recipes.sample_people has no attributes section, hence no model that could predict"
+    config = parse_config(told)
+    assert not_applicable(config, DATASET) == {"told": f"ranks by predicted attributes, and {lacks}"}
+    assert f"{DATASET}-told-0" not in build_graph(config)["descriptors"]
+    told["datasets"][DATASET]["attributes"] = None
+    lacks = f"datasets.{DATASET}.attributes names no table and no predicted_by"
+    assert not_applicable(parse_config(told), DATASET)["told"] == f"needs attributes, and {lacks}"
+
+
+def test_another_data_set_s_model_serves_it_and_is_told_of(told):
+    told["datasets"]["prid2011"] |= {"attributes": {"predicted_by": DATASET}, "recipe": DATASET}
+    told["datasets"]["elsewhere"] = told["datasets"]["prid2011"] | {"attributes": None, "trained_on": "prid2011"}
+    told["study"]["datasets"] = ["prid2011", "elsewhere"]
+    config = parse_config(told)
+    graph = build_graph(config)
+    assert list(graph["attributes"]) == [DATASET]
+    found = [graph["evaluate"][f"{name}-told-0"] for name in ("prid2011", "elsewhere")]
+    found.append(graph["descriptors"]["prid2011-told-0"])
+    assert {entry["attributes"] for entry in found} == {MODEL}
+    assert {entry["predicted"]["attributes"] for entry in found} == {DATASET}
+    assert "attributes" not in graph["evaluate"]["prid2011-white-0"]["predicted"]
+
+
+def test_a_search_takes_no_row_with_attributes(told):
+    told["study"] |= {"datasets": ["sample_dogs"], "search": ["sample_dogs"]}
+    recipe = told["recipes"]["sample_dogs_reid"]
+    recipe |= {name: told["recipes"]["sample_dogs"][name] for name in ("attributes", "search")}
+    recipe["search"] = recipe["search"] | {"embedding": {"kind": "row", "row": "told"}}
+    told["datasets"]["sample_dogs"]["recipe"] = "sample_dogs_reid"
+    refused = r"embedding.row = 'told': the row ranks images with attributes, which a search weighs itself"
+    with pytest.raises(ConfigError, match=refused):
+        parse_config(told)
+
+
+def test_its_attribute_model_is_found_by_its_name(told, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    config = parse_config(told)
+    for kind in (f"finetune/{DATASET}-clip_reid-0/encoder", f"descriptors/{DATASET}-told-0/descriptors"):
+        file = Path(f"results/{kind}.safetensors")
+        file.parent.mkdir(parents=True)
+        file.touch()
+    with pytest.raises(DataError, match=f"{MODEL}: not here yet; make it with: dvc repro attributes@{DATASET}"):
+        trained_encoder(config, "told")
+    Path(MODEL).parent.mkdir(parents=True)
+    Path(MODEL).touch()
+    assert trained_encoder(config, "told").attributes == Path(MODEL)
+    assert trained_encoder(config, "clip_reid").attributes is None
 
 
 # what uses it

@@ -418,14 +418,15 @@ EncoderDataset = Annotated[str | None, typer.Option("--dataset", help="of the st
 EncoderFile = Annotated[Path | None, typer.Option("--encoder", help="a local encoder.safetensors, or a metric row's")]
 Camera = Annotated[int | None, typer.Option(help="of the photographs, for rows with a camera embedding")]
 Descriptors = Annotated[Path | None, typer.Option(help="descriptors.safetensors that were fitted to the encoder")]
+AttributeModel = Annotated[Path | None, typer.Option(help="model.safetensors that predicts what descriptors take")]
 HRNet = Annotated[Path | None, typer.Option(help="hrnet.safetensors, to find the joints where they are ranked too")]
 
 
-def with_files(chosen, descriptors: Path | None, hrnet: Path | None):
-    """The encoder with the descriptors and the HRNet that the options name; a row of the study brings its own."""
+def with_files(chosen, **named: Path | None):
+    """The encoder with the files that the options name; a row of the study brings its own."""
     from dataclasses import replace
 
-    given = {name: file for name, file in (("descriptors", descriptors), ("hrnet", hrnet)) if file is not None}
+    given = {name: file for name, file in named.items() if file is not None}
     for name, file in given.items():
         if getattr(chosen, name) is not None:
             raise ConfigError(f"--{name} {file}: {chosen.name} has its own, {getattr(chosen, name)}")
@@ -485,6 +486,7 @@ def about_encoder(chosen) -> dict[str, object]:
 
     files = {"encoder_sha256": chosen.path, "backbone_sha256": chosen.backbone}
     files |= {"descriptors_sha256": chosen.descriptors, "hrnet_sha256": chosen.hrnet}
+    files |= {"attributes_sha256": chosen.attributes}
     return {name: file_hash(path) for name, path in files.items() if path is not None} | chosen.about()
 
 
@@ -499,12 +501,14 @@ def embed(
     camera: Camera = None,
     descriptors: Descriptors = None,
     hrnet: HRNet = None,
+    attributes: AttributeModel = None,
 ) -> None:
     """Embed photographs as stage `evaluate` or `metric` does: a file with their paths and features."""
     from auxreid.serving.photos import image_files
 
     paths = image_files(photos)
-    chosen = with_files(chosen_encoder(encoder, row, dataset, seed), descriptors, hrnet)
+    files = {"descriptors": descriptors, "hrnet": hrnet, "attributes": attributes}
+    chosen = with_files(chosen_encoder(encoder, row, dataset, seed), **files)
     from auxreid.serving.features import embedded, open_network, write_features
 
     usable = told_usable(paths)
@@ -524,6 +528,7 @@ def rank(
     camera: Camera = None,
     descriptors: Descriptors = None,
     hrnet: HRNet = None,
+    attributes: AttributeModel = None,
 ) -> None:
     """Rank a folder of photographs for one individual, whose photographs come first: a picture and a table."""
     from auxreid.serving.photos import image_files
@@ -531,7 +536,8 @@ def rank(
     if len(photos) < 2:
         raise ConfigError(f"{photos[0]}: a query and a folder to be ranked are needed: auxreid rank QUERY GALLERY")
     queries, gallery = image_files(photos[:-1]), image_files(photos[-1:])
-    chosen = with_files(chosen_encoder(encoder, row, dataset, seed), descriptors, hrnet)
+    files = {"descriptors": descriptors, "hrnet": hrnet, "attributes": attributes}
+    chosen = with_files(chosen_encoder(encoder, row, dataset, seed), **files)
     from auxreid.serving.features import embedded, open_network
     from auxreid.serving.photos import open_photos
     from auxreid.serving.ranked import draw, print_places, without_queries

@@ -21,15 +21,27 @@ def open_descriptors(path: str | Path):
     return import_module(FILE).read_descriptors(Path(path))
 
 
-def fitting_descriptors(path: str | Path, encoder):
+def fitting_descriptors(path: str | Path, encoder, attributes: Path | None = None):
     """The descriptors of a file, for photographs that belong to no data set.
 
+    Args:
+        attributes: the attribute model whose predictions they take.
+
     Raises:
-        DataError: as :func:`open_descriptors`; they were fitted to another encoder, or are a control within a data set.
+        DataError: as :func:`open_descriptors`; they were fitted to another encoder, are a control within a data set, or
+            take attributes and there is no model, or the other way round.
     """
     descriptors = open_descriptors(path)
-    if descriptors.header.rank.pools == "other_joints":
+    rank = descriptors.header.rank
+    if rank.pools == "other_joints":
         raise DataError(f"{path}: a control, with the joints of other images of a data set; a photograph has none")
+    if rank.evidence is not None and rank.evidence.shuffled:
+        raise DataError(f"{path}: a control, with the attributes of other images of a data set; a photograph has none")
+    if rank.evidence is not None and attributes is None:
+        named = "name the model that predicts them by --attributes, as embed and rank take it"
+        raise DataError(f"{path}: takes attributes of each image; {named}")
+    if rank.evidence is None and attributes is not None:
+        raise DataError(f"{attributes}: {path} takes no attributes; leave it out")
     try:
         descriptors.header.check_encoder(encoder)
     except DataError as error:
@@ -37,17 +49,26 @@ def fitting_descriptors(path: str | Path, encoder):
     return descriptors
 
 
-def embed_row(encoder, beside, descriptors, frames, pose_file: str | Path | None, precision: str = FULL) -> np.ndarray:
+def embed_row(
+    encoder,
+    beside,
+    descriptors,
+    frames,
+    pose_file: str | Path | None,
+    precision: str = FULL,
+    attributes: Path | None = None,
+) -> np.ndarray:
     """What a row ranks of frames, float32 [n, d].
 
     Args:
         encoder, beside: as `load_ranked_encoder` gives them.
         descriptors: as :func:`open_descriptors` gives them; None for a row without.
         pose_file: the keypoint table of the frames; it is read only where the row takes a pose when it ranks.
+        attributes: the attribute model, for descriptors with evidence.
 
     Raises:
         DataError: as :func:`embed_for_ranking` and the descriptors' own `embed`.
     """
     if descriptors is None:
         return embed_for_ranking(encoder, beside, frames, pose_file, precision)
-    return descriptors.embed(encoder, beside, frames, pose_file, precision)
+    return descriptors.embed(encoder, beside, frames, pose_file, precision, attributes)

@@ -1,15 +1,17 @@
 """Descriptors fitted to an encoder on the training images of a data set, and images embedded by them.
 
 An image becomes its global feature beside what the encoder's maps show in pools of cells, at its joints or a control of
-them. Each part is whitened within identities and brought to length 1. Squared distances of a part are divided by
-their standard deviation over pairs of training images, so that no part rules by its scale; all local parts together
-then weigh as much as the global one. A weighted sum of squared distances is the squared distance of the scaled vectors
-side by side, which therefore are the embedding: re-ranking, tracks and indices take it as any other.
+them. Each part is whitened within identities and brought to length 1. Predicted attributes may be a further part.
+Squared distances of a part are divided by their standard deviation over pairs of training images, so that no part rules
+by its scale; all local parts together then weigh as much as the global one, and attributes what the row says. A
+weighted sum of squared distances is the squared distance of the scaled vectors side by side, which therefore are the
+embedding: re-ranking, tracks and indices take it as any other.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,6 +22,7 @@ from auxreid.clipreid.fused_embedding import embed_and_observe
 from auxreid.descriptors.header import DescriptorsHeader, weights_hash
 from auxreid.descriptors.held_out import held_out_score
 from auxreid.descriptors.pools import observing, pools_at, pools_of
+from auxreid.descriptors.predicted import PART, embed_part, fit_part, of_another
 from auxreid.descriptors.whitening import choose_shrinkage, whitening, within_spread
 from auxreid.evaluation.ranking import squared_distances
 from auxreid.plumbing.settings.rank import RankConfig
@@ -34,22 +37,32 @@ MEAN_PLACES = "mean_places"
 class Descriptors:
     """What ranks images by an encoder that stays as it is.
 
-    Tensors, for each part (`global`, and the maps by name): `<part>.whitening` [d, d], where the part is whitened, and
-    `<part>.scale` []; of mean_joints, `mean_places` [J, 3].
+    Tensors, for each part (`global`, the maps by name, `evidence`): `<part>.whitening` [d, d], where the part is
+    whitened, and `<part>.scale` []; of mean_joints, `mean_places` [J, 3]; of evidence, `evidence.<attribute>` [words].
     """
 
     header: DescriptorsHeader
     tensors: Mapping[str, Tensor]
 
-    def embed(self, encoder, beside, frames, pose_file: str | Path | None, precision: str = FULL) -> np.ndarray:
+    def embed(
+        self,
+        encoder,
+        beside,
+        frames,
+        pose_file: str | Path | None,
+        precision: str = FULL,
+        attributes: Path | None = None,
+    ) -> np.ndarray:
         """Images as vectors float32 [n, d] whose squared Euclidean distance is the weighted sum of all distances.
 
         Args:
             encoder, beside: as `load_ranked_encoder` gives them.
             pose_file: the keypoint table of the frames, where the pools or what is beside the encoder take joints.
+            attributes: the attribute model, where there is evidence.
 
         Raises:
-            DataError: the encoder or the joints are others than the descriptors were fitted to, or frames lack joints.
+            DataError: the encoder, the joints or the attributes are others than the descriptors were fitted to, or are
+                missing.
         """
         self.header.check_encoder(encoder)
         config = self.header.rank
@@ -60,6 +73,9 @@ class Descriptors:
         if config.ranks_joints:
             self.header.check_joints(pools.places.joints, pose_file)
         parts = _parts(config, encoder, beside, frames, pose_file, precision, pools)
+        if config.evidence is not None:
+            found = embed_part(self.tensors, self.header.facts[PART], attributes, frames, precision)
+            parts[PART] = of_another(found, self.header.facts["seed"]) if config.evidence.shuffled else found
         scaled = [
             _unit(values, self.tensors.get(f"{name}.whitening")) * self.tensors[f"{name}.scale"]
             for name, values in parts.items()
@@ -76,6 +92,7 @@ def fit_descriptors(
     pose_file: Path | None,
     precision: str,
     seed: int,
+    attributes: Path | None = None,
 ) -> Descriptors:
     """Fit what a row's `rank` asks for on training images.
 
@@ -85,26 +102,30 @@ def fit_descriptors(
         classes: their identities in 0..k-1 [n].
         pose_file: the data set's keypoint table, where the pools or what is beside the encoder take joints.
         seed: parts the identities in two, on which the shrinkages are chosen, and draws the pairs of the scales.
+        attributes: the attribute model, where there is evidence; the control `shuffled` is fitted as what it controls.
 
     Raises:
-        DataError: no identity has two images; frames lack joints.
+        DataError: no identity has two images; frames lack joints; as :func:`fit_part`.
     """
     pools = pools_of(config, encoder, frames_train, pose_file, seed)
     score = held_out_score(frames_train, classes)
     parts = _parts(config, encoder, beside, frames_train, pose_file, precision, pools)
     tensors: dict[str, Tensor] = {}
     shrinkages: dict[str, float] = {}
+    facts: dict[str, Any] = {"seed": seed, "shrinkage": shrinkages}
+    if config.evidence is not None:
+        parts[PART], tensors, facts[PART] = fit_part(attributes, frames_train, classes, precision)
     for name, values in parts.items():
-        if name != GLOBAL or config.whiten_global:
+        if name in config.maps or (name == GLOBAL and config.whiten_global):
             shrinkages[name], _ = choose_shrinkage(values, classes, score, seed)
             tensors[f"{name}.whitening"] = whitening(within_spread(values, classes), shrinkages[name])
-        share = 1.0 if name == GLOBAL else 1 / len(config.maps)
         vectors = _unit(values, tensors.get(f"{name}.whitening"))
-        tensors[f"{name}.scale"] = torch.tensor((share / _spread(vectors, seed)) ** 0.5, dtype=torch.float32)
+        tensors[f"{name}.scale"] = torch.tensor(
+            (_share(config, name) / _spread(vectors, seed)) ** 0.5, dtype=torch.float32
+        )
     if config.maps and config.pools == "mean_joints":
         tensors[MEAN_PLACES] = torch.from_numpy(pools.places.places[0].copy())
     joints = pools.places.joints if config.fits_joints else ()
-    facts = {"seed": seed, "shrinkage": shrinkages}
     return Descriptors(
         DescriptorsHeader(rank=config, encoder=weights_hash(encoder), joints=joints, facts=facts), tensors
     )
@@ -116,6 +137,13 @@ def _parts(config, encoder, beside, frames, pose_file, precision, pools) -> dict
         encoder, beside, frames, pose_file, precision, observing(pools, config.maps), config.maps
     )
     return {GLOBAL: embedding} | dict(zip(config.maps, observed, strict=True))
+
+
+def _share(config: RankConfig, part: str) -> float:
+    """The weight of a part's distances."""
+    if part == PART:
+        return config.evidence.share
+    return 1.0 if part == GLOBAL else 1 / len(config.maps)
 
 
 def _unit(values: Tensor, matrix: Tensor | None) -> Tensor:

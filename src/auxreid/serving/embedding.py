@@ -30,6 +30,7 @@ class Encoder:
         precision: the recipe's, which the file does not tell.
         descriptors: results/descriptors/<key>/descriptors.safetensors, for the embeddings of a row with `rank`.
         hrnet: results/pose/<data set>/hrnet.safetensors, to find the pose where one is taken and not given.
+        attributes: results/attributes/<data set>/model.safetensors, where descriptors take what it predicts.
 
     Raises:
         DataError: a file is missing or not of its kind, or names what this version does not know; or the files do not
@@ -42,15 +43,21 @@ class Encoder:
         precision: str = FULL,
         descriptors: str | Path | None = None,
         hrnet: str | Path | None = None,
+        attributes: str | Path | None = None,
     ):
         self.path, self.precision = Path(path), precision
+        self._attributes = None if attributes is None else Path(attributes)
         try:
             self.tower, self._beside = load_ranked_encoder(self.path)
         except RuntimeError:  # of another structure than its header says, as a text tower's file is
             raise DataError(f"{path}: its tensors are not those of an image encoder") from None
         except ValidationError as error:  # as of a kind of `auxiliary` that a later version has
             raise DataError(next(fault_lines(error, f"{path}: its header"))) from None
-        self.descriptors = None if descriptors is None else fitting_descriptors(descriptors, self.tower)
+        if descriptors is None and attributes is not None:
+            raise DataError(f"{attributes}: goes with descriptors that take attributes, and none are given")
+        self.descriptors = None
+        if descriptors is not None:
+            self.descriptors = fitting_descriptors(descriptors, self.tower, self._attributes)
         self.pose = taken_pose(None if self._beside is None else self._beside[0], self.descriptors)
         self._finder = None if hrnet is None else self._fitting_finder(Path(hrnet))
 
@@ -111,7 +118,8 @@ class Encoder:
                 f"one of {', '.join(map(str, self.cameras))}"
             )
         with self._pose_file(photos, pose) as table:
-            return embed_row(self.tower, self._beside, self.descriptors, photos, table, self.precision)
+            known = self._beside, self.descriptors, photos, table, self.precision, self._attributes
+            return embed_row(self.tower, *known)
 
     @contextmanager
     def _pose_file(self, photos: Photos, pose: Pose | None) -> Iterator[str | Path]:
@@ -145,6 +153,7 @@ def embed_images(
     precision: str = FULL,
     descriptors: str | Path | None = None,
     hrnet: str | Path | None = None,
+    attributes: str | Path | None = None,
 ) -> np.ndarray:
     """Embeddings float32 [n, d] of images, as stage `evaluate` makes them with this encoder's file.
 
@@ -153,10 +162,10 @@ def embed_images(
         pose: for rows that rank a pose, and descriptors at joints, see :meth:`Encoder.embed`.
         cameras: for rows with a camera embedding, the camera's number of each image.
         precision: the recipe's.
-        descriptors, hrnet: files, see :class:`Encoder`.
+        descriptors, hrnet, attributes: files, see :class:`Encoder`.
 
     Raises:
         DataError: no encoder, an image that cannot be used (with its name and why), files that do not fit each other,
             or a pose or cameras that are needed and missing.
     """
-    return Encoder(encoder, precision, descriptors, hrnet).embed(open_photos(images, cameras), pose)
+    return Encoder(encoder, precision, descriptors, hrnet, attributes).embed(open_photos(images, cameras), pose)

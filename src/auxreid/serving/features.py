@@ -29,6 +29,7 @@ class Chosen(Protocol):
     backbone: Path | None  # of a metric row
     descriptors: Path | None  # of a row of the chain that ranks by some
     hrnet: Path | None  # that finds the joints of photographs
+    attributes: Path | None  # a model, where descriptors take what it predicts
 
 
 def usable_photos(paths: Sequence[Path]) -> tuple[list[Photo], list[LeftOut]]:
@@ -47,8 +48,8 @@ def usable_photos(paths: Sequence[Path]) -> tuple[list[Photo], list[LeftOut]]:
 def open_network(chosen: Chosen) -> Encoder | MetricEncoder:
     """What embeds photographs: an encoder with what is beside it, or a metric row's model. Raises what they do."""
     if not chosen.is_metric:
-        return Encoder(chosen.path, chosen.precision, chosen.descriptors, chosen.hrnet)
-    if beside := chosen.descriptors or chosen.hrnet:
+        return Encoder(chosen.path, chosen.precision, chosen.descriptors, chosen.hrnet, chosen.attributes)
+    if beside := chosen.descriptors or chosen.hrnet or chosen.attributes:
         raise DataError(f"{beside}: goes with an encoder of the chain, and {chosen.name} is a metric row's model")
     return MetricEncoder(chosen.path, chosen.backbone, chosen.precision)
 

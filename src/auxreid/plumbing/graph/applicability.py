@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from auxreid.plumbing.settings.config import BASELINES, Config
-from auxreid.plumbing.settings.prediction_checks import nothing_to_fit
+from auxreid.plumbing.settings.prediction_checks import no_classifier, nothing_to_fit
 from auxreid.plumbing.settings.rows import AblationConfig, variant_needs_attributes
 
 
@@ -111,6 +111,8 @@ def _reasons(config: Config, dataset: str, row: str) -> Iterator[str]:
         return
     if row_needs_attributes(config, row) and not body.has_attributes:
         yield f"needs attributes, and datasets.{dataset}.attributes names no table and no predicted_by"
+    if ablation.ranks_attributes and (reason := _why_no_predictions(config, dataset)) is not None:
+        yield f"ranks by predicted attributes, and {reason}"
     if _speaks_of_people(config, row) and body.of_animals:
         yield "the author's sentence describes people"
     if reads_texts(config, row) and (reason := why_no_texts(config, dataset)) is not None:
@@ -145,6 +147,16 @@ def _reasons_elsewhere(config: Config, trainer: str, row: str) -> Iterator[str]:
         yield f"{trainer}, on which it would be trained: {reason}"
 
 
+def _why_no_predictions(config: Config, dataset: str) -> str | None:
+    """Why no model may predict the attributes that a row ranks by; None where one may."""
+    body = config.datasets[dataset]
+    if body.attributes_by is not None:
+        return None
+    if (body.n_splits or 1) > 1:
+        return f"the model of {dataset} is trained on split 0 of {body.n_splits}: it has seen people whom others test"
+    return no_classifier(config, dataset)
+
+
 def reads_texts(config: Config, row: str) -> bool:
     """Whether a row's texts come from a text tower: centroids stand in for texts and read none."""
     variant = config.prompts.get(config.ablations[row].prompts or "")
@@ -152,9 +164,9 @@ def reads_texts(config: Config, row: str) -> bool:
 
 
 def row_needs_attributes(config: Config, row: str) -> bool:
-    """Whether a row's texts or stage 2 read attributes."""
+    """Whether a row's texts, its stage 2 or what it ranks by read attributes."""
     variant = config.prompts.get(config.ablations[row].prompts or "")
-    own = stage2_needs_attributes(config.ablations[row])
+    own = stage2_needs_attributes(config.ablations[row]) or config.ablations[row].ranks_attributes
     return own or (variant is not None and variant_needs_attributes(variant))
 
 

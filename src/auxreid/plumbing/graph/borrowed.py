@@ -37,6 +37,12 @@ def trains_attributes(config: Config, dataset: str) -> bool:
     return config.recipe(dataset).attributes is not None and body.attributes_by is None and body.trained_on is None
 
 
+def attribute_model_of(config: Config, dataset: str) -> str:
+    """The data set whose attribute model predicts what rows rank a data set by: that with which they were fitted."""
+    trainer = config.datasets[dataset].trainer
+    return config.datasets[trainer].attributes_by or trainer
+
+
 def hrnet_of(config: Config, dataset: str) -> str:
     """The data set whose HRNet finds a data set's keypoints: mostly itself."""
     body = config.datasets[dataset]
@@ -65,7 +71,8 @@ def row_predictions(config: Config, dataset: str, row: str) -> Predicted:
     body, ablation = config.datasets[dataset], config.ablations[row]
     if body.trained_on is not None:
         found = row_predictions(config, body.trained_on, row)
-        return found | ({"keypoints": hrnet_of(config, dataset)} if config.ranks_pose(row) else {})
+        found |= {"keypoints": hrnet_of(config, dataset)} if config.ranks_pose(row) else {}
+        return found | ({"attributes": attribute_model_of(config, dataset)} if ablation.ranks_attributes else {})
     found = row_predictions(config, dataset, ablation.encoder_of or ablation.start or "pretrained")
     if ablation.prompts is not None:
         found |= variant_predictions(config, dataset, ablation.prompts)

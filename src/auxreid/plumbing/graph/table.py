@@ -28,6 +28,7 @@ from auxreid.plumbing.graph.applicability import (
 from auxreid.plumbing.graph.borrowed import (
     Predicted,
     attribute_datasets,
+    attribute_model_of,
     caption_predictions,
     hrnet_datasets,
     hrnet_of,
@@ -76,7 +77,9 @@ NO_IDEA = "pipeline/nothing/idea.txt"  # or no idea of the room `auxiliary`
 NO_DESCRIPTORS = "pipeline/nothing/descriptors.txt"  # or no descriptors
 NO_DESCRIBING = "pipeline/nothing/describing.txt"  # or no code that embeds by them
 NO_HRNET = "pipeline/nothing/hrnet.txt"  # or no HRNet
-NO_CODE = (NO_IDEA, NO_DESCRIBING)
+NO_ATTRIBUTES = "pipeline/nothing/attributes.txt"  # or no attribute model
+NO_PREDICTING = "pipeline/nothing/predicting.txt"  # or no code that predicts by it
+NO_CODE = (NO_IDEA, NO_DESCRIBING, NO_PREDICTING)
 NO_HELD_OUT = "pipeline/nothing/held_out.txt"  # or no embeddings of held-out individuals
 NO_FEEDBACK = "pipeline/nothing/feedback.txt"  # or no feedback
 WRITTEN_BY = {"written_by": "auxreid plan"}  # the file's one parameter: without any, DVC shows each value in it as one
@@ -183,7 +186,7 @@ def _described(config: Config, dataset: str, row: str, seed: int) -> dict[str, A
     """What descriptors are fitted to: an encoder, and where they or it take joints, those of the training images."""
     ranked, fits_joints = _ranked(config, dataset, row, seed), config.ablations[row].rank.fits_joints
     pose = _keypoints(dataset) if fits_joints else ranked["pose"]
-    files = {"encoder": ranked["encoder"], "pose": pose, "idea": ranked["idea"]}
+    files = {name: ranked[name] for name in ("encoder", "idea", "attributes", "predicting")} | {"pose": pose}
     return files | _noted(row_predictions(config, dataset, row))
 
 
@@ -191,21 +194,29 @@ def _ranked(config: Config, dataset: str, row: str, seed: int) -> dict[str, str]
     """The files that a row's images are embedded by."""
     trained = config.trained_row(row)
     ranks = row not in BASELINES and config.ablations[row].rank is not None
+    predicts = ranks and config.ablations[row].ranks_attributes
     return {
         "encoder": encoder_path(config, dataset, row, seed),
         "pose": _keypoints(dataset) if config.ranks_pose(row) else NO_POSE,
         "idea": NO_IDEA if trained is None else _idea(trained),
         "descriptors": descriptors_file(config, dataset, row, seed) if ranks else NO_DESCRIPTORS,
         "describing": (SOURCES / "descriptors.json").as_posix() if ranks else NO_DESCRIBING,
+        "attributes": attribute_model(attribute_model_of(config, dataset)) if predicts else NO_ATTRIBUTES,
+        "predicting": (SOURCES / "labels.json").as_posix() if predicts else NO_PREDICTING,  # whose stage predicts too
     }
 
 
 def ranked_with(config: Config, dataset: str, row: str, seed: int) -> dict[str, str]:
-    """The files beside its encoder that photographs of no data set are embedded by: `descriptors`, and where a pose is
-    taken the `hrnet` that finds it."""
+    """The files beside its encoder that photographs of no data set are embedded by: `descriptors`, the `attributes`
+    model that they take predictions of, and where a pose is taken the `hrnet` that finds it."""
     files = _ranked(config, dataset, row, seed)
-    found = {} if files["descriptors"] == NO_DESCRIPTORS else {"descriptors": files["descriptors"]}
+    found = {name: files[name] for name in ("descriptors", "attributes") if not files[name].startswith(NOTHING)}
     return found if files["pose"] == NO_POSE else found | {"hrnet": _hrnet(config, dataset)}
+
+
+def attribute_model(dataset: str) -> str:
+    """The classifier that was trained on a data set."""
+    return f"results/attributes/{dataset}/model.safetensors"
 
 
 def descriptors_file(config: Config, dataset: str, row: str, seed: int) -> str:
@@ -312,7 +323,7 @@ def _add_search(graph: Graph, config: Config, dataset: str) -> None:
     predictions = f"results/attributes/{dataset}/predictions.parquet"
     common = {"dataset": dataset, "recipe": config.datasets[dataset].recipe}
     attributes = {
-        "attributes": f"results/attributes/{by or dataset}/model.safetensors",
+        "attributes": attribute_model(by or dataset),
         "attributes_recipe": config.datasets[by or dataset].recipe,
         "predictions": predictions if by is None else labels_file(config, dataset),
     }
@@ -375,7 +386,7 @@ def _metric_backbone(config: Config, dataset: str, seed: int) -> str:
         of_seed = seed if backbone.dataset == dataset else config.study.seeds[0]
         return f"{_start(config, backbone.dataset, of_seed)}/image.safetensors"
     if backbone.kind == "attributes":
-        return f"results/attributes/{dataset}/model.safetensors"
+        return attribute_model(dataset)
     return local_file(backbone.weights)
 
 

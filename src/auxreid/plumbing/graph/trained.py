@@ -28,6 +28,7 @@ class Trained:
     backbone: Path | None = None  # of a metric row: the pretrained encoder; None: timm's without weights
     descriptors: Path | None = None  # of a row with `rank`
     hrnet: Path | None = None  # finds the joints, where the row takes a pose when it ranks
+    attributes: Path | None = None  # the model of which descriptors take predictions
 
     @property
     def name(self) -> str:
@@ -63,8 +64,9 @@ def trained_encoder(config: Config, row: str, dataset: str | None = None, seed: 
         raise ConfigError(f"seed {seed} of row {row}: the study has {', '.join(map(str, seeds))}")
     path = _made(encoder_path(config, dataset, row, seed))
     beside = {name: Path(file) for name, file in ranked_with(config, dataset, row, seed).items()}
-    if "descriptors" in beside:
-        _made(beside["descriptors"])
+    for name in ("descriptors", "attributes"):
+        if name in beside:
+            _made(beside[name])
     return Trained(path, config.recipe(dataset).precision, dataset, row, seed, **beside)
 
 

@@ -20,7 +20,7 @@ from auxreid.plumbing.report.paper_table import NO_VALUE, PaperTable
 from auxreid.plumbing.settings.config import BASELINES, Config
 from auxreid.plumbing.stage.record import Record, read_history, read_record, record_folder
 
-POSE, CAMERA = "a pose", "the camera"
+POSE, CAMERA, ATTRIBUTES = "a pose", "the camera", "attributes"
 HEADINGS: dict[str, tuple[str, Callable[[float], str]]] = {  # of the numbers, and how they are written
     "mAP": ("mAP", "{:.1f}".format),
     "gain": ("gain", "{:+z.1f}".format),
@@ -153,6 +153,8 @@ def needs_at_test(config: Config, entry: Mapping[str, Any]) -> list[str]:
     needs = [] if str(entry["pose"]).startswith(NOTHING) else [POSE]
     if trained is not None and trained.vit is not None and trained.vit.camera_embedding is not None:
         needs.append(CAMERA)
+    if not str(entry.get("attributes", NOTHING)).startswith(NOTHING):
+        needs.append(ATTRIBUTES)
     return needs
 
 

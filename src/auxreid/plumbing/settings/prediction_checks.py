@@ -65,7 +65,7 @@ def _fault(config: Config, name: str, what: str, by: str) -> str | None:
     further = lender.attributes_by if what == "attributes" else lender.keypoints_by
     if further is not None:
         return f"datasets.{by}.{what} are themselves predicted by {further!r}; name a data set with its own"
-    return _no_classifier(config, by) if what == "attributes" else _no_hrnet(config, by)
+    return no_classifier(config, by) if what == "attributes" else _no_hrnet(config, by)
 
 
 def _described_as(config: Config, name: str) -> str:
@@ -75,7 +75,7 @@ def _described_as(config: Config, name: str) -> str:
     return own if body.vocabulary is None else f"vocabulary {body.vocabulary!r}"
 
 
-def _no_classifier(config: Config, by: str) -> str | None:
+def no_classifier(config: Config, by: str) -> str | None:
     """Why a data set trains no attribute model; None where it does."""
     body = config.datasets[by]
     if not body.has_attributes:

@@ -11,6 +11,13 @@ JOINT_POOLS = ("joints", "mean_joints", "other_joints")
 Pools = Literal["joints", "mean_joints", "stripes", "global", "other_joints"]
 
 
+class EvidenceConfig(Section):
+    """Attributes, as a model predicts them of each image, beside what the encoder says."""
+
+    share: PositiveFloat  # of the global part's weight, both parts scaled by their spread
+    shuffled: bool  # the control: each image with the attributes of another
+
+
 class RankConfig(Section):
     """Local descriptors: means of the encoder's maps over pools of cells, whitened on the training images."""
 
@@ -19,6 +26,7 @@ class RankConfig(Section):
     count: PositiveInt | None = None  # of stripes, or of global pools
     sigma: PositiveFloat | None = None  # of the Gaussian at a joint, as a share of the input's height
     whiten_global: bool  # the global feature too
+    evidence: EvidenceConfig | None = None  # null: no attributes
 
     @property
     def fits_joints(self) -> bool:
@@ -50,6 +58,7 @@ class RankConfig(Section):
     def _of_the_global_feature(self) -> "RankConfig":
         if self.pools != "global" or self.count is not None or self.sigma is not None:
             raise ValueError("without maps there are no local pools: pools must be global, count and sigma null")
-        if not self.whiten_global:
-            raise ValueError("without maps and whiten_global: false it ranks as the encoder's own row; nothing is left")
+        if not self.whiten_global and self.evidence is None:
+            told = "without maps, evidence and whiten_global: true it ranks as the encoder's own row; nothing is left"
+            raise ValueError(told)
         return self

@@ -153,6 +153,11 @@ class AblationConfig(Section):
             return self.rank.ranks_joints
         return self.auxiliary is not None and self.auxiliary.ranks_pose
 
+    @property
+    def ranks_attributes(self) -> bool:
+        """Whether the images that are ranked need attributes, which a model predicts."""
+        return self.rank is not None and self.rank.evidence is not None
+
     @model_validator(mode="after")
     def _texts_for_text_targets(self) -> "AblationConfig":
         if self.prompts is None and self.text_targets is not None:
