@@ -210,7 +210,8 @@ def both(*rows: str) -> set[str]:
 
 def after_clip_reid() -> set[str]:
     """The stages of rows that start from its encoder, or rank it."""
-    ranking = [row for row, body in CONFIG.ablations.items() if body.encoder_of == "clip_reid"]
+    rows = applicable_rows(CONFIG, "sample_people")
+    ranking = [row for row in rows if CONFIG.ablations[row].encoder_of == "clip_reid"]
     return both("clip_reid_twice", *ranking) | {"prompts@sample_people-learned_twice-0"}
 
 

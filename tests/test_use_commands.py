@@ -107,6 +107,8 @@ def test_a_row_that_ranks_by_descriptors_brings_them_and_files_take_them_by_opti
     assert "the first 10 of 12" in run("rank", "query/0.png", "gallery", "-o", "r.jpg", *by_files)
     with pytest.raises(ConfigError, match=r"--descriptors other: white-0 of sample_people has its own, results/descri"):
         run("embed", "gallery", "-o", "f.parquet", "--row", "white", "--descriptors", "other")
+    with pytest.raises(DataError, match=rf"a\.safetensors: {described} takes no attributes; leave it out"):
+        run("embed", "gallery", "-o", "f.parquet", *by_files, "--attributes", "a.safetensors")
     with pytest.raises(DataError, match=r"hrnet\.safetensors: no such pose checkpoint"):
         run("embed", "gallery", "-o", "f.parquet", *by_files, "--hrnet", "hrnet.safetensors")
     with pytest.raises(ConfigError, match="white-0 of sample_people: export takes no row that ranks by descriptors"):
