@@ -16,9 +16,9 @@ from auxreid.plumbing.settings.load import parse_config
 
 DATASET = "sample_people"
 TABLE, NOTHING = f"results/keypoints/{DATASET}/keypoints.parquet", "pipeline/nothing"
-AT_JOINTS = {"pools": "joints", "maps": ["middle"], "sigma": 0.1, "whiten_global": True}
-STRIPES = {"pools": "stripes", "maps": ["middle", "late"], "count": 8, "whiten_global": False}
-WHITENED = {"pools": "global", "maps": [], "whiten_global": True}
+AT_JOINTS = {"pools": "joints", "maps": ["middle"], "sigma": 0.1, "whiten_global": True, "mirror": False}
+STRIPES = {"pools": "stripes", "maps": ["middle", "late"], "count": 8, "whiten_global": False, "mirror": False}
+WHITENED = {"pools": "global", "maps": [], "whiten_global": True, "mirror": False}
 
 
 def ranked(rank: dict, encoder_of: str = "clip_reid", **more) -> dict:
@@ -59,7 +59,7 @@ def raw() -> dict:
         (ranked(STRIPES | {"maps": ["top"]}), "local.rank.maps.0 = 'top': Input should be"),
         (ranked(WHITENED | {"count": 8}), "pools must be global, count and sigma null"),
         (ranked(WHITENED | {"pools": "joints"}), "pools must be global, count and sigma null"),
-        (ranked(WHITENED | {"whiten_global": False}), "it ranks as the encoder's own row; nothing is left"),
+        (ranked(WHITENED | {"whiten_global": False, "mirror": False}), "it ranks as the encoder's own row"),
     ],
 )
 def test_a_fault_of_such_a_row_is_told_in_a_line(raw, row, told):

@@ -19,6 +19,7 @@ class RankConfig(Section):
     count: PositiveInt | None = None  # of stripes, or of global pools
     sigma: PositiveFloat | None = None  # of the Gaussian at a joint, as a share of the input's height
     whiten_global: bool  # the global feature too
+    mirror: bool  # whether every part is the mean over an image and its mirror image, at twice the time
 
     @property
     def fits_joints(self) -> bool:
@@ -50,6 +51,6 @@ class RankConfig(Section):
     def _of_the_global_feature(self) -> "RankConfig":
         if self.pools != "global" or self.count is not None or self.sigma is not None:
             raise ValueError("without maps there are no local pools: pools must be global, count and sigma null")
-        if not self.whiten_global:
-            raise ValueError("without maps and whiten_global: false it ranks as the encoder's own row; nothing is left")
+        if not (self.whiten_global or self.mirror):
+            raise ValueError("without maps, and whiten_global and mirror false, it ranks as the encoder's own row")
         return self
