@@ -22,6 +22,7 @@ BENCHMARKS = (
     "large_gallery",
     "stage1",
     "stage2",
+    "local_descriptors",
     "hrnet",
     "ddp",
     "busy_neighbour",

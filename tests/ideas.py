@@ -4,7 +4,7 @@ from auxreid.plumbing.settings.auxiliary import Idea
 from auxreid.plumbing.settings.config import Config
 
 # A real one, as params.yaml has it.
-HEADS = {"kind": "attribute_heads", "weight": 0.3, "scale": "sum", "shuffled": False}
+HEADS = {"kind": "attribute_heads", "weight": 0.3, "scale": "sum", "level": "identity", "shuffled": False}
 
 
 class Posed(Idea):

@@ -166,6 +166,17 @@ def test_an_idea_that_reads_attributes_needs_them(raw):
     assert labels == "results/labels/prid2011/labels.parquet"
 
 
+def test_an_idea_that_reads_words_of_images_needs_predicted_ones(raw):
+    raw["study"]["datasets"] = ["market1501", "prid2011"]
+    raw["ablations"]["heads"] = new_row(auxiliary=HEADS | {"level": "image"})
+    raw["study"]["rows"] = ["heads"]
+    reason = "needs words of each image, and those of datasets.market1501.attributes are not predicted (predicted_by)"
+    assert not_applicable(parse_config(raw), "market1501") == {"heads": reason}
+    raw["datasets"]["prid2011"]["attributes"] = {"predicted_by": "market1501"}
+    raw["recipes"]["rn50"]["attributes"] = raw["recipes"]["people_attributes"]["attributes"]
+    assert applicable_rows(parse_config(raw), "prid2011") == ("heads",)
+
+
 def test_an_idea_that_reads_a_pose_needs_one(raw):
     raw["recipes"]["rn50"] = raw["recipes"]["rn50"] | {"pose": None}
     config = parse_config(raw)

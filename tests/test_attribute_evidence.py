@@ -132,7 +132,7 @@ def test_the_better_an_attribute_tells_people_apart_the_more_it_weighs():
 
 
 CLASSES = np.repeat(np.arange(6), 4)
-ALONE = {"pools": "global", "maps": (), "whiten_global": False}
+ALONE = {"pools": "global", "maps": (), "whiten_global": False, "mirror": False}
 
 
 def write_model(path: Path, vocabulary: dict[str, list[str]]) -> Path:
@@ -196,7 +196,7 @@ def test_distances_are_the_global_ones_and_a_share_of_the_attributes_each_over_i
 
 def test_it_goes_beside_local_pools_and_leaves_them_as_they_are(study):
     (encoder, beside), frames, _ = study
-    stripes = {"pools": "stripes", "maps": ("middle",), "count": 2, "whiten_global": True}
+    stripes = {"pools": "stripes", "maps": ("middle",), "count": 2, "whiten_global": True, "mirror": False}
     plain = fit_descriptors(RankConfig(**stripes), encoder, beside, frames, CLASSES, None, "32-true", 0)
     local = plain.embed(encoder, beside, frames, None)
     both = embedded(study, fitted(study, **stripes))

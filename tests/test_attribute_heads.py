@@ -3,16 +3,19 @@
 import numpy as np
 import pytest
 import torch
+from small_frames import small_frames
 from tiny_training import few_people, same_weights, trained
 from torch.nn import functional as F
 
 from auxreid.auxiliary.attribute_heads import AttributeHeads, balance
+from auxreid.data.frames import open_frames
+from auxreid.data.labels import write_labels
 from auxreid.plumbing.base.errors import DataError
 
 CODES = np.array([[0, 1, 0], [0, 0, 0], [2, -1, 0], [1, 1, 0]])  # of four identities; of the third attribute one word
 COUNTS = (3, 2, 2)
 LABELS = torch.tensor([0, 0, 2, 3, 1])
-CONFIG = {"kind": "attribute_heads", "weight": 0.5, "scale": "sum", "shuffled": False}
+CONFIG = {"kind": "attribute_heads", "weight": 0.5, "scale": "sum", "level": "identity", "shuffled": False}
 
 
 @pytest.fixture
@@ -81,6 +84,23 @@ def test_learned_scales_weigh_by_their_variance(labels):
     assert module.log_variance.grad.tolist() == pytest.approx([0.5 * slope for slope in slopes], rel=1e-5)
 
 
+def test_images_have_words_of_their_own():
+    """Image for image as identities of one image each, whatever identity they are said to be."""
+    of_images, rows = (
+        np.array([[0, 1, 0], [2, 0, 0], [0, -1, 0], [1, 1, 0], [1, 0, 0], [0, 0, 0]]),
+        np.array([5, 1, 1, 0]),
+    )
+    torch.manual_seed(1)
+    module, given = AttributeHeads(4, of_images, COUNTS, 0.5, False, of_images=True), features()
+    f2 = given[1][: len(rows)]
+    observed = module.observe(given, {}, module.inputs(rows, []))
+    with torch.no_grad():
+        _, terms = module(tuple(one[: len(rows)] for one in given), observed, torch.zeros(len(rows), dtype=torch.int64))
+    expected = sum(slowly(module, f2, torch.from_numpy(rows), of_images))
+    assert float(terms["attributes"]) == pytest.approx(expected, rel=1e-5)
+    assert heads().inputs(rows, []) == ()
+
+
 def test_learned_scales_start_as_the_sum_does():
     given = features()
     (_, summed), (_, learned) = heads()(given, (), LABELS), heads(learned=True)(given, (), LABELS)
@@ -105,6 +125,23 @@ def test_at_weight_0_the_encoder_is_trained_as_without_heads(people, scale):
 def test_learned_scales_learn(people):
     _, curve, module = trained(people, CONFIG | {"scale": "uncertainty"})
     assert (module.log_variance != 0).all() and curve[-1]["attribute_scale"] != 1
+
+
+def test_words_of_images_are_predicted_ones(people, tmp_path):
+    predicted = tmp_path / "labels.parquet"
+    second = np.linspace(0.1, 0.9, len(people))
+    write_labels(
+        predicted, "other", {"hat": ("no", "yes")}, people.frame_id, {"hat": np.stack([1 - second, second], 1)}
+    )
+    whole = small_frames(tmp_path / "plain.arrow", people.identity)
+    labelled = open_frames(tmp_path / "plain.arrow", 0, predicted).where("train")
+    of_image = CONFIG | {"level": "image"}
+    _, _, module = trained(labelled, of_image)
+    assert module.codes[:, 0].tolist() == (second > 0.5).astype(int).tolist() and len(whole) == len(people)
+    shuffled = trained(labelled, of_image | {"shuffled": True})[2].codes
+    assert not torch.equal(module.codes, shuffled) and module.codes.sum() == shuffled.sum()
+    with pytest.raises(DataError, match=r"frames\.arrow: its attributes are of individuals; predicted ones alone"):
+        trained(people, of_image)
 
 
 def test_shuffled_attributes_are_those_of_other_people(people):

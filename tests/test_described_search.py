@@ -29,7 +29,7 @@ from auxreid.search.described import Described
 from auxreid.search.networks import Files
 from auxreid.search.rows import read_rows, rows_file
 
-WHITENED = {"pools": "global", "maps": [], "whiten_global": True}
+WHITENED = {"pools": "global", "maps": [], "whiten_global": True, "mirror": False}
 
 
 class KnownJoints:
@@ -69,7 +69,7 @@ def fitted(tmp_path, monkeypatch):
     data, encoder = joint_frames(tmp_path), tower()
 
     def fit(**rank) -> Path:
-        config = RankConfig(**{"maps": ("middle",), "whiten_global": True} | rank)
+        config = RankConfig(**{"maps": ("middle",), "whiten_global": True, "mirror": False} | rank)
         path = tmp_path / "descriptors.safetensors"
         write_descriptors(path, fit_descriptors(config, encoder, None, data[0], CLASSES, data[1], "32-true", 0))
         return path

@@ -175,7 +175,9 @@ def study(tmp_path_factory):
 
 def config(pools: str = "joints", maps=("middle", "late"), **more) -> RankConfig:
     sigma = {"sigma": 0.1} if "joints" in pools else {"count": 3}
-    return RankConfig(pools=pools, maps=maps, **({"whiten_global": True} | (sigma if maps else {}) | more))
+    return RankConfig(
+        pools=pools, maps=maps, **({"whiten_global": True, "mirror": False} | (sigma if maps else {}) | more)
+    )
 
 
 def fitted(study, asked: RankConfig):
@@ -184,22 +186,26 @@ def fitted(study, asked: RankConfig):
     return found, found.embed(encoder, beside, frames, table)
 
 
-def maps_of(study) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
-    """The global embedding, and the maps of all frames."""
+def maps_of(study, mirrored: bool = False) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+    """The global embedding before it is brought to length 1, and the maps, of all frames or of their mirror images."""
     (encoder, _), frames, _, _ = study
     found = {}
 
     def around(encode):
         def keep(images, rows):
             with captured(encoder, ["middle", "late"]) as maps:
-                features = encode(images, rows)
+                features = encode(images.flip(3) if mirrored else images, rows)
             found.update(maps)
             return features
 
         return keep
 
     _, f2, f3 = encode_frames(encoder, frames, encoder.input_config, around=around)
-    return torch.nn.functional.normalize(torch.cat([f2, f3], dim=1), dim=1), found
+    return torch.cat([f2, f3], dim=1), found
+
+
+def unit(values: torch.Tensor) -> torch.Tensor:
+    return torch.nn.functional.normalize(values, dim=1)
 
 
 def at_joints(found: torch.Tensor, points: np.ndarray, stride: int) -> torch.Tensor:
@@ -224,7 +230,7 @@ def test_distances_are_the_global_one_and_the_mean_of_the_maps_each_over_its_dev
     found, embedding = fitted(study, config())
     whole, maps = maps_of(study)
     shrinkage = found.header.facts["shrinkage"]
-    expected = literal_distances(whole, CLASSES, shrinkage["global"])
+    expected = literal_distances(unit(whole), CLASSES, shrinkage["global"])
     for name, stride in (("middle", 8), ("late", 16)):
         values = at_joints(maps[name], study[3], stride)
         expected = expected + literal_distances(values, CLASSES, shrinkage[name]) / 2
@@ -232,16 +238,36 @@ def test_distances_are_the_global_one_and_the_mean_of_the_maps_each_over_its_dev
     torch.testing.assert_close(ours, expected, rtol=2e-3, atol=2e-3)
 
 
+def test_mirrored_parts_are_means_over_an_image_and_its_mirror_image(study):
+    found, embedding = fitted(study, config(maps=("middle",), mirror=True))
+    points = study[3] * [-1, 1, 1] + [16, 0, 0]
+    views = [(maps_of(study), study[3]), (maps_of(study, mirrored=True), points[:, [0, 2, 1]])]
+    whole = unit(sum(whole for (whole, _), _ in views) / 2)
+    local = sum(at_joints(maps["middle"], joints, 8) for (_, maps), joints in views) / 2
+    parts = {"global": whole, "middle": local}
+    expected = sum(
+        literal_distances(one, CLASSES, found.header.facts["shrinkage"][name]) for name, one in parts.items()
+    )
+    ours = torch.cdist(torch.from_numpy(embedding).double(), torch.from_numpy(embedding).double()) ** 2
+    torch.testing.assert_close(ours, expected, rtol=2e-3, atol=2e-3)
+
+
+def test_a_row_may_be_the_mirror_alone(study):
+    _, embedding = fitted(study, config("global", maps=(), whiten_global=False, mirror=True))
+    whole = unit(maps_of(study)[0] + maps_of(study, mirrored=True)[0])
+    torch.testing.assert_close(unit(torch.from_numpy(embedding)), whole)
+
+
 def test_an_unwhitened_global_feature_keeps_its_order(study):
     _, embedding = fitted(study, config(maps=("middle",), whiten_global=False))
     whole, _ = maps_of(study)
     part = torch.from_numpy(embedding[:, : whole.shape[1]])
-    torch.testing.assert_close(torch.nn.functional.normalize(part, dim=1), whole)
+    torch.testing.assert_close(torch.nn.functional.normalize(part, dim=1), unit(whole))
 
 
 def test_without_maps_the_global_feature_alone_is_whitened(study):
     found, embedding = fitted(study, config("global", maps=()))
-    expected = literal_distances(maps_of(study)[0], CLASSES, found.header.facts["shrinkage"]["global"])
+    expected = literal_distances(unit(maps_of(study)[0]), CLASSES, found.header.facts["shrinkage"]["global"])
     ours = torch.cdist(torch.from_numpy(embedding).double(), torch.from_numpy(embedding).double()) ** 2
     torch.testing.assert_close(ours, expected, rtol=2e-3, atol=2e-3)
 

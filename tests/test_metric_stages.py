@@ -216,13 +216,14 @@ def test_the_table_has_a_line_per_row_and_one_is_chosen(there):
 
 
 def test_the_study_s_page_has_the_tables_the_curve_and_the_lists(there):
-    (part,) = read_study(build_graph(parse_config(study())), 0.95).parts
+    config = parse_config(study())
+    (part,) = read_study(config, build_graph(config)).parts
     ranking, open_set = part.metric
     assert list(ranking.cells)[:3] == ["row", "remark", "validation mAP"] and list(ranking.cells["row"]) == ROWS
     assert list(open_set.cells["row"]) == ROWS and "4 queries of 4 individuals never seen" in open_set.notes[0]
     assert [picture.path.name for picture in part.pictures] == ["roc.png"] and len(part.lists) >= 2
     assert part.parameters["metric row whitening"]["metric_rows.whitening.loss"] == "whitening"
-    assert "<h3>Metric rows</h3>" in study_page(read_study(build_graph(parse_config(study())), 0.95))
+    assert "<h3>Metric rows</h3>" in study_page(read_study(config, build_graph(config)))
 
 
 @pytest.mark.parametrize("row", ["whitening", "partly_trained"])

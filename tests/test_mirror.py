@@ -68,11 +68,12 @@ def test_a_row_that_ranks_another_one_s_encoder_is_one_run_of_fit_and_evaluation
     work.stage("descriptors", "sample-local-0", **fitted, **about)
     report = publish(work.root)
     assert ("descriptors@sample-local-0", "evaluate sample-local-0 is not in dvc.lock yet") in report.skipped
-    work.stage("evaluate", "sample-local-0", summary={"mAP": 0.9}, **about)
+    work.stage("evaluate", "sample-local-0", summary={"mAP": 0.9}, costs={"ms_per_image": 2.5}, **about)
     report = publish(work.root, registry=RegistryConfig())
     _, runs = all_runs(work)
     run = only(runs, "local-0")
-    assert set(run.data.metrics) == {"mAP", "descriptors_final/shrinkage/global"}
+    assert set(run.data.metrics) == {"mAP", "cost/ms_per_image", "descriptors_final/shrinkage/global"}
+    assert run.data.metrics["cost/ms_per_image"] == 2.5
     assert run.data.tags["auxreid.stage"] == "descriptors" and run.data.tags["auxreid.ablation"] == "local"
     assert list(artifacts(run)) == ["descriptors/descriptors.safetensors"]
     (best,) = report.registered  # it has no encoder of its own

@@ -18,9 +18,9 @@ from auxreid.plumbing.settings.load import parse_config
 
 DATASET = "sample_people"
 TABLE, NOTHING = f"results/keypoints/{DATASET}/keypoints.parquet", "pipeline/nothing"
-AT_JOINTS = {"pools": "joints", "maps": ["middle"], "sigma": 0.1, "whiten_global": True}
-STRIPES = {"pools": "stripes", "maps": ["middle", "late"], "count": 8, "whiten_global": False}
-WHITENED = {"pools": "global", "maps": [], "whiten_global": True}
+AT_JOINTS = {"pools": "joints", "maps": ["middle"], "sigma": 0.1, "whiten_global": True, "mirror": False}
+STRIPES = {"pools": "stripes", "maps": ["middle", "late"], "count": 8, "whiten_global": False, "mirror": False}
+WHITENED = {"pools": "global", "maps": [], "whiten_global": True, "mirror": False}
 EVIDENCE = WHITENED | {"whiten_global": False, "evidence": {"share": 0.1, "shuffled": False}}
 
 
@@ -62,11 +62,8 @@ def raw() -> dict:
         (ranked(STRIPES | {"maps": ["top"]}), "local.rank.maps.0 = 'top': Input should be"),
         (ranked(WHITENED | {"count": 8}), "pools must be global, count and sigma null"),
         (ranked(WHITENED | {"pools": "joints"}), "pools must be global, count and sigma null"),
-        (ranked(WHITENED | {"whiten_global": False}), "it ranks as the encoder's own row; nothing is left"),
-        (
-            ranked(EVIDENCE | {"evidence": {"share": 0, "shuffled": False}}),
-            "rank.evidence.share = 0: Input should be g",
-        ),
+        (ranked(WHITENED | {"whiten_global": False, "mirror": False}), "it ranks as the encoder's own row"),
+        (ranked(EVIDENCE | {"evidence": {"share": 0, "shuffled": False}}), "rank.evidence.share = 0: Input should be "),
         (ranked(EVIDENCE | {"evidence": {"share": 0.1}}), "rank.evidence.shuffled: Field required"),
     ],
 )

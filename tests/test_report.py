@@ -87,6 +87,7 @@ def test_the_page_names_no_other_file_and_no_host(study):
     text = written().read_text(encoding="utf-8")
     assert re.findall(r"https?://|url\(|@import|<link|<iframe|<script [^>]*src", text) == []
     assert {source[:5] for source in re.findall(r'(?:src|href)="([^"]*)', text)} == {"data:"}
+    assert "<h3>What rows cost</h3>" in text and "needs at test" in text
     assert text.count("<img") == 7 and text.count("<script>") == 1 and "&lt;script&gt;" in text
 
 

@@ -86,7 +86,7 @@ def test_embed_writes_paths_features_and_what_made_them(project):
 
 def test_a_row_that_ranks_by_descriptors_brings_them_and_files_take_them_by_options(project):
     raw = yaml.safe_load(Path("params.yaml").read_text())
-    rank = {"pools": "global", "maps": [], "whiten_global": True}
+    rank = {"pools": "global", "maps": [], "whiten_global": True, "mirror": False}
     raw["ablations"]["white"] = {"form": "added", "prompts": None, "encoder_of": "clip_reid", "rank": rank}
     raw["study"]["rows"].append("white")
     Path("params.yaml").write_text(yaml.safe_dump(raw, sort_keys=False))
@@ -117,7 +117,7 @@ def test_a_row_that_ranks_by_descriptors_brings_them_and_files_take_them_by_opti
 
 def write_doubling(path: Path, file: Path) -> None:
     """Descriptors of an encoder's file that make its embeddings twice as long."""
-    rank = RankConfig(pools="global", maps=(), whiten_global=True)
+    rank = RankConfig(pools="global", maps=(), whiten_global=True, mirror=False)
     header = DescriptorsHeader(rank=rank, encoder=weights_hash(load_image_encoder(file)), joints=(), facts={"seed": 0})
     tensors = {"global.whitening": torch.eye(136), "global.scale": torch.tensor(2.0)}
     write_descriptors(path, Descriptors(header, tensors))

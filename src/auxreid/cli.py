@@ -375,7 +375,7 @@ def report(
     from auxreid.plumbing.report.study import read_study
 
     config = load_study()
-    write_text(output, study_page(read_study(build_graph(config), config.compare.level)))
+    write_text(output, study_page(read_study(config, build_graph(config))))
     print(output)
 
 

@@ -8,16 +8,16 @@ from torch.nn import functional as F
 
 from auxreid.clipreid.auxiliary import Auxiliary, Context
 from auxreid.clipreid.identity_attributes import UNKNOWN
-from auxreid.clipreid.training_attributes import training_attributes
+from auxreid.clipreid.training_attributes import image_attributes, training_attributes
 from auxreid.plumbing.base.errors import DataError
 
 LEAST = 1e-12  # of the weights of a batch's words, where nobody in it has a known one
 
 
 class AttributeHeads(Auxiliary):
-    """weight * sum over attributes of CE_balanced(W_a f2, the identity's word), unknown words left out.
+    """weight * sum over attributes of CE_balanced(W_a f2, the identity's or image's word), unknown words left out.
 
-    A word's weight is inverse to the number of identities that have it, with mean 1 over the identities. With learned
+    A word's weight is inverse to the number of those who have it, with mean 1 over them. With learned
     scales (Kendall et al., Multi-task learning using uncertainty to weigh losses for scene geometry and semantics,
     2018), s_a = log sigma_a^2 of each head, which starts at 0, the sum is
 
@@ -25,18 +25,27 @@ class AttributeHeads(Auxiliary):
 
     Args:
         width: of f2.
-        codes: int64 [k, A] of the training identities, -1 where unknown.
+        codes: int64 [k, A] of the training identities, or [n, A] of the images; -1 where unknown.
         counts: of the words of each attribute.
         weight: of the sum; at 0 nothing of it reaches the encoder.
         learned: whether the heads' scales are learned.
+        of_images: whether the codes are of images.
 
     Raises:
-        DataError: in no attribute do the identities have several words, so that there is nothing to learn.
+        DataError: in no attribute do they have several words, so that there is nothing to learn.
     """
 
-    def __init__(self, width: int, codes: np.ndarray, counts: tuple[int, ...], weight: float, learned: bool):
+    def __init__(
+        self,
+        width: int,
+        codes: np.ndarray,
+        counts: tuple[int, ...],
+        weight: float,
+        learned: bool,
+        of_images: bool = False,
+    ):
         super().__init__()
-        self.weight = weight
+        self.weight, self.of_images = weight, of_images
         self.told = [place for place in range(len(counts)) if len(np.unique(_known(codes[:, place]))) > 1]
         if not self.told:
             raise DataError("attribute_heads: no attribute has two words among the training identities")
@@ -46,10 +55,17 @@ class AttributeHeads(Auxiliary):
             self.register_buffer(f"balance_{number}", balance(codes[:, place], counts[place]))
         self.log_variance = nn.Parameter(torch.zeros(len(self.told))) if learned else None
 
+    def inputs(self, rows, views):
+        """The images' own codes [b, A], where they have some."""
+        return (self.codes[torch.from_numpy(rows).to(self.codes.device)],) if self.of_images else ()
+
+    def observe(self, features, maps, inputs):
+        return inputs
+
     def forward(self, features, observed, labels):
         """Terms: `attributes`, the sum of the cross-entropies, and with learned scales `attribute_scale`, the mean of
         exp(-s). labels [b]"""
-        codes = self.codes[labels]  # [b, A]
+        codes = observed[0] if observed else self.codes[labels]  # [b, A]
         errors = torch.stack(
             [
                 balanced_cross_entropy(head(features[1]), own, getattr(self, f"balance_{number}"))
@@ -85,9 +101,10 @@ def balance(codes: np.ndarray, count: int) -> Tensor:
 
 def build(config, context: Context) -> AttributeHeads:
     """For training. Raises DataError where the frames have no attributes, or say nothing by them."""
-    known = training_attributes(context, config.shuffled)
-    learned = config.scale == "uncertainty"
-    return AttributeHeads(context.encoder.dims[1], known.codes, tuple(map(len, known.words)), config.weight, learned)
+    of_images, learned = config.level == "image", config.scale == "uncertainty"
+    known = (image_attributes if of_images else training_attributes)(context, config.shuffled)
+    counts = tuple(map(len, known.words))
+    return AttributeHeads(context.encoder.dims[1], known.codes, counts, config.weight, learned, of_images)
 
 
 def _known(codes: np.ndarray) -> np.ndarray:

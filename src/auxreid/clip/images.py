@@ -25,6 +25,7 @@ class View(NamedTuple):
 
 
 PLAIN = View(mirrored=False, top=PADDING, left=PADDING)  # how a test image is seen
+MIRRORED = PLAIN._replace(mirrored=True)
 
 Draw = tuple[int, View]  # row of the frames, and its view
 

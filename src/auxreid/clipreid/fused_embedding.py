@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from auxreid.clip.checkpoints import AuxiliaryHeader, Beside
 from auxreid.clip.embed import Encode, encode_frames
-from auxreid.clip.images import PLAIN
+from auxreid.clip.images import MIRRORED, PLAIN, View
 from auxreid.clip.maps import captured
 from auxreid.clipreid.auxiliary import Auxiliary, Context, restore_auxiliary
 from auxreid.clipreid.pose_fusion import PoseFusion
@@ -19,7 +19,7 @@ from auxreid.clipreid.pose_inputs import open_pose
 from auxreid.plumbing.base.errors import DataError
 from auxreid.training.precision import FULL, lengthened
 
-Observe = Callable[[dict[str, Tensor], np.ndarray], tuple[Tensor, ...]]
+Observe = Callable[[dict[str, Tensor], np.ndarray, View], tuple[Tensor, ...]]
 
 
 def embed_for_ranking(
@@ -48,20 +48,30 @@ def embed_and_observe(
     frames,
     pose_file: str | Path | None,
     precision: str = FULL,
-    observe: Observe = lambda maps, rows: (),
+    observe: Observe = lambda maps, rows, view: (),
     maps: Sequence[str] = (),
+    mirror: bool = False,
 ) -> tuple[Tensor, tuple[Tensor, ...]]:
     """The embedding [n, d] of :func:`embed_for_ranking`, and what else is observed in the same pass, each [n, ...].
 
     Args:
-        observe: of the encoder's maps by name, each [b, d, h, w], and the batch's rows [b] -> tensors [b, ...].
+        observe: of the encoder's maps by name, each [b, d, h, w], the batch's rows [b] and how they are seen -> tensors
+            [b, ...].
         maps: those that it reads, as clip/maps.py names them.
+        mirror: features, and what is observed, are the means over each image and its mirror image.
     """
-    wrap = partial(_with_maps, encoder=encoder, observe=observe, names=maps)
+    auxiliary = None
     if beside is not None and isinstance(beside[0], AuxiliaryHeader):
         context = Context(encoder, frames, None, pose_file, None, 0)
         auxiliary = restore_auxiliary(beside[0].config, beside[0].facts, beside[1], context)
-        inner, wrap = wrap, lambda encode: inner(_with_auxiliary(encode, encoder, auxiliary))
+
+    def seen(encode: Encode, view: View) -> Encode:
+        inner = encode if auxiliary is None else _with_auxiliary(encode, encoder, auxiliary, view)
+        return _with_maps(inner, encoder, partial(observe, view=view), maps)
+
+    def wrap(encode: Encode) -> Encode:
+        return _mean(seen(encode, PLAIN), seen(encode, MIRRORED)) if mirror else seen(encode, PLAIN)
+
     encoded = encode_frames(encoder, frames, encoder.input_config, precision=precision, around=wrap)
     _, f2, f3, *observed = encoded
     if beside is not None and not isinstance(beside[0], AuxiliaryHeader) and beside[0].pose.rank == "fused":
@@ -69,7 +79,17 @@ def embed_and_observe(
     return F.normalize(torch.cat([f2, f3], dim=1), dim=1), tuple(observed)
 
 
-def _with_maps(encode: Encode, encoder: nn.Module, observe: Observe, names: Sequence[str]) -> Encode:
+def _mean(plain: Encode, mirrored: Encode) -> Encode:
+    """The mean of what an image [h, w] and its mirror image give."""
+
+    def encode_both(images: Tensor, rows: np.ndarray) -> tuple[Tensor, ...]:
+        both = zip(plain(images, rows), mirrored(images.flip(3), rows), strict=True)
+        return tuple((one + other) / 2 for one, other in both)
+
+    return encode_both
+
+
+def _with_maps(encode: Encode, encoder: nn.Module, observe: Callable, names: Sequence[str]) -> Encode:
     """The features, and behind them what is observed of the maps."""
 
     def encode_and_observe(images: Tensor, rows: np.ndarray) -> tuple[Tensor, ...]:
@@ -80,12 +100,12 @@ def _with_maps(encode: Encode, encoder: nn.Module, observe: Observe, names: Sequ
     return encode_and_observe
 
 
-def _with_auxiliary(encode: Encode, encoder: nn.Module, auxiliary: Auxiliary) -> Encode:
-    """The features of images [b, c, h, w] with what the row's idea makes of them."""
+def _with_auxiliary(encode: Encode, encoder: nn.Module, auxiliary: Auxiliary, view: View) -> Encode:
+    """The features of images [b, c, h, w], seen so, with what the row's idea makes of them."""
     auxiliary.to(next(encoder.parameters()).device)
 
     def encode_with(images: Tensor, rows: np.ndarray) -> tuple[Tensor, ...]:
-        known = tuple(one.to(images.device) for one in auxiliary.inputs(rows, [PLAIN] * len(rows)))
+        known = tuple(one.to(images.device) for one in auxiliary.inputs(rows, [view] * len(rows)))
         with captured(encoder, auxiliary.maps) as maps:
             features = encode(auxiliary.images(images, known), rows)
         return auxiliary.rank(features, auxiliary.observe(features, maps, known))

@@ -23,3 +23,19 @@ def training_attributes(context: Context, shuffled: bool) -> IdentityAttributes:
         return known
     order = np.random.default_rng(context.seed).permutation(len(known.codes))
     return replace(known, codes=known.codes[order])
+
+
+def image_attributes(context: Context, shuffled: bool) -> IdentityAttributes:
+    """What was predicted of each training image: codes [n, A] of images in the place of identities.
+
+    Args:
+        shuffled: each image gets all attributes of another, drawn by the seed.
+
+    Raises:
+        DataError: the attributes are not predicted ones.
+    """
+    frames = context.frames
+    codes = np.stack([frames.image_codes(name) for name in frames.meta.attributes], axis=1)
+    if shuffled:
+        codes = codes[np.random.default_rng(context.seed).permutation(len(codes))]
+    return replace(identity_attributes(frames, context.classes), codes=codes)

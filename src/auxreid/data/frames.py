@@ -212,6 +212,14 @@ class Frames:
         """int64 [n]: the place of each row's word in `meta.attributes[name]`, -1 where it is missing."""
         return self._store.codes(name)[self._rows]
 
+    def image_codes(self, name: str) -> np.ndarray:
+        """As :meth:`attribute_codes`, of predicted attributes what is likeliest by each image alone.
+
+        Raises:
+            DataError: the attributes are not predicted ones.
+        """
+        return self._store.image_codes(name)[self._rows]
+
     def take(self, selection: Sequence[int] | np.ndarray) -> "Frames":
         """The rows at these positions, in this order, or those where a boolean mask [n] is true."""
         selection = np.asarray(selection)
@@ -303,6 +311,11 @@ class _Store:
         words = pa.array(self.meta.attributes[name], pa.string())
         codes = pc.index_in(self.table[f"attr_{name}"], value_set=words)
         return pc.fill_null(codes, -1).to_numpy().astype(np.int64)
+
+    def image_codes(self, name: str) -> np.ndarray:
+        if self.labels is None:
+            raise DataError(f"{self.path}: its attributes are of individuals; predicted ones alone are of each image")
+        return self.labels.image_codes(name, self.numbers("frame_id"))
 
 
 def resolve_split(

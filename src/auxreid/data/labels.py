@@ -54,10 +54,17 @@ class Labels:
         Raises:
             DataError: the file is of other frames.
         """
+        return agreed_words(self._of_frames(name, frame_id), identity, split)
+
+    def image_codes(self, name: str, frame_id: np.ndarray) -> np.ndarray:
+        """int64 [n]: the place of each frame's own likeliest word, whatever others show. Raises as :meth:`codes`."""
+        return self._of_frames(name, frame_id).argmax(axis=1)
+
+    def _of_frames(self, name: str, frame_id: np.ndarray) -> np.ndarray:
         if not np.array_equal(self.frame_id, frame_id):
             found = f"of {len(self.frame_id)} frames, not of the {len(frame_id)} that were ingested"
             raise DataError(f"{self.path}: is {found}; {REMEDY}")
-        return agreed_words(self.probabilities(name), identity, split)
+        return self.probabilities(name)
 
     @cached_property
     def _table(self) -> pa.Table:

@@ -134,7 +134,7 @@ def fit_descriptors(
 def _parts(config, encoder, beside, frames, pose_file, precision, pools) -> dict[str, Tensor]:
     """The global embedding [n, d], and what each map shows in the pools [n, P * d]."""
     embedding, observed = embed_and_observe(
-        encoder, beside, frames, pose_file, precision, observing(pools, config.maps), config.maps
+        encoder, beside, frames, pose_file, precision, observing(pools, config.maps), config.maps, config.mirror
     )
     return {GLOBAL: embedding} | dict(zip(config.maps, observed, strict=True))
 

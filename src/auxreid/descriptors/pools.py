@@ -1,4 +1,4 @@
-"""What a row with `rank` takes from an encoder's maps: pools of images as they are, neither mirrored nor cropped."""
+"""What a row with `rank` takes from an encoder's maps: pools of whole images, or of their mirror images too."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from torch import Tensor
 
-from auxreid.clip.images import PLAIN
+from auxreid.clip.images import View
 from auxreid.clipreid.auxiliary import Context
 from auxreid.clipreid.fused_embedding import Observe
 from auxreid.clipreid.map_pools import MapPools, open_pools
@@ -38,8 +38,8 @@ def pools_at(config, encoder, places: Tensor, joints: Sequence[str], count: int)
 def observing(pools: MapPools, names: Sequence[str]) -> Observe:
     """Maps [b, d, h, w] by name and rows [b] of the frames -> [b, P * d] per map, in the order of the names."""
 
-    def observe(maps: dict[str, Tensor], rows: np.ndarray) -> tuple[Tensor, ...]:
-        inputs = pools.inputs(rows, [PLAIN] * len(rows))
+    def observe(maps: dict[str, Tensor], rows: np.ndarray, view: View) -> tuple[Tensor, ...]:
+        inputs = pools.inputs(rows, [view] * len(rows))
         return tuple(_pooled(maps[name], pools, inputs) for name in names)
 
     return observe

@@ -113,6 +113,8 @@ def _reasons(config: Config, dataset: str, row: str) -> Iterator[str]:
         yield f"needs attributes, and datasets.{dataset}.attributes names no table and no predicted_by"
     if ablation.ranks_attributes and (reason := _why_no_predictions(config, dataset)) is not None:
         yield f"ranks by predicted attributes, and {reason}"
+    if ablation.auxiliary is not None and ablation.auxiliary.needs_predictions and body.attributes_by is None:
+        yield f"needs words of each image, and those of datasets.{dataset}.attributes are not predicted (predicted_by)"
     if _speaks_of_people(config, row) and body.of_animals:
         yield "the author's sentence describes people"
     if reads_texts(config, row) and (reason := why_no_texts(config, dataset)) is not None:

@@ -161,7 +161,9 @@ class Content:
 
 
 def final_points(record: Record, prefix: str = "") -> list[Point]:
-    return [Point(f"{prefix}{name}", 0, value, record.finished) for name, value in record.summary.items()]
+    """What a stage ends with, and behind it what that took, as `cost/...`."""
+    values = record.summary | {f"cost/{name}": value for name, value in record.costs.items()}
+    return [Point(f"{prefix}{name}", 0, value, record.finished) for name, value in values.items()]
 
 
 def gather(root: Path, locked: Mapping[Place, LockedStage] | None = None) -> tuple[list[Result], list[tuple[str, str]]]:

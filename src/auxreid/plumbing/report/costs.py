@@ -51,13 +51,14 @@ def read_costs(config: Config, graph: Graph, results: Path = Path("results")) ->
     Raises:
         DataError: no row of the study has been evaluated, or a record or checkpoint is broken.
     """
-    tables = [_table(config, graph, dataset, results) for dataset in graph["compare"]]
+    tables = [costs_table(config, graph, dataset, results) for dataset in graph["compare"]]
     if not (found := [table for table in tables if table is not None]):
         raise DataError(f"{results}: no row of the study has been evaluated; make them with: dvc repro")
     return found
 
 
-def _table(config: Config, graph: Graph, dataset: str, results: Path) -> PaperTable | None:
+def costs_table(config: Config, graph: Graph, dataset: str, results: Path) -> PaperTable | None:
+    """One data set's table; None where none of its rows has been evaluated. Raises DataError as :func:`read_costs`."""
     runs: dict[str, dict[int, Run]] = {}
     needs: dict[str, str] = {}
     for key, entry in graph["evaluate"].items():

@@ -73,6 +73,8 @@ def _part(part: DatasetPart) -> str:
         parts += _with_notes(part.table)
     if part.controls is not None:
         parts += ["<h3>Rows beside their controls</h3>", *_with_notes(part.controls)]
+    if part.costs is not None:
+        parts += ["<h3>What rows cost</h3>", *_with_notes(part.costs)]
     if part.metric:
         parts.append("<h3>Metric rows</h3>")
         for table in part.metric:

@@ -8,9 +8,10 @@ from typing import Any
 from auxreid.plumbing.base.errors import DataError
 from auxreid.plumbing.graph.table import Graph
 from auxreid.plumbing.report.controls_table import read_controls
+from auxreid.plumbing.report.costs import costs_table
 from auxreid.plumbing.report.metric_tables import read_metric_tables
 from auxreid.plumbing.report.paper_table import PaperTable, read_paper_table
-from auxreid.plumbing.settings.config import BASELINES, REFERENCE_ROW
+from auxreid.plumbing.settings.config import BASELINES, REFERENCE_ROW, Config
 from auxreid.plumbing.stage.record import Record, read_record, record_folder
 
 MADE_BY = ("finetune", "descriptors")  # one of the two makes what a row is ranked by
@@ -41,6 +42,7 @@ class DatasetPart:
     pictures: list[Picture] = field(default_factory=list)
     lists: list[Picture] = field(default_factory=list)  # of ranked images, tall
     controls: PaperTable | None = None  # rows beside them
+    costs: PaperTable | None = None  # of its rows
     metric: list[PaperTable] = field(default_factory=list)  # of its metric rows
     parameters: dict[str, Mapping[str, Any]] = field(default_factory=dict)  # of each row, or of a stage without rows
 
@@ -53,8 +55,8 @@ class Study:
     records: list[Record]  # of every stage of the study that has run
 
 
-def read_study(graph: Graph, level: float, results: Path = Path("results")) -> Study:
-    """The results of a study's graph.
+def read_study(config: Config, graph: Graph, results: Path = Path("results")) -> Study:
+    """The results of a study and its graph.
 
     Raises:
         DataError: nothing has run, a comparison is not there, or a record is broken.
@@ -66,7 +68,7 @@ def read_study(graph: Graph, level: float, results: Path = Path("results")) -> S
     for dataset in graph["ingest"]:
         part = DatasetPart(dataset)
         if dataset in graph["compare"]:
-            _add_comparison(part, graph, level, records, results)
+            _add_comparison(part, config, graph, records, results)
         if ("attributes", dataset) in records:
             folder = record_folder(results, "attributes", dataset)
             part.pictures += _pictures(folder, ATTRIBUTE_PICTURES)
@@ -85,9 +87,10 @@ def _records(graph: Graph, results: Path) -> Iterator[tuple[str, str, Record]]:
                 yield stage, key, read_record(folder)
 
 
-def _add_comparison(part: DatasetPart, graph: Graph, level: float, records: Mapping, results: Path) -> None:
-    part.table = read_paper_table(part.name, level, root=results / "compare")
+def _add_comparison(part: DatasetPart, config: Config, graph: Graph, records: Mapping, results: Path) -> None:
+    part.table = read_paper_table(part.name, config.compare.level, root=results / "compare")
     part.controls = read_controls(part.name, root=results / "compare")
+    part.costs = costs_table(config, graph, part.name, results)
     part.pictures += _pictures(record_folder(results, "compare", part.name), COMPARISON_PICTURES)
     first, best = {}, _best(part.table)
     shown = {f"where_gained/{best}.png": f"Where {best} gained and lost"}

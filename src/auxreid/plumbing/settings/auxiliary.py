@@ -22,6 +22,11 @@ class Idea(Section):
         return False
 
     @property
+    def needs_predictions(self) -> bool:
+        """Whether they must be predicted ones, since true ones are of individuals and not of single images."""
+        return False
+
+    @property
     def needs_pose(self) -> bool:
         """Whether training reads the data set's keypoint table, as Context.keypoints."""
         return False
@@ -54,7 +59,12 @@ class AttributeHeads(OfAttributes):
     kind: Literal["attribute_heads"]
     weight: NonNegativeFloat  # of the sum over heads; 0: the heads do not reach the encoder
     scale: Literal["sum", "uncertainty"]  # of the heads among each other: 1 each, or learned (Kendall et al. 2018)
-    shuffled: bool  # control: attributes permuted among the training identities
+    level: Literal["identity", "image"]  # whose words: the identity's, or those that each image was predicted to show
+    shuffled: bool  # control: attributes permuted among the training identities, or the images
+
+    @property
+    def needs_predictions(self) -> bool:
+        return self.level == "image"
 
 
 class AttributeHard(OfAttributes):

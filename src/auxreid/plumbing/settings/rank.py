@@ -26,6 +26,7 @@ class RankConfig(Section):
     count: PositiveInt | None = None  # of stripes, or of global pools
     sigma: PositiveFloat | None = None  # of the Gaussian at a joint, as a share of the input's height
     whiten_global: bool  # the global feature too
+    mirror: bool  # whether every part is the mean over an image and its mirror image, at twice the time
     evidence: EvidenceConfig | None = None  # null: no attributes
 
     @property
@@ -58,7 +59,7 @@ class RankConfig(Section):
     def _of_the_global_feature(self) -> "RankConfig":
         if self.pools != "global" or self.count is not None or self.sigma is not None:
             raise ValueError("without maps there are no local pools: pools must be global, count and sigma null")
-        if not self.whiten_global and self.evidence is None:
-            told = "without maps, evidence and whiten_global: true it ranks as the encoder's own row; nothing is left"
+        if not (self.whiten_global or self.mirror or self.evidence is not None):
+            told = "without maps and evidence, and whiten_global and mirror false, it ranks as the encoder's own row"
             raise ValueError(told)
         return self
