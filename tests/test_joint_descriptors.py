@@ -122,7 +122,10 @@ def test_equal_seeds_give_equal_weights_and_the_weight_counts(data):
     assert equal_weights(first, second) and equal_weights(ours, theirs) and not equal_weights(first, alone)
 
 
-@pytest.mark.parametrize("changed", [{"sigma": None}, {"count": 3}, {"pools": "stripes"}, {"maps": []}])
+@pytest.mark.parametrize(
+    "changed",
+    [{"sigma": None}, {"count": 3}, {"pools": "stripes"}, {"maps": []}, {"pools": "mean_joints", "doubt": 0.1}],
+)
 def test_pools_have_what_they_use_and_nothing_else(changed):
     with pytest.raises(ValidationError):
         settings_of(JOINTS | changed)

@@ -9,7 +9,7 @@ from small_frames import small_frames
 
 from auxreid.clip.images import PADDING, PLAIN, TrainImages, View
 from auxreid.plumbing.base.errors import DataError
-from auxreid.pose.joint_places import JointPlaces, another, frame_places, mirror_groups, open_places
+from auxreid.pose.joint_places import JointPlaces, another, doubted, frame_places, mirror_groups, open_places
 from auxreid.pose.predict import Poses
 from auxreid.pose.table import KeypointTable, write_keypoints
 from auxreid.sample.dog import JOINTS as DOG_JOINTS
@@ -92,6 +92,26 @@ def test_own_other_and_mean_joints_of_a_table(files):
     np.testing.assert_allclose(mean(rows, plain), np.stack([shares.mean(axis=0)] * 4), rtol=1e-5)
     left = mean(np.array([0]), [View(False, PADDING, 0)])
     np.testing.assert_allclose(left[0, :, 0], shares.mean(axis=0)[:, 0] + PADDING / 16, rtol=1e-5)
+
+
+def test_a_doubted_joint_keeps_its_way_from_the_usual_place_as_far_as_it_is_sure():
+    usual = np.array([[0.5, 0.1, 0.7], [0.4, 0.6, 0.7]], np.float32)
+    found = np.array([[[0.9, 0.3, 0.6], [0.4, 1.0, 0.0]], [[0.1, 0.1, 0.2], [0.8, 0.6, 1.0]]], np.float32)
+    expected = [[[0.8, 0.25, 0.6], [0.4, 0.6, 0.0]], [[0.3, 0.1, 0.2], [0.4 + 0.4 / 1.2, 0.6, 1.0]]]  # 3/4, 0; 1/2, 5/6
+    np.testing.assert_allclose(doubted(found, usual, 0.2), expected, rtol=1e-6)
+
+
+def test_joints_are_doubted_toward_their_mean_or_what_is_given(files):
+    frames, path, shares = files
+    rows, plain = np.arange(4), [PLAIN] * 4
+    own = open_places(path, frames, SIZE, doubt=0.3)
+    np.testing.assert_allclose(own(rows, plain), doubted(shares, shares.mean(axis=0), 0.3), rtol=1e-5)
+    np.testing.assert_allclose(own.usual, shares.mean(axis=0), rtol=1e-5)
+    elsewhere = np.full((3, 3), 0.9, np.float32)
+    given = open_places(path, frames, SIZE, doubt=0.3, usual=elsewhere)
+    np.testing.assert_allclose(given(rows, plain), doubted(shares, elsewhere, 0.3), rtol=1e-5)
+    other = open_places(path, frames, SIZE, "other", seed=1, doubt=0.3)
+    np.testing.assert_allclose(other(rows, plain), own(rows, plain)[another(4, 1)], rtol=1e-5)
 
 
 def test_a_frame_that_the_table_lacks_is_named(files):

@@ -238,6 +238,20 @@ def test_distances_are_the_global_one_and_the_mean_of_the_maps_each_over_its_dev
     torch.testing.assert_close(ours, expected, rtol=2e-3, atol=2e-3)
 
 
+def test_joints_are_doubted_before_maps_are_pooled_at_them(study):
+    found, embedding = fitted(study, config(maps=("middle",), doubt=0.4))
+    whole, maps = maps_of(study)
+    usual, points = study[3].mean(axis=0), study[3].copy()
+    share = points[..., 2:] / (points[..., 2:] + 0.4)
+    points[..., :2] = share * points[..., :2] + (1 - share) * usual[..., :2]
+    parts = {"global": unit(whole), "middle": at_joints(maps["middle"], points, 8)}
+    expected = sum(
+        literal_distances(one, CLASSES, found.header.facts["shrinkage"][name]) for name, one in parts.items()
+    )
+    ours = torch.cdist(torch.from_numpy(embedding).double(), torch.from_numpy(embedding).double()) ** 2
+    torch.testing.assert_close(ours, expected, rtol=2e-3, atol=2e-3)
+
+
 def test_mirrored_parts_are_means_over_an_image_and_its_mirror_image(study):
     found, embedding = fitted(study, config(maps=("middle",), mirror=True))
     points = study[3] * [-1, 1, 1] + [16, 0, 0]
@@ -287,8 +301,9 @@ def test_mean_joints_need_no_pose_when_images_are_ranked(study):
     assert np.array_equal(found.embed(encoder, beside, frames, None), embedding)
 
 
-def test_an_images_vector_does_not_depend_on_the_images_beside_it(study):
+@pytest.mark.parametrize("doubt", [None, 0.3])  # toward the mean joints of the training images, whatever is ranked
+def test_an_images_vector_does_not_depend_on_the_images_beside_it(study, doubt):
     (encoder, beside), frames, table, _ = study
-    found, embedding = fitted(study, config())
+    found, embedding = fitted(study, config(doubt=doubt))
     few = found.embed(encoder, beside, frames.take([3, 7]), table)
     np.testing.assert_allclose(few, embedding[[3, 7]], rtol=1e-4, atol=1e-5)

@@ -72,13 +72,13 @@ class MapPools:
         return torch.stack([torch.stack(group).amax(dim=0) for group in groups], dim=1)
 
 
-def open_pools(config, context: Context) -> MapPools:
-    """The pools that the `pools` of an idea's settings name. Raises DataError as `open_places`."""
+def open_pools(config, context: Context, usual: np.ndarray | None = None) -> MapPools:
+    """The pools that the `pools` of an idea's settings name. Arguments and errors as of `open_places`."""
     size = context.encoder.input_config
     places = None
     if config.pools in WHOSE:
-        whose = WHOSE[config.pools]
-        places = open_places(context.keypoints, context.frames, (size.height, size.width), whose, context.seed)
+        how = WHOSE[config.pools], context.seed, config.doubt, usual
+        places = open_places(context.keypoints, context.frames, (size.height, size.width), *how)
     return MapPools(config, context.encoder, places)
 
 

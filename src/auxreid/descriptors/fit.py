@@ -38,7 +38,7 @@ class Descriptors:
     """What ranks images by an encoder that stays as it is.
 
     Tensors, for each part (`global`, the maps by name, `evidence`): `<part>.whitening` [d, d], where the part is
-    whitened, and `<part>.scale` []; of mean_joints, `mean_places` [J, 3]; of evidence, `evidence.<attribute>` [words].
+    whitened, and `<part>.scale` []; around joints, `mean_places` [J, 3]; of evidence, `evidence.<attribute>` [words].
     """
 
     header: DescriptorsHeader
@@ -66,10 +66,11 @@ class Descriptors:
         """
         self.header.check_encoder(encoder)
         config = self.header.rank
-        if MEAN_PLACES in self.tensors:  # of the training images
-            pools = pools_at(config, encoder, self.tensors[MEAN_PLACES], self.header.joints, len(frames))
+        usual = self.tensors.get(MEAN_PLACES)
+        if config.pools == "mean_joints":  # and no image is asked for its own
+            pools = pools_at(config, encoder, usual, self.header.joints, len(frames))
         else:
-            pools = pools_of(config, encoder, frames, pose_file, self.header.facts["seed"])
+            pools = pools_of(config, encoder, frames, pose_file, self.header.facts["seed"], usual)
         if config.ranks_joints:
             self.header.check_joints(pools.places.joints, pose_file)
         parts = _parts(config, encoder, beside, frames, pose_file, precision, pools)
@@ -123,8 +124,8 @@ def fit_descriptors(
         tensors[f"{name}.scale"] = torch.tensor(
             (_share(config, name) / _spread(vectors, seed)) ** 0.5, dtype=torch.float32
         )
-    if config.maps and config.pools == "mean_joints":
-        tensors[MEAN_PLACES] = torch.from_numpy(pools.places.places[0].copy())
+    if config.fits_joints:
+        tensors[MEAN_PLACES] = torch.from_numpy(pools.places.usual.copy())
     joints = pools.places.joints if config.fits_joints else ()
     return Descriptors(
         DescriptorsHeader(rank=config, encoder=weights_hash(encoder), joints=joints, facts=facts), tensors

@@ -14,18 +14,20 @@ from auxreid.pose.gaussians import pooled
 from auxreid.pose.joint_places import JointPlaces
 
 
-def pools_of(config, encoder, frames, pose_file: str | Path | None, seed: int) -> MapPools:
-    """The pools of a row on these frames; of mean_joints, at the mean joints of just these frames.
+def pools_of(config, encoder, frames, pose_file: str | Path | None, seed: int, usual: Tensor | None = None) -> MapPools:
+    """The pools of a row on these frames.
 
     Args:
         config: the row's `rank`.
         pose_file: a keypoint table of the frames; read where pools are at joints.
         seed: draws whose joints other_joints takes.
+        usual: where joints usually are [J, 3]; by itself the mean over these frames.
 
     Raises:
         DataError: the table cannot be read, lacks a frame, or its joints have no counterparts.
     """
-    return open_pools(config, Context(encoder, frames, None, pose_file, None, seed))
+    known = None if usual is None else usual.numpy()
+    return open_pools(config, Context(encoder, frames, None, pose_file, None, seed), known)
 
 
 def pools_at(config, encoder, places: Tensor, joints: Sequence[str], count: int) -> MapPools:

@@ -23,13 +23,16 @@ class JointPlaces:
         places: float32 [n, J, 3] of the frames as they are: x and y as shares of width and height, confidence in 0..1.
         joints: their names.
         size: height and width of the input, in whose pixels a view's crop moves.
+        usual: where the joints usually are [J, 3], if that is known.
 
     Raises:
         DataError: the joint names do not say which joints mirror each other.
     """
 
-    def __init__(self, places: np.ndarray, joints: Sequence[str], size: tuple[int, int]):
-        self.places, self.joints, self.size = places, tuple(joints), size
+    def __init__(
+        self, places: np.ndarray, joints: Sequence[str], size: tuple[int, int], usual: np.ndarray | None = None
+    ):
+        self.places, self.joints, self.size, self.usual = places, tuple(joints), size, usual
         self.groups = mirror_groups(joints)
         self.swapped = flip_indices(joints)
 
@@ -45,11 +48,21 @@ class JointPlaces:
         return torch.from_numpy(places)
 
 
-def open_places(path: Path, frames, size: tuple[int, int], whose: Whose = "own", seed: int = 0) -> JointPlaces:
+def open_places(
+    path: Path,
+    frames,
+    size: tuple[int, int],
+    whose: Whose = "own",
+    seed: int = 0,
+    doubt: float | None = None,
+    usual: np.ndarray | None = None,
+) -> JointPlaces:
     """The joints of `frames` in a keypoint table, for an input of `size` (height, width).
 
     Args:
         whose: "other" gives each frame the joints of another one, drawn by the seed; "mean" gives all the mean joints.
+        doubt: as :func:`doubted` has it; None takes joints as they were found.
+        usual: where joints usually are [J, 3]; by itself the mean over these frames.
 
     Raises:
         DataError: the file cannot be read, lacks one of the frames, or its joints have no counterparts; there is no
@@ -57,11 +70,23 @@ def open_places(path: Path, frames, size: tuple[int, int], whose: Whose = "own",
     """
     table = read_keypoints(path)
     places = frame_places(table, frames, str(path))
+    usual = places.mean(axis=0) if usual is None else usual
     if whose == "other":
         places = places[another(len(places), seed)]
     elif whose == "mean":
-        places = np.broadcast_to(places.mean(axis=0), places.shape)
-    return JointPlaces(places, table.joints, size)
+        places = np.broadcast_to(usual, places.shape)
+    return JointPlaces(places if doubt is None else doubted(places, usual, doubt), table.joints, size, usual)
+
+
+def doubted(places: np.ndarray, usual: np.ndarray, doubt: float) -> np.ndarray:
+    """Joints [n, J, 3] moved to where they usually are [J, 3], the further the less sure they are.
+
+    With confidence c a joint keeps c / (c + doubt) of its way from there: what was found and what is usual are averaged
+    as two measurements whose variances are as doubt to c.
+    """
+    share = places[..., 2:] / (places[..., 2:] + doubt)
+    moved = share * places[..., :2] + (1 - share) * usual[..., :2]
+    return np.concatenate([moved, places[..., 2:]], axis=-1).astype(np.float32)
 
 
 def frame_places(table: KeypointTable, frames, source: str) -> np.ndarray:

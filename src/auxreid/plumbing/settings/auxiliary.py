@@ -152,6 +152,7 @@ class Pooled(Idea):
     # Of `joints` two are destroyed (`other_joints`: of another image; `mean_joints`: of all), and two know no joints.
     pools: Literal["joints", "other_joints", "mean_joints", "stripes", "global"]
     sigma: PositiveFloat | None = None  # of the Gaussians around joints, as share of the input's height
+    doubt: PositiveFloat | None = None  # confidence with which a joint keeps half its way from where it usually is
     count: PositiveInt | None = None  # of pools that are not around joints; joints have one a pair of them
 
     @property
@@ -166,6 +167,8 @@ class Pooled(Idea):
     def _sigma_or_count(self) -> "Pooled":
         if (self.sigma is None) == self.around_joints or (self.count is None) != self.around_joints:
             raise ValueError(f"pools {self.pools!r}: sigma goes with pools around joints, count with all other pools")
+        if self.doubt is not None and (not self.around_joints or self.pools == "mean_joints"):
+            raise ValueError(f"pools {self.pools!r}: doubt goes with joints and other_joints")
         return self
 
 

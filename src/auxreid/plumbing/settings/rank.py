@@ -25,6 +25,7 @@ class RankConfig(Section):
     maps: tuple[Map, ...]  # that are pooled, as clip/maps.py names them; none: the global feature alone
     count: PositiveInt | None = None  # of stripes, or of global pools
     sigma: PositiveFloat | None = None  # of the Gaussian at a joint, as a share of the input's height
+    doubt: PositiveFloat | None = None  # confidence with which a joint keeps half its way from where it usually is
     whiten_global: bool  # the global feature too
     mirror: bool  # whether every part is the mean over an image and its mirror image, at twice the time
     evidence: EvidenceConfig | None = None  # null: no attributes
@@ -54,11 +55,14 @@ class RankConfig(Section):
             if goes != (getattr(self, key) is not None):
                 named = "stripes and global" if key == "count" else ", ".join(JOINT_POOLS)
                 raise ValueError(f"{key} goes with pools {named}, and only with them; pools is {self.pools}")
+        if self.doubt is not None and not self.ranks_joints:
+            raise ValueError(f"doubt goes with pools joints, other_joints; pools is {self.pools}")
         return self
 
     def _of_the_global_feature(self) -> "RankConfig":
-        if self.pools != "global" or self.count is not None or self.sigma is not None:
-            raise ValueError("without maps there are no local pools: pools must be global, count and sigma null")
+        local = self.count, self.sigma, self.doubt
+        if self.pools != "global" or any(value is not None for value in local):
+            raise ValueError("without maps there are no local pools: pools must be global; count, sigma, doubt null")
         if not (self.whiten_global or self.mirror or self.evidence is not None):
             told = "without maps and evidence, and whiten_global and mirror false, it ranks as the encoder's own row"
             raise ValueError(told)
