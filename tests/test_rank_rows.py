@@ -251,12 +251,17 @@ def test_another_data_set_s_model_serves_it_and_is_told_of(told):
     assert "attributes" not in graph["evaluate"]["prid2011-white-0"]["predicted"]
 
 
+def as_search(raw: dict, row: str) -> None:
+    """A study of the dogs, whose search ranks by a row."""
+    raw["study"] |= {"datasets": ["sample_dogs"], "search": ["sample_dogs"]}
+    recipe = raw["recipes"]["sample_dogs_reid"]
+    recipe |= {name: raw["recipes"]["sample_dogs"][name] for name in ("attributes", "search")}
+    recipe["search"] = recipe["search"] | {"embedding": {"kind": "row", "row": row}}
+    raw["datasets"]["sample_dogs"]["recipe"] = "sample_dogs_reid"
+
+
 def test_a_search_takes_no_row_with_attributes(told):
-    told["study"] |= {"datasets": ["sample_dogs"], "search": ["sample_dogs"]}
-    recipe = told["recipes"]["sample_dogs_reid"]
-    recipe |= {name: told["recipes"]["sample_dogs"][name] for name in ("attributes", "search")}
-    recipe["search"] = recipe["search"] | {"embedding": {"kind": "row", "row": "told"}}
-    told["datasets"]["sample_dogs"]["recipe"] = "sample_dogs_reid"
+    as_search(told, "told")
     refused = r"embedding.row = 'told': the row ranks images with attributes, which a search weighs itself"
     with pytest.raises(ConfigError, match=refused):
         parse_config(told)
@@ -301,11 +306,7 @@ def test_its_files_are_found_by_its_name(raw, tmp_path, monkeypatch):
 
 
 def test_a_search_may_name_it_and_is_not_compared_with_texts(raw):
-    raw["study"] |= {"datasets": ["sample_dogs"], "search": ["sample_dogs"]}
-    recipe = raw["recipes"]["sample_dogs_reid"]
-    recipe |= {name: raw["recipes"]["sample_dogs"][name] for name in ("attributes", "search")}
-    recipe["search"] = recipe["search"] | {"embedding": {"kind": "row", "row": "local"}}
-    raw["datasets"]["sample_dogs"]["recipe"] = "sample_dogs_reid"
+    as_search(raw, "local")
     config = parse_config(raw)
     entry = build_graph(config)["index"]["sample_dogs-0"]
     assert entry["embedding"] == "results/finetune/sample_dogs-clip_reid-0/encoder.safetensors"
