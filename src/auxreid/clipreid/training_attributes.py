@@ -19,10 +19,7 @@ def training_attributes(context: Context, shuffled: bool) -> IdentityAttributes:
         DataError: the frames have no attributes, or contradict each other.
     """
     known = identity_attributes(context.frames, context.classes)
-    if not shuffled:
-        return known
-    order = np.random.default_rng(context.seed).permutation(len(known.codes))
-    return replace(known, codes=known.codes[order])
+    return _of_others(known, context.seed) if shuffled else known
 
 
 def image_attributes(context: Context, shuffled: bool) -> IdentityAttributes:
@@ -36,6 +33,9 @@ def image_attributes(context: Context, shuffled: bool) -> IdentityAttributes:
     """
     frames = context.frames
     codes = np.stack([frames.image_codes(name) for name in frames.meta.attributes], axis=1)
-    if shuffled:
-        codes = codes[np.random.default_rng(context.seed).permutation(len(codes))]
-    return replace(identity_attributes(frames, context.classes), codes=codes)
+    known = replace(identity_attributes(frames, context.classes), codes=codes)
+    return _of_others(known, context.seed) if shuffled else known
+
+
+def _of_others(known: IdentityAttributes, seed: int) -> IdentityAttributes:
+    return replace(known, codes=known.codes[np.random.default_rng(seed).permutation(len(known.codes))])
