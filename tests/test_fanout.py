@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from params import CONFIG
 from small_study import SmallStudy
 from typer.testing import CliRunner
-from waiting import wait_until
+from waiting import gone, wait_until
 
 from auxreid.cli import SeveralValues
 from auxreid.plumbing.base.errors import ConfigError
@@ -268,13 +268,6 @@ time.sleep(600)
 
 def on_leash(folder: Path, code: str, *arguments: str) -> list[str]:
     return [leash.__file__, str(folder), sys.executable, "-c", code, *arguments]
-
-
-def gone(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
-    except FileNotFoundError:
-        return True
 
 
 @pytest.mark.parametrize("with_leash", [False, True], ids=["worker_alone", "worker_and_leash"])

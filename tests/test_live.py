@@ -4,11 +4,10 @@ import signal
 import subprocess
 import sys
 import textwrap
-from pathlib import Path
 
 import pytest
 from params import ROOT
-from waiting import wait_until
+from waiting import gone, wait_until
 
 from auxreid.plumbing.mirror import live_writer, view
 from auxreid.plumbing.mirror.store import open_store
@@ -130,9 +129,7 @@ def test_a_killed_stage_is_a_killed_run_and_leaves_no_process(repository):
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
     wait_until(lambda: [found.info.status for found in runs_of(repository, "killed")[1]] == ["KILLED"], pause=0.1)
-    wait_until(
-        lambda: not Path(f"/proc/{writer}").exists() or "Z" in Path(f"/proc/{writer}/stat").read_text().split()[2]
-    )
+    wait_until(lambda: gone(writer))
 
 
 def test_no_server_at_all(repository, monkeypatch, capfd):
