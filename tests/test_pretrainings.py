@@ -117,8 +117,10 @@ def test_a_data_set_without_a_pre_training_or_its_pose_is_told_why(raw):
     assert "starts from with_pose: needs a pose, and " in why_not(config, "market1501", POSE)
     assert why_not(config, "market1501", ATTRIBUTES) is None
     raw["recipes"]["lite0"]["pretrain"]["captions_from"] = DATASET
-    told = f"starts from with_pose: it sees the pose of the images whose captions it sees, and these are {DATASET}'s"
-    assert why_not(parse_config(raw), "market1501", POSE) == told
+    assert why_not(parse_config(raw), "market1501", POSE) is None  # it sees the poses of those whose captions it sees
+    raw["datasets"][DATASET]["keypoints"] = None
+    told = f"starts from with_pose: needs the pose of {DATASET}'s images, whose captions it sees, and "
+    assert why_not(parse_config(raw), "market1501", POSE).startswith(told)
     raw["recipes"]["lite0"]["pretrain"] = None
     raw["prompts"]["learned_with_pose"] = {"kind": "centroids"}
     assert "recipes.lite0.pretrain is null" in why_not(parse_config(raw), "market1501", POSE)
@@ -133,6 +135,28 @@ def test_a_pose_that_another_hrnet_found_is_noted(raw):
     graph = build_graph(config)
     assert graph["pretrain_branch"]["market1501-0-with_pose"]["predicted"] == {"keypoints": DATASET}
     assert "predicted" not in graph["pretrain_branch"]["market1501-0-with_attributes"]
+
+
+def test_poses_of_the_data_set_whose_captions_are_seen(raw):
+    """It need not be in the study: its HRNet is fitted and run over its images, and over nobody else's."""
+    raw["datasets"]["market1501"] |= {"recipe": "lite0", "keypoints": None}
+    raw["recipes"]["lite0"]["pretrain"]["captions_from"] = DATASET
+    raw["study"]["datasets"] = ["market1501"]
+    graph = build_graph(parse_config(raw))
+    assert graph["pretrain_branch"]["market1501-0-with_pose"]["pose"] == KEYPOINTS
+    assert graph["pretrain_branch"]["market1501-0-with_pose"]["captions_of"] == DATASET
+    assert list(graph["keypoints"]) == list(graph["pose"]) == [DATASET]
+    assert graph["compare"]["market1501"]["keypoints"] == NO_POSE
+    raw["study"]["rows"] = ["clip_reid", ATTRIBUTES]
+    assert build_graph(parse_config(raw))["keypoints"] == {}
+    raw["study"]["rows"] = ["clip_reid", POSE]
+    raw["datasets"][DATASET]["keypoints"] = {"predicted_by": "market1501"}
+    raw["datasets"]["market1501"]["keypoints"] = {"file": "keypoints.json", "images": "bounding_box_train"}
+    graph = build_graph(parse_config(raw))
+    assert graph["keypoints"] == {
+        DATASET: {"dataset": DATASET, "hrnet_of": "market1501", "predicted": {"keypoints": "market1501"}}
+    }
+    assert graph["pretrain_branch"]["market1501-0-with_pose"]["predicted"] == {"keypoints": "market1501"}
 
 
 # --- the stage itself

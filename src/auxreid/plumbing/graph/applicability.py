@@ -31,7 +31,15 @@ def makes_keypoints(config: Config, dataset: str) -> bool:
     rows = applicable_rows(config, dataset) if config.recipe(dataset).has_chain else ()
     if config.datasets[dataset].trained_on is not None:
         return any(config.ranks_pose(row) for row in rows)
-    return not rows or any(_uses_pose(config, row) for row in rows)
+    return not rows or any(_uses_pose(config, dataset, row) for row in rows)
+
+
+def pose_captions_of(config: Config, dataset: str) -> str | None:
+    """The data set whose poses a row of the study sees in a data set's pre-training, beside their images' captions."""
+    if config.datasets[dataset].trained_on is not None or not config.recipe(dataset).has_chain:
+        return None
+    rows = applicable_rows(config, dataset)
+    return captions_of(config, dataset) if any(_pretrained_with_pose(config, row) for row in rows) else None
 
 
 def captions_of(config: Config, dataset: str) -> str | None:
@@ -51,10 +59,9 @@ def why_no_pretraining(config: Config, dataset: str, name: str) -> str | None:
         return why_no_texts(config, dataset)
     if config.pretrainings[name].branch != "pose":
         return None
-    if source != dataset:
-        return f"it sees the pose of the images whose captions it sees, and these are {source}'s"
-    reason = why_no_pose(config, dataset)
-    return None if reason is None else f"needs a pose, and {reason}"
+    reason = why_no_pose(config, source)  # of the images whose captions it sees
+    whose = "a pose" if source == dataset else f"the pose of {source}'s images, whose captions it sees"
+    return None if reason is None else f"needs {whose}, and {reason}"
 
 
 def why_no_texts(config: Config, dataset: str) -> str | None:
@@ -180,10 +187,14 @@ def stage2_needs_attributes(row: AblationConfig) -> bool:
     return row.positives == "equal_attributes" or any((one or "").startswith("attribute") for one in targets)
 
 
-def _uses_pose(config: Config, row: str) -> bool:
-    """Whether a row reads a pose, in stage 2 or in the pre-training that it starts from."""
-    branches = {config.pretrainings[name].branch for name in config.pretrainings_of(row)}
-    return config.ablations[row].needs_pose or "pose" in branches
+def _uses_pose(config: Config, dataset: str, row: str) -> bool:
+    """Whether a row reads a data set's pose, in stage 2 or in the pre-training that it starts from."""
+    seen = captions_of(config, dataset) == dataset and _pretrained_with_pose(config, row)
+    return seen or config.ablations[row].needs_pose
+
+
+def _pretrained_with_pose(config: Config, row: str) -> bool:
+    return any(config.pretrainings[name].branch == "pose" for name in config.pretrainings_of(row))
 
 
 def _speaks_of_people(config: Config, row: str) -> bool:

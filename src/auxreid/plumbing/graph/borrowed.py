@@ -11,6 +11,7 @@ from auxreid.plumbing.graph.applicability import (
     baselines,
     captions_of,
     makes_keypoints,
+    pose_captions_of,
     row_needs_attributes,
 )
 from auxreid.plumbing.settings.config import BASELINES, FIRST_ENCODERS, Config
@@ -49,9 +50,15 @@ def hrnet_of(config: Config, dataset: str) -> str:
     return body.keypoints_by or (dataset if body.trained_on is None else hrnet_of(config, body.trained_on))
 
 
+def keypoint_datasets(config: Config) -> tuple[str, ...]:
+    """The data sets whose images' keypoints are found: of the study, and those that a pre-training sees poses of."""
+    own = (name for name in config.study.datasets if makes_keypoints(config, name))
+    return _once(own, (pose_captions_of(config, name) for name in config.study.datasets))
+
+
 def hrnet_datasets(config: Config) -> tuple[str, ...]:
     """The data sets that get an HRNet."""
-    return _once(hrnet_of(config, name) for name in config.study.datasets if makes_keypoints(config, name))
+    return _once(hrnet_of(config, name) for name in keypoint_datasets(config))
 
 
 def ingested_datasets(config: Config) -> tuple[str, ...]:
@@ -99,8 +106,9 @@ def caption_predictions(config: Config, dataset: str) -> Predicted:
 
 
 def pretraining_predictions(config: Config, dataset: str, name: str) -> Predicted:
-    """The same of a CLIP that is pre-trained with a third tower."""
-    found, by = caption_predictions(config, dataset), config.datasets[dataset].keypoints_by
+    """The same of a CLIP that is pre-trained with a third tower, whose poses are of the images with the captions."""
+    found, source = caption_predictions(config, dataset), captions_of(config, dataset)
+    by = None if source is None else config.datasets[source].keypoints_by
     return found | ({"keypoints": by} if by is not None and config.pretrainings[name].branch == "pose" else {})
 
 

@@ -33,6 +33,7 @@ from auxreid.plumbing.graph.borrowed import (
     hrnet_datasets,
     hrnet_of,
     ingested_datasets,
+    keypoint_datasets,
     labelled_datasets,
     lent,
     pretraining_predictions,
@@ -129,11 +130,10 @@ def _add_models(graph: Graph, config: Config) -> None:
     for dataset in hrnet_datasets(config):
         weights = local_file(config.recipe(dataset).pose.checkpoint)
         graph["pose"][dataset] = _with_recipe(config, dataset) | {"weights": weights}
-    for dataset in config.study.datasets:
-        if makes_keypoints(config, dataset):
-            by = config.datasets[dataset].keypoints_by
-            files = {"dataset": dataset, "hrnet_of": hrnet_of(config, dataset)}
-            graph["keypoints"][dataset] = files | _noted({} if by is None else {"keypoints": by})
+    for dataset in keypoint_datasets(config):
+        by = config.datasets[dataset].keypoints_by
+        files = {"dataset": dataset, "hrnet_of": hrnet_of(config, dataset)}
+        graph["keypoints"][dataset] = files | _noted({} if by is None else {"keypoints": by})
     for dataset in attribute_datasets(config):
         weights = local_file(config.recipe(dataset).attributes.weights)
         graph["attributes"][dataset] = _with_recipe(config, dataset) | {"weights": weights}
@@ -274,7 +274,7 @@ def _add_pretraining(graph: Graph, config: Config, common: dict[str, Any], name:
     dataset, body = common["dataset"], config.pretrainings[name]
     split = _start_split(config, dataset, common["seed"])
     entry = {"dataset": dataset, "recipe": common["recipe"], "split": split, "pretraining": name}
-    pose = f"results/keypoints/{dataset}/keypoints.parquet" if body.branch == "pose" else NO_POSE
+    pose = _keypoints(captions_of(config, dataset)) if body.branch == "pose" else NO_POSE
     entry |= _start_files(config, dataset) | {"pose": pose}
     entry |= _noted(pretraining_predictions(config, dataset, name))
     graph["pretrain_branch"][f"{dataset}-{split}-{name}"] = entry
@@ -290,7 +290,7 @@ def _comparison(config: Config, dataset: str) -> dict[str, Any]:
         "rows": dict.fromkeys(baselines(config, dataset), "") | forms,
         "not_applicable": not_applicable(config, dataset),
         "predictions": lent(config, dataset),
-        "keypoints": f"results/keypoints/{dataset}/keypoints.parquet" if makes_keypoints(config, dataset) else NO_POSE,
+        "keypoints": _keypoints(dataset) if makes_keypoints(config, dataset) else NO_POSE,
         "labels": labels_file(config, dataset),
     }
 
