@@ -109,7 +109,7 @@ def test_a_row_that_ranks_by_descriptors_brings_them_and_files_take_them_by_opti
         run("embed", "gallery", "-o", "f.parquet", "--row", "white", "--descriptors", "other")
     with pytest.raises(DataError, match=rf"a\.safetensors: {described} takes no attributes; leave it out"):
         run("embed", "gallery", "-o", "f.parquet", *by_files, "--attributes", "a.safetensors")
-    with pytest.raises(DataError, match=r"hrnet\.safetensors: no such pose checkpoint"):
+    with pytest.raises(DataError, match=r"hrnet\.safetensors: no such file, where a pose checkpoint"):
         run("embed", "gallery", "-o", "f.parquet", *by_files, "--hrnet", "hrnet.safetensors")
     with pytest.raises(ConfigError, match="white-0 of sample_people: export takes no row that ranks by descriptors"):
         run("export", "white", "-o", "x.onnx")
@@ -220,7 +220,9 @@ def test_photographs_that_are_not_there_or_cannot_be_used_are_named(project):
     with pytest.raises(DataError, match=r"^1 of 1 images cannot be used: params\.yaml"):
         run("rank", "params.yaml", "gallery", "-o", "r.jpg", "--row", "clip_reid")
     encoder("keypoints_raw_corrected", source="keypoints")
-    with pytest.raises(DataError, match=r"pose/sample_people/hrnet\.safetensors: no such pose checkpoint"):
+    with pytest.raises(
+        DataError, match=r"pose/sample_people/hrnet\.safetensors: no such file, where a pose checkpoint"
+    ):
         run("embed", "query", "-o", "f.parquet", "--row", "keypoints_raw_corrected")
 
 

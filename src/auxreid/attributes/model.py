@@ -6,19 +6,16 @@ from pathlib import Path
 from typing import Any
 
 import timm
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
 from timm.models import group_parameters
 from torch import Tensor, nn
 
 from auxreid.clip.model_names import timm_fault
 from auxreid.clip.weights import load_fitting, read_weights, without_classifier
 from auxreid.plumbing.base.errors import ConfigError, DataError
-from auxreid.plumbing.base.files import finished_file
+from auxreid.plumbing.base.tensor_file import read_tensors, write_tensors
 from auxreid.plumbing.settings.recipes import InputConfig
 
 TIMM_DOWNLOAD = "timm"  # value of `weights` that asks for timm's own pretrained weights
-HEADER_KEY = "auxreid"
 
 
 class AttributeModel(nn.Module):
@@ -128,15 +125,6 @@ def _downloaded(name: str) -> nn.Module:
         ) from error
 
 
-def _read_tensors(path: Path) -> dict[str, Tensor]:
-    if not path.is_file():
-        raise DataError(f"{path}: no such weights file")
-    try:
-        return load_file(path)
-    except SafetensorError as error:
-        raise DataError(f"{path}: not a safetensors file ({error})") from error
-
-
 def save_model(path: str | Path, model: AttributeModel, backbone: str, spec: Any) -> None:
     """Write weights and, as JSON in the file's header, all that is needed to use them. The file appears by rename.
 
@@ -144,13 +132,10 @@ def save_model(path: str | Path, model: AttributeModel, backbone: str, spec: Any
         backbone: the backbone's name in timm
         spec: object with height, width (pixels), mean and std
     """
-    path = Path(path)
     fields = {key: getattr(spec, key) for key in InputConfig.model_fields}
     header = {"backbone": backbone, "vocabulary": model.vocabulary, "input": fields}
     header |= {"temperatures": model.temperatures, "mirrored": model.mirrored}
-    tensors = {key: tensor.detach().cpu().contiguous() for key, tensor in model.state_dict().items()}
-    with finished_file(path) as unfinished:
-        save_file(tensors, unfinished, metadata={HEADER_KEY: json.dumps(header)})
+    write_tensors(Path(path), model.state_dict(), json.dumps(header))
 
 
 def load_model(path: str | Path) -> tuple[AttributeModel, InputConfig]:
@@ -159,10 +144,8 @@ def load_model(path: str | Path) -> tuple[AttributeModel, InputConfig]:
     Raises:
         DataError: the file is missing, or not an attribute model of this project.
     """
-    path = Path(path)
-    tensors = _read_tensors(path)
-    with safe_open(path, framework="pt") as file:
-        header = json.loads((file.metadata() or {}).get(HEADER_KEY, "{}"))
+    about, tensors = read_tensors(Path(path), "model of attributes")
+    header = json.loads(about)
     if not {"backbone", "vocabulary", "input"} <= header.keys():
         raise DataError(f"{path}: its header does not describe an attribute model")
     model = AttributeModel(timm.create_model(header["backbone"], num_classes=0), header["vocabulary"])

@@ -3,8 +3,6 @@
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import nn
 
 from auxreid.clip.build import build_towers
@@ -13,7 +11,7 @@ from auxreid.clip.last_stride import remove_last_stride_of
 from auxreid.clip.text_tower import TextTower
 from auxreid.clip.vit_variants import ViTVariant, adapt_vit, variant_of
 from auxreid.plumbing.base.errors import DataError
-from auxreid.plumbing.base.files import finished_file
+from auxreid.plumbing.base.tensor_file import read_tensors, write_tensors
 from auxreid.plumbing.settings.auxiliary import AuxiliaryConfig
 from auxreid.plumbing.settings.recipes import EncoderConfig, InputConfig
 from auxreid.plumbing.settings.rows import PoseFusionConfig
@@ -72,9 +70,7 @@ def save_tower(
     state = tower.state_dict()
     if beside is not None:
         state |= {BESIDE + name: tensor for name, tensor in beside[0].state_dict().items()}
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
-    with finished_file(path) as unfinished:
-        save_file(tensors, unfinished, metadata={"auxreid": header.model_dump_json()})
+    write_tensors(path, state, header.model_dump_json())
 
 
 def _if_of(kind: type, beside: tuple[nn.Module, Beside] | None) -> Beside | None:
@@ -84,8 +80,7 @@ def _if_of(kind: type, beside: tuple[nn.Module, Beside] | None) -> Beside | None
 def save_no_text(path: Path, encoder, input_config, why: str) -> None:
     """Write what stands in the place of a text tower that there is none of: a header that says why."""
     header = TowerHeader(encoder=encoder, input=input_config, remark=why)
-    with finished_file(path) as unfinished:
-        save_file({}, unfinished, metadata={"auxreid": header.model_dump_json()})
+    write_tensors(path, {}, header.model_dump_json())
 
 
 def load_image_encoder(path: str | Path) -> nn.Module:
@@ -130,14 +125,5 @@ def load_text_tower(path: str | Path) -> TextTower:
 
 
 def _read(path: Path) -> tuple[TowerHeader, dict]:
-    if not path.is_file():
-        raise DataError(f"{path}: no such file")
-    try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
-    except SafetensorError as error:
-        raise DataError(f"{path}: not a complete safetensors file ({error})") from error
-    if "auxreid" not in metadata:
-        raise DataError(f"{path}: its header has no auxreid entry, so it is no checkpoint of this project")
-    return TowerHeader.model_validate_json(metadata["auxreid"]), tensors
+    about, tensors = read_tensors(path, "checkpoint")
+    return TowerHeader.model_validate_json(about), tensors

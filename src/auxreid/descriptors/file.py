@@ -3,22 +3,18 @@
 from pathlib import Path
 
 from pydantic import ValidationError
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
 
 from auxreid.descriptors.fit import Descriptors
 from auxreid.descriptors.header import DescriptorsHeader
 from auxreid.plumbing.base.errors import DataError
-from auxreid.plumbing.base.files import finished_file
+from auxreid.plumbing.base.tensor_file import read_tensors, write_tensors
 
 METADATA_KEY = "descriptors"
 
 
 def write_descriptors(path: Path, descriptors: Descriptors) -> None:
     """Write them; the file appears by rename."""
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in descriptors.tensors.items()}
-    with finished_file(path) as unfinished:
-        save_file(tensors, unfinished, metadata={METADATA_KEY: descriptors.header.model_dump_json()})
+    write_tensors(path, descriptors.tensors, descriptors.header.model_dump_json(), METADATA_KEY)
 
 
 def read_descriptors(path: Path) -> Descriptors:
@@ -27,18 +23,9 @@ def read_descriptors(path: Path) -> Descriptors:
     Raises:
         DataError: the file is missing or broken, or none of this kind.
     """
-    if not Path(path).is_file():
-        raise DataError(f"{path}: no such file of descriptors")
+    about, tensors = read_tensors(path, "file of stage `descriptors`", METADATA_KEY)
     try:
-        tensors = load_file(path)
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-    except SafetensorError as error:
-        raise DataError(f"{path}: not a complete safetensors file ({error})") from error
-    if METADATA_KEY not in metadata:
-        raise DataError(f"{path}: its header has no entry {METADATA_KEY}; stage `descriptors` writes such files")
-    try:
-        header = DescriptorsHeader.model_validate_json(metadata[METADATA_KEY])
+        header = DescriptorsHeader.model_validate_json(about)
     except ValidationError as error:
         raise DataError(f"{path}: its header is of another version ({error.error_count()} faults)") from None
     return Descriptors(header, tensors)

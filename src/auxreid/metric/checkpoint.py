@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import nn
 
@@ -14,6 +13,7 @@ from auxreid.metric.backbone import open_backbone
 from auxreid.metric.train import MetricModel
 from auxreid.plumbing.base.errors import DataError
 from auxreid.plumbing.base.files import finished_file
+from auxreid.plumbing.base.tensor_file import read_tensors, write_tensors
 from auxreid.plumbing.settings.metric import Backbone
 from auxreid.plumbing.settings.recipes import InputConfig
 from auxreid.plumbing.settings.section import Section
@@ -29,8 +29,7 @@ class MetricHeader(Section):
 
 def save_metric_model(path: Path, model: MetricModel, backbone: Backbone) -> None:
     """Write a model; a frozen encoder is not written again. The file appears by rename."""
-    with finished_file(path) as unfinished:
-        save_file(_tensors(model), unfinished, metadata={"auxreid": MetricHeader(backbone=backbone).model_dump_json()})
+    write_tensors(path, model.state_dict(), MetricHeader(backbone=backbone).model_dump_json())
 
 
 def save_backbone(settings: Mapping[str, Any], source: Path | None, path: Path) -> None:
@@ -64,13 +63,10 @@ def load_metric_model(path: Path, encoder: Path | None = None) -> tuple[MetricMo
         ConfigError: the encoder's weights are not where the header says, or of another structure.
         DataError: the file is missing or no metric model.
     """
-    if not path.is_file():
-        raise DataError(f"{path}: no such file")
+    about, state = read_tensors(path, "metric model")
     try:
-        with safe_open(path, framework="pt") as file:
-            header = MetricHeader.model_validate_json((file.metadata() or {})["auxreid"])
-            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
-    except (SafetensorError, KeyError, ValueError) as error:
+        header = MetricHeader.model_validate_json(about)
+    except ValueError as error:
         raise DataError(f"{path}: not a metric model ({error})") from error
     backbone, taken = open_backbone(header.backbone, encoder)
     model = MetricModel(state["projection.weight"], backbone)

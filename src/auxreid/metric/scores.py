@@ -8,14 +8,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
-from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from auxreid.metric.choice import Validation
 from auxreid.plumbing.base.errors import DataError
 from auxreid.plumbing.base.files import finished_file
+from auxreid.plumbing.base.tensor_file import KEY, read_tensors
 
-HEADER = "auxreid"
 HELD_OUT = "held_out."  # begins the names of these tensors
 
 
@@ -68,7 +67,7 @@ def write_metric_scores(root: Path, scores: MetricScores) -> None:
     tensors = {name: np.ascontiguousarray(value) for name, value in tensors.items()}
     about = scores.about
     with finished_file(metric_score_file(root, about.dataset, about.row, about.seed)) as unfinished:
-        save_file(tensors, unfinished, metadata={HEADER: json.dumps(asdict(about))})
+        save_file(tensors, unfinished, metadata={KEY: json.dumps(asdict(about))})
 
 
 def read_metric_scores(root: Path, dataset: str, row: str, seed: int) -> MetricScores:
@@ -78,13 +77,11 @@ def read_metric_scores(root: Path, dataset: str, row: str, seed: int) -> MetricS
         DataError: the file is not there (with the command that makes it), is broken, or is about something else.
     """
     path = metric_score_file(root, dataset, row, seed)
-    if not path.is_file():
-        raise DataError(f"{path}: no such file; make it with: dvc repro metric@{dataset}-{row}-{seed}")
+    what = f"score file, as `dvc repro metric@{dataset}-{row}-{seed}` makes it"
+    said, tensors = read_tensors(path, what, framework="numpy")
     try:
-        with safe_open(path, framework="numpy") as file:
-            about = About(**json.loads((file.metadata() or {})[HEADER]))
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
-    except (SafetensorError, KeyError, TypeError, ValueError) as error:
+        about = About(**json.loads(said))
+    except (TypeError, ValueError) as error:
         raise DataError(f"{path}: not a score file ({error})") from error
     if (about.dataset, about.row, about.seed) != (dataset, row, seed):
         raise DataError(f"{path}: holds {about.row} with seed {about.seed} on {about.dataset}, its name says otherwise")

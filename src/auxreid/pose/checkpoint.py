@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from auxreid.plumbing.base.errors import ConfigError, DataError
-from auxreid.plumbing.base.files import finished_file
+from auxreid.plumbing.base.tensor_file import read_about, read_tensors, write_tensors
 from auxreid.pose.architecture import PoseSpec, build, import_mmpose
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
 METADATA_KEY = "pose"
+WHAT = "pose checkpoint"
 MMPOSE_PADDING = 1.25  # the view that mmpose trains on, relative to the box
 INPUT_SIZE = re.compile(r"input_size=\(\s*(?P<width>\d+),\s*(?P<height>\d+)")  # in mmpose's configuration
 HUB = "https://download.openmmlab.com/mmpose"
@@ -66,11 +67,7 @@ class CheckpointSettings(Protocol):
 
 def save_checkpoint(net: "nn.Module", spec: PoseSpec, path: Path) -> None:
     """Write the weights as safetensors, with `spec` as JSON in the header; the file appears by rename."""
-    from safetensors.torch import save_file
-
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in net.state_dict().items()}
-    with finished_file(path) as unfinished:
-        save_file(tensors, unfinished, metadata={METADATA_KEY: json.dumps(asdict(spec))})
+    write_tensors(path, net.state_dict(), json.dumps(asdict(spec)), METADATA_KEY)
 
 
 def load_checkpoint(path: Path) -> tuple["nn.Module", PoseSpec]:
@@ -79,26 +76,18 @@ def load_checkpoint(path: Path) -> tuple["nn.Module", PoseSpec]:
     Raises:
         DataError: the file is missing, broken, or no pose checkpoint of this package.
     """
-    from safetensors.torch import load_file
-
-    spec = read_spec(path)
-    return _with_weights(spec, load_file(path)), spec
+    about, tensors = read_tensors(path, WHAT, METADATA_KEY)
+    spec = _spec(about)
+    return _with_weights(spec, tensors), spec
 
 
 def read_spec(path: Path) -> PoseSpec:
     """The spec alone, of the file's header; raises as :func:`load_checkpoint`."""
-    from safetensors import SafetensorError, safe_open
+    return _spec(read_about(path, WHAT, METADATA_KEY))
 
-    try:
-        with safe_open(path, framework="np") as file:
-            header = (file.metadata() or {}).get(METADATA_KEY)
-    except FileNotFoundError as error:
-        raise DataError(f"{path}: no such pose checkpoint") from error
-    except SafetensorError as error:
-        raise DataError(f"{path}: not a safetensors file ({error})") from error
-    if header is None:
-        raise DataError(f"{path}: a safetensors file without the entry {METADATA_KEY!r} that a pose checkpoint has")
-    fields = json.loads(header)
+
+def _spec(about: str) -> PoseSpec:
+    fields = json.loads(about)
     return PoseSpec(**fields | {"joints": tuple(fields["joints"]), "skeleton": pairs(fields["skeleton"])})
 
 

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors import safe_open
 from torch.nn import functional as F
 
 from auxreid.clip.checkpoints import TowerHeader, load_text_tower
 from auxreid.clip.text_tower import encode_tokens
+from auxreid.plumbing.base.tensor_file import read_tensors
 
 BEGINNING = "a photo of "  # as the captions that the tower has learnt from begin
 
@@ -38,8 +38,7 @@ def why_missing(path: Path) -> str:
     """Why a file of stage `pretrain` holds no text tower; empty where it holds one.
 
     Raises:
-        OSError, SafetensorError: it is not there, or broken.
+        DataError: it is not there, or broken.
     """
-    with safe_open(path, framework="pt") as file:
-        header = TowerHeader.model_validate_json((file.metadata() or {})["auxreid"])
-        return "" if list(file.keys()) else header.remark
+    about, tensors = read_tensors(path, "text tower")
+    return "" if tensors else TowerHeader.model_validate_json(about).remark
