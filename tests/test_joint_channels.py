@@ -103,7 +103,9 @@ def test_the_reconstruction_is_measured_by_the_mean_channels_of_each_cell(data):
     full = added.eval().images(noise(), added.inputs(ROWS, PLAINS))[:, 3:]
     wanted = F.avg_pool2d(full, 16)  # the late map has stride 16
     layer = added.reconstruct
-    missed = torch.einsum("bdhw,jd->bjhw", maps["late"], layer.weight[..., 0, 0]) + layer.bias[:, None, None] - wanted
+    root = wanted.square().mean().sqrt()
+    found = torch.einsum("bdhw,jd->bjhw", maps["late"], layer.weight[..., 0, 0]) + layer.bias[:, None, None]
+    missed = root * found - wanted
     torch.testing.assert_close(terms["reconstruction"], missed.square().sum() / wanted.square().sum())
     torch.testing.assert_close(terms["loss"], 0.5 * terms["reconstruction"])
     terms["loss"].backward()

@@ -24,8 +24,9 @@ MAP = "late"
 
 
 class JointChannels(Auxiliary):
-    """A channel per joint: a Gaussian as high as the joint's confidence. Loss: weight * |m - W map|^2 / |m|^2, with m
-    the channels in the map's cells, also of images that came without them; it is 1 for a reconstruction of zeros.
+    """A channel per joint: a Gaussian as high as the joint's confidence. Loss: weight * |m - r W map|^2 / |m|^2, with m
+    the channels in the map's cells, also of images that came without them, and r their root mean square over the batch:
+    a few cells of a channel are not 0, and W would overshoot so small numbers. It is 1 for a reconstruction of zeros.
 
     Args:
         places: of the images' joints; None where the channels stay empty and nothing is reconstructed.
@@ -73,17 +74,18 @@ class JointChannels(Auxiliary):
         return places[..., 2, None, None] * heat_maps(places, pixels, self.config.sigma, size)
 
     def observe(self, features, maps, inputs):
-        """The reconstruction's squared error and the squared channels, [b] each, while training."""
+        """Means over channels and cells of p^2, p m and m^2 with p = W map, [b] each, while training."""
         if not (inputs and self.training):
             return ()
-        wanted = self.channels(inputs[0], tuple(maps[MAP].shape[2:]))
-        missed = self.reconstruct(maps[MAP].float()) - wanted
-        return missed.square().sum((1, 2, 3)), wanted.square().sum((1, 2, 3))
+        wanted = self.channels(inputs[0], tuple(maps[MAP].shape[2:]))  # [b, J, h', w']
+        found = self.reconstruct(maps[MAP].float())
+        return tuple(one.mean((1, 2, 3)) for one in (found.square(), found * wanted, wanted.square()))
 
     def forward(self, features, observed, labels):
-        """Terms: `reconstruction`."""
-        errors, squares = observed
-        missed = errors.sum() / squares.sum().clamp(min=torch.finfo(squares.dtype).tiny)
+        """Terms: `reconstruction`, mean((r p - m)^2) / r^2 with r^2 = mean(m^2)."""
+        found, both, wanted = (one.mean() for one in observed)
+        root = wanted.clamp(min=torch.finfo(wanted.dtype).tiny).sqrt()
+        missed = found - 2 * both / root + wanted / root.square()
         return features, {"loss": self.config.weight * missed, "reconstruction": missed}
 
 
