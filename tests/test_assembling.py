@@ -226,7 +226,7 @@ def test_networks_that_cannot_be_used_are_named(tmp_path):
     missing = SimpleNamespace(backbone="test_resnet", weights="weights/none.safetensors")
     with pytest.raises(ConfigError, match=r"recipes.dogs.attributes.weights = weights/none.safetensors: no such file"):
         backbone_network("dogs", missing)
-    with pytest.raises(DataError, match=r"none.safetensors: no such file, where a"):
+    with pytest.raises(DataError, match=r"none.safetensors: no such file, where a model of attributes is needed"):
         attribute_network(tmp_path / "none.safetensors")
 
 

@@ -244,7 +244,7 @@ def test_a_missing_attribute_model_is_told(study, tmp_path):
     (encoder, beside), frames, _ = study
     with pytest.raises(DataError, match="take attributes of each image, which a model predicts; none is given"):
         fitted(study).embed(encoder, beside, frames, None)
-    with pytest.raises(DataError, match=r"gone: no such file, where a model of attributes"):
+    with pytest.raises(DataError, match=r"gone: no such file, where a model of attributes is needed"):
         fitted(study).embed(encoder, beside, frames, None, attributes=tmp_path / "gone")
 
 

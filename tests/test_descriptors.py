@@ -143,9 +143,13 @@ def test_files_that_do_not_fit_each_other_are_told(study, photos, tmp_path):
         Encoder(ENCODER, descriptors=plain, hrnet=HRNET)
     with pytest.raises(DataError, match=rf"{ATTRIBUTES}: goes with descriptors that take attributes, and none are giv"):
         Encoder(ENCODER, attributes=ATTRIBUTES)
-    with pytest.raises(DataError, match=r"nowhere\.safetensors: no such file, where a file of stage"):
+    with pytest.raises(
+        DataError, match=r"nowhere\.safetensors: no such file, where a file of stage `descriptors` is needed"
+    ):
         Encoder(ENCODER, descriptors="nowhere.safetensors")
-    with pytest.raises(DataError, match=rf"{ENCODER}: not a file of stage `descriptors`: its header has no entry"):
+    with pytest.raises(
+        DataError, match=rf"{ENCODER}: not a file of stage `descriptors`: its header has no entry descriptors"
+    ):
         Encoder(ENCODER, descriptors=ENCODER)
     spec = PoseSpec("small", ("nose", "neck"), (), height=HEIGHT, width=WIDTH, padding=1.0, source="test")
     save_checkpoint(build(spec), spec, tmp_path / "two.safetensors")

@@ -21,7 +21,8 @@ def path(tmp_path):
 
 def test_what_is_written_is_read(path):
     about, tensors = read_tensors(path, "thing", "kind")
-    assert about == read_about(path, "thing", "kind") == ABOUT
+    said, names = read_about(path, "thing", "kind")
+    assert about == said == ABOUT and set(names) == tensors.keys()
     assert tensors.keys() == {"weight", "count"} and int(tensors["count"]) == 7
     assert torch.equal(tensors["weight"], load_file(path)["weight"])
     assert tensors["weight"].tolist() == [[0, 3], [1, 4], [2, 5]] and not tensors["weight"].requires_grad
@@ -33,6 +34,7 @@ def test_what_is_written_is_read(path):
 def test_a_file_without_tensors_says_what_it_is(tmp_path):
     write_tensors(tmp_path / "none", {}, ABOUT)
     assert read_tensors(tmp_path / "none", "thing") == (ABOUT, {})
+    assert read_about(tmp_path / "none", "thing") == (ABOUT, ())
 
 
 @pytest.mark.parametrize("read", [read_tensors, read_about])

@@ -83,7 +83,7 @@ def load_checkpoint(path: Path) -> tuple["nn.Module", PoseSpec]:
 
 def read_spec(path: Path) -> PoseSpec:
     """The spec alone, of the file's header; raises as :func:`load_checkpoint`."""
-    return _spec(read_about(path, WHAT, METADATA_KEY))
+    return _spec(read_about(path, WHAT, METADATA_KEY)[0])
 
 
 def _spec(about: str) -> PoseSpec:

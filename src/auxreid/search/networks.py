@@ -23,7 +23,7 @@ from auxreid.metric.checkpoint import ENCODER, MetricHeader, load_metric_model
 from auxreid.plumbing.base.errors import ConfigError, DataError
 from auxreid.plumbing.base.files import file_hash
 from auxreid.plumbing.base.progress import track
-from auxreid.plumbing.base.tensor_file import read_tensors
+from auxreid.plumbing.base.tensor_file import read_about
 from auxreid.search.described import Described
 from auxreid.search.looks import Looks
 from auxreid.training.precision import FULL, lengthened, tower_precision
@@ -203,8 +203,8 @@ def _is_attributes_own(files: Files) -> bool:
     """Whether a metric row stands on the backbone of these very attributes, with no part of it trained further."""
     if not files.is_metric or files.backbone is None or files.precision != files.attribute_precision:
         return False
-    about, tensors = read_tensors(files.embedding, "metric model")
-    header, trained = MetricHeader.model_validate_json(about), any(name.startswith(ENCODER) for name in tensors)
+    about, names = read_about(files.embedding, "metric model")
+    header, trained = MetricHeader.model_validate_json(about), any(name.startswith(ENCODER) for name in names)
     return header.backbone.kind == "attributes" and not trained and same_content(files.backbone, files.attributes)
 
 

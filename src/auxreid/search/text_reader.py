@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from auxreid.clip.checkpoints import TowerHeader, load_text_tower
 from auxreid.clip.text_tower import encode_tokens
-from auxreid.plumbing.base.tensor_file import read_tensors
+from auxreid.plumbing.base.tensor_file import read_about
 
 BEGINNING = "a photo of "  # as the captions that the tower has learnt from begin
 
@@ -40,5 +40,5 @@ def why_missing(path: Path) -> str:
     Raises:
         DataError: it is not there, or broken.
     """
-    about, tensors = read_tensors(path, "text tower")
-    return "" if tensors else TowerHeader.model_validate_json(about).remark
+    about, names = read_about(path, "text tower")
+    return "" if names else TowerHeader.model_validate_json(about).remark

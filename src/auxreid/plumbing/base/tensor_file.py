@@ -34,10 +34,10 @@ def read_tensors(path: Path, what: str, key: str = KEY, framework: str = "pt") -
         return _about(file, path, what, key), {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
 
 
-def read_about(path: Path, what: str, key: str = KEY) -> str:
-    """The JSON alone; raises as :func:`read_tensors`."""
+def read_about(path: Path, what: str, key: str = KEY) -> tuple[str, tuple[str, ...]]:
+    """The JSON and the tensors' names, of the file's beginning alone; raises as :func:`read_tensors`."""
     with _opened(path, what, "numpy") as file:
-        return _about(file, path, what, key)
+        return _about(file, path, what, key), tuple(file.keys())
 
 
 @contextmanager

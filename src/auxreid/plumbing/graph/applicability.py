@@ -38,8 +38,8 @@ def pose_captions_of(config: Config, dataset: str) -> str | None:
     """The data set whose poses a row of the study sees in a data set's pre-training, beside their images' captions."""
     if config.datasets[dataset].trained_on is not None or not config.recipe(dataset).has_chain:
         return None
-    rows = applicable_rows(config, dataset)
-    return captions_of(config, dataset) if any(_pretrained_with_pose(config, row) for row in rows) else None
+    rows = (row for row in config.rows if _pretrained_with_pose(config, row))  # few, and the others cost more to ask
+    return captions_of(config, dataset) if any(why_not(config, dataset, row) is None for row in rows) else None
 
 
 def captions_of(config: Config, dataset: str) -> str | None:
@@ -189,8 +189,9 @@ def stage2_needs_attributes(row: AblationConfig) -> bool:
 
 def _uses_pose(config: Config, dataset: str, row: str) -> bool:
     """Whether a row reads a data set's pose, in stage 2 or in the pre-training that it starts from."""
-    seen = captions_of(config, dataset) == dataset and _pretrained_with_pose(config, row)
-    return seen or config.ablations[row].needs_pose
+    if config.ablations[row].needs_pose:
+        return True
+    return _pretrained_with_pose(config, row) and captions_of(config, dataset) == dataset
 
 
 def _pretrained_with_pose(config: Config, row: str) -> bool:
