@@ -181,6 +181,22 @@ class JointDescriptors(Pooled):
     weight: NonNegativeFloat  # 0: the descriptors do not reach the encoder
 
 
+class HeadsAndDescriptors(OfAttributes):
+    """Attribute heads and local descriptors in one training; each has its controls as its own keys."""
+
+    kind: Literal["heads_and_descriptors"]
+    heads: AttributeHeads
+    descriptors: JointDescriptors
+
+    @property
+    def needs_predictions(self) -> bool:
+        return self.heads.needs_predictions
+
+    @property
+    def needs_pose(self) -> bool:
+        return self.descriptors.needs_pose
+
+
 class JointParts(Pooled):
     """Parts of the last map, with an identity loss on all of them and a triplet loss on those that two images show."""
 
@@ -228,6 +244,7 @@ AuxiliaryConfig = Annotated[
     | Prototypes
     | GatedFusion
     | JointDescriptors
+    | HeadsAndDescriptors
     | JointParts
     | JointChannels,
     Field(discriminator="kind"),
