@@ -1,4 +1,4 @@
-"""Attributes and joints together: attribute heads on f2 beside local descriptors at the joints, each with its losses."""
+"""Attributes and joints together: attribute heads on f2 beside local descriptors at the joints, each with its loss."""
 
 from auxreid.auxiliary import attribute_heads, joint_descriptors
 from auxreid.auxiliary.attribute_heads import AttributeHeads
@@ -12,7 +12,7 @@ class HeadsAndDescriptors(Auxiliary):
     def __init__(self, heads: AttributeHeads, descriptors: JointDescriptors):
         super().__init__()
         self.heads, self.descriptors, self.maps = heads, descriptors, descriptors.maps
-        self.of_heads = int(heads.of_images)  # how many tensors of `inputs` and `observe` are the heads'; theirs are first
+        self.of_heads = int(heads.of_images)  # how many of what `inputs` and `observe` give are theirs, the first ones
 
     def inputs(self, rows, views):
         return (*self.heads.inputs(rows, views), *self.descriptors.inputs(rows, views))
