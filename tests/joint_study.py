@@ -27,9 +27,9 @@ SETTINGS = finetune_settings(
 )
 
 
-def joint_frames(folder: Path) -> tuple[Frames, Path]:
-    """Nine frames of three people, and their keypoint table."""
-    frames = small_frames(folder / "frames.arrow", (CLASSES + 1).tolist(), size=(WIDTH, HEIGHT))
+def joint_frames(folder: Path, **words) -> tuple[Frames, Path]:
+    """Nine frames of three people, and their keypoint table; words: `vocabulary` and `words` of small_frames."""
+    frames = small_frames(folder / "frames.arrow", (CLASSES + 1).tolist(), size=(WIDTH, HEIGHT), **words)
     points = np.random.default_rng(0).random((9, len(JOINTS), 3), np.float32) * [WIDTH, HEIGHT, 1]
     poses = Poses(points.astype(np.float32), np.zeros((9, len(JOINTS) * 32), np.float32))
     write_keypoints(folder / "keypoints.parquet", JOINTS, [(np.arange(9), poses)])

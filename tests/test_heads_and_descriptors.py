@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 import torch
+from ideas import HEADS
 from joint_study import CLASSES, HEIGHT, WIDTH, equal_weights, idea, joint_frames, settings_of, tower, train
-from small_frames import small_frames
 from tiny_training import VOCABULARY, WORDS
 
 from auxreid.auxiliary.attribute_heads import AttributeHeads
@@ -12,7 +12,6 @@ from auxreid.auxiliary.heads_and_descriptors import HeadsAndDescriptors
 from auxreid.clip.images import PLAIN, View
 from auxreid.clip.maps import captured
 
-HEADS = {"kind": "attribute_heads", "weight": 0.3, "scale": "sum", "level": "identity", "shuffled": False}
 JOINTS = {"kind": "joint_descriptors", "maps": ["middle"], "dim": 4, "weight": 0.7, "pools": "joints", "sigma": 0.1}
 BOTH = {"kind": "heads_and_descriptors", "heads": HEADS, "descriptors": JOINTS}
 ROWS, VIEWS = np.array([4, 0, 7, 1]), [PLAIN, View(True, 3, 5), PLAIN, PLAIN]
@@ -21,10 +20,7 @@ ROWS, VIEWS = np.array([4, 0, 7, 1]), [PLAIN, View(True, 3, 5), PLAIN, PLAIN]
 @pytest.fixture
 def data(tmp_path):
     """Frames of three people with words and joints."""
-    keypoints = joint_frames(tmp_path)[1]
-    people = (CLASSES + 1).tolist()
-    worded = {"vocabulary": VOCABULARY, "words": WORDS}
-    return small_frames(tmp_path / "worded.arrow", people, size=(WIDTH, HEIGHT), **worded), keypoints
+    return joint_frames(tmp_path, vocabulary=VOCABULARY, words=WORDS)
 
 
 def terms_of(added, encoder, labels) -> dict[str, torch.Tensor]:
