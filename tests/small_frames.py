@@ -26,6 +26,7 @@ def small_frames(
     picture: Callable[[int, int, int], np.ndarray] = noise,
     name: str = "small",
     word: str = "person",
+    cameras: Sequence[int] | None = None,
 ) -> Frames:
     """Write and open training frames of these identities [n], of size (width, height), losslessly packed."""
     width, height = size
@@ -34,6 +35,8 @@ def small_frames(
         pixels = picture(number, width, height)
         row = {"path": f"{number}.png", "split": "train", "identity": identity, "width": width, "height": height}
         row["image"] = cv2.imencode(".png", cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR))[1].tobytes()
+        if cameras is not None:
+            row["camera"] = cameras[number]
         for attribute in vocabulary or {}:
             row[f"attr_{attribute}"] = ((words or {}).get(identity) or {}).get(attribute)
         rows.append(row)

@@ -64,6 +64,7 @@ def raw() -> dict:
         (ranked(AT_JOINTS | {"pools": "mean_joints", "doubt": 0.1}), "doubt goes with pools joints, other_joints"),
         (ranked(WHITENED | {"pools": "joints"}), "pools must be global; count, sigma, doubt null"),
         (ranked(WHITENED | {"whiten_global": False, "mirror": False}), "it ranks as the encoder's own row"),
+        (ranked(WHITENED | {"centre": "camera"}), "local.rank.centre = 'camera': Input should be 'mean', 'cameras' or"),
         (ranked(EVIDENCE | {"evidence": {"share": 0, "shuffled": False}}), "rank.evidence.share = 0: Input should be "),
         (ranked(EVIDENCE | {"evidence": {"share": 0.1}}), "rank.evidence.shuffled: Field required"),
     ],
@@ -249,6 +250,28 @@ def test_another_data_set_s_model_serves_it_and_is_told_of(told):
     assert {entry["attributes"] for entry in found} == {MODEL}
     assert {entry["predicted"]["attributes"] for entry in found} == {DATASET}
     assert "attributes" not in graph["evaluate"]["prid2011-white-0"]["predicted"]
+
+
+@pytest.mark.parametrize("centre", ["cameras", "other_cameras"])
+def test_it_takes_no_part_where_the_protocol_knows_no_cameras(raw, centre):
+    raw["ablations"]["white"]["rank"] = WHITENED | {"centre": centre}
+    raw["study"] |= {"datasets": [DATASET, "sample_dogs"], "rows": ["visual_only_corrected", "clip_reid", "white"]}
+    raw["datasets"]["sample_dogs"]["recipe"] = "sample_dogs_reid"
+    config = parse_config(raw)
+    assert not_applicable(config, DATASET) == {}
+    assert not_applicable(config, "sample_dogs")["white"] == "ranks by cameras, and protocol dogs has none"
+    raw["datasets"]["elsewhere"] = raw["datasets"]["sample_dogs"] | {"trained_on": DATASET, "keypoints": None}
+    raw["study"]["datasets"].append("elsewhere")
+    assert not_applicable(parse_config(raw), "elsewhere")["white"] == "ranks by cameras, and protocol dogs has none"
+    raw["ablations"]["white"]["rank"] = WHITENED | {"centre": "mean"}
+    assert not_applicable(parse_config(raw), "elsewhere") == {}
+
+
+def test_a_search_takes_no_row_with_cameras(raw):
+    raw["ablations"]["white"]["rank"] = WHITENED | {"centre": "cameras"}
+    as_search(raw, "white")
+    with pytest.raises(ConfigError, match=r"embedding.row = 'white': the row ranks images by their cameras, and"):
+        parse_config(raw)
 
 
 def as_search(raw: dict, row: str) -> None:

@@ -416,7 +416,7 @@ Row = Annotated[str | None, typer.Option(help="of the study; without it the regi
 EncoderSeed = Annotated[int | None, typer.Option("--seed", help="of the row; its first one by default")]
 EncoderDataset = Annotated[str | None, typer.Option("--dataset", help="of the study, if several have rows")]
 EncoderFile = Annotated[Path | None, typer.Option("--encoder", help="a local encoder.safetensors, or a metric row's")]
-Camera = Annotated[int | None, typer.Option(help="of the photographs, for rows with a camera embedding")]
+Camera = Annotated[int | None, typer.Option(help="of the photographs, for rows that take cameras")]
 Descriptors = Annotated[Path | None, typer.Option(help="descriptors.safetensors that were fitted to the encoder")]
 AttributeModel = Annotated[Path | None, typer.Option(help="model.safetensors that predicts what descriptors take")]
 HRNet = Annotated[Path | None, typer.Option(help="hrnet.safetensors, to find the joints where they are ranked too")]

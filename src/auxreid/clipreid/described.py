@@ -35,6 +35,8 @@ def fitting_descriptors(path: str | Path, encoder, attributes: Path | None = Non
     rank = descriptors.header.rank
     if rank.pools == "other_joints":
         raise DataError(f"{path}: a control, with the joints of other images of a data set; a photograph has none")
+    if rank.centre == "other_cameras":
+        raise DataError(f"{path}: a control, with the cameras of other images of a data set; a photograph has none")
     if rank.evidence is not None and rank.evidence.shuffled:
         raise DataError(f"{path}: a control, with the attributes of other images of a data set; a photograph has none")
     if rank.evidence is not None and attributes is None:

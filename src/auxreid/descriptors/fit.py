@@ -1,7 +1,8 @@
 """Descriptors fitted to an encoder on the training images of a data set, and images embedded by them.
 
 An image becomes its global feature beside what the encoder's maps show in pools of cells, at its joints or a control of
-them. Each part is whitened within identities and brought to length 1. Predicted attributes may be a further part.
+them. Each part is measured from a mean where the row says so, whitened within identities and brought to length 1.
+Predicted attributes may be a further part.
 Squared distances of a part are divided by their standard deviation over pairs of training images, so that no part rules
 by its scale; all local parts together then weigh as much as the global one, and attributes what the row says. A
 weighted sum of squared distances is the squared distance of the scaled vectors side by side, which therefore are the
@@ -19,6 +20,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from auxreid.clipreid.fused_embedding import embed_and_observe
+from auxreid.descriptors.centring import cameras_of, centred
 from auxreid.descriptors.header import DescriptorsHeader, weights_hash
 from auxreid.descriptors.held_out import held_out_score
 from auxreid.descriptors.pools import observing, pools_at, pools_of
@@ -37,8 +39,9 @@ MEAN_PLACES = "mean_places"
 class Descriptors:
     """What ranks images by an encoder that stays as it is.
 
-    Tensors, for each part (`global`, the maps by name, `evidence`): `<part>.whitening` [d, d], where the part is
-    whitened, and `<part>.scale` []; around joints, `mean_places` [J, 3]; of evidence, `evidence.<attribute>` [words].
+    Tensors, for each part (`global`, the maps by name, `evidence`): `<part>.mean` [d], where the row has a centre,
+    `<part>.whitening` [d, d], where the part is whitened, and `<part>.scale` []; around joints, `mean_places` [J, 3];
+    of evidence, `evidence.<attribute>` [words].
     """
 
     header: DescriptorsHeader
@@ -62,7 +65,7 @@ class Descriptors:
 
         Raises:
             DataError: the encoder, the joints or the attributes are others than the descriptors were fitted to, or are
-                missing.
+                missing; as :func:`cameras_of`.
         """
         self.header.check_encoder(encoder)
         config = self.header.rank
@@ -74,6 +77,7 @@ class Descriptors:
         if config.ranks_joints:
             self.header.check_joints(pools.places.joints, pose_file)
         parts = _parts(config, encoder, beside, frames, pose_file, precision, pools)
+        parts = _from_means(config, parts, self.tensors, frames, self.header.facts["seed"])
         if config.evidence is not None:
             found = embed_part(self.tensors, self.header.facts[PART], attributes, frames, precision)
             parts[PART] = of_another(found, self.header.facts["seed"]) if config.evidence.shuffled else found
@@ -106,16 +110,19 @@ def fit_descriptors(
         attributes: the attribute model, where there is evidence; the control `shuffled` is fitted as what it controls.
 
     Raises:
-        DataError: no identity has two images; frames lack joints; as :func:`fit_part`.
+        DataError: no identity has two images; frames lack joints; as :func:`fit_part` and :func:`cameras_of`.
     """
     pools = pools_of(config, encoder, frames_train, pose_file, seed)
     score = held_out_score(frames_train, classes)
     parts = _parts(config, encoder, beside, frames_train, pose_file, precision, pools)
-    tensors: dict[str, Tensor] = {}
+    means = {f"{name}.mean": values.double().mean(dim=0).float() for name, values in parts.items()}
+    tensors: dict[str, Tensor] = {} if config.centre is None else means
+    parts = _from_means(config, parts, tensors, frames_train, seed)
     shrinkages: dict[str, float] = {}
     facts: dict[str, Any] = {"seed": seed, "shrinkage": shrinkages}
     if config.evidence is not None:
-        parts[PART], tensors, facts[PART] = fit_part(attributes, frames_train, classes, precision)
+        parts[PART], known, facts[PART] = fit_part(attributes, frames_train, classes, precision)
+        tensors |= known
     for name, values in parts.items():
         if name in config.maps or (name == GLOBAL and config.whiten_global):
             shrinkages[name], _ = choose_shrinkage(values, classes, score, seed)
@@ -138,6 +145,14 @@ def _parts(config, encoder, beside, frames, pose_file, precision, pools) -> dict
         encoder, beside, frames, pose_file, precision, observing(pools, config.maps), config.maps, config.mirror
     )
     return {GLOBAL: embedding} | dict(zip(config.maps, observed, strict=True))
+
+
+def _from_means(config: RankConfig, parts: dict[str, Tensor], tensors, frames, seed: int) -> dict[str, Tensor]:
+    """The same parts, measured from where the row says."""
+    if config.centre is None:
+        return parts
+    cameras = cameras_of(frames, config.centre, seed)
+    return {name: centred(values, tensors[f"{name}.mean"], cameras) for name, values in parts.items()}
 
 
 def _share(config: RankConfig, part: str) -> float:

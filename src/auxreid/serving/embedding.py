@@ -88,8 +88,22 @@ class Encoder:
 
     @property
     def cameras(self) -> tuple[int, ...]:
-        """The cameras whose numbers it must be told; empty where it needs none."""
+        """The cameras that its embedding is of; empty where it has none."""
         return tuple(getattr(self.tower, "cameras", ()))
+
+    @property
+    def ranks_cameras(self) -> bool:
+        """Whether descriptors measure each image from the mean of those of its camera that are embedded together."""
+        return self.descriptors is not None and self.descriptors.header.rank.ranks_cameras
+
+    @property
+    def wanted_camera(self) -> str | None:
+        """Why the camera of each image must be given beside it, and which may be; None where none is needed."""
+        if self.cameras:
+            return f"the encoder has a camera embedding, of cameras {', '.join(map(str, self.cameras))}"
+        if self.ranks_cameras:
+            return "its descriptors measure images from the mean of their camera's; any number from 1 on"
+        return None
 
     @property
     def lacks_pose(self) -> bool:
@@ -112,11 +126,8 @@ class Encoder:
         Raises:
             DataError: a pose or cameras are needed and missing, or do not fit.
         """
-        if self.cameras and not photos.has_cameras:
-            raise DataError(
-                f"{self.path}: the encoder has a camera embedding: the camera of each image must be given beside it, "
-                f"one of {', '.join(map(str, self.cameras))}"
-            )
+        if not photos.has_cameras and (why := self.wanted_camera) is not None:
+            raise DataError(f"{self.path}: the camera of each image must be given beside it: {why}")
         with self._pose_file(photos, pose) as table:
             known = self._beside, self.descriptors, photos, table, self.precision, self._attributes
             return embed_row(self.tower, *known)
@@ -160,7 +171,7 @@ def embed_images(
     Args:
         images: paths, or the bytes of image files.
         pose: for rows that rank a pose, and descriptors at joints, see :meth:`Encoder.embed`.
-        cameras: for rows with a camera embedding, the camera's number of each image.
+        cameras: for rows that take them, the camera's number of each image.
         precision: the recipe's.
         descriptors, hrnet, attributes: files, see :class:`Encoder`.
 

@@ -61,15 +61,15 @@ def check_needs(encoder: Encoder | MetricEncoder, camera: int | None) -> None:
             f"{encoder.path}: {encoder.wanted()} must be given: name the HRNet that finds it by --hrnet, as embed and "
             "rank take it, or use auxreid.serving.embedding.embed_images"
         )
-    if encoder.cameras and camera is None:
-        known = ", ".join(map(str, encoder.cameras))
-        raise DataError(f"{encoder.path}: the encoder has a camera embedding; name the camera by --camera: {known}")
+    if camera is None and encoder.wanted_camera is not None:
+        raise DataError(f"{encoder.path}: name the camera by --camera: {encoder.wanted_camera}")
 
 
 def embedded(encoder: Encoder | MetricEncoder, photos: Sequence[Photo], camera: int | None = None) -> np.ndarray:
     """float32 [n, d]. Raises DataError as :func:`check_needs`."""
     check_needs(encoder, camera)
-    parts = [photos[start : start + AT_ONCE] for start in range(0, len(photos), AT_ONCE)]
+    at_once = len(photos) if encoder.ranks_cameras else AT_ONCE  # and a camera's mean is that of all its images
+    parts = [photos[start : start + at_once] for start in range(0, len(photos), at_once)]
     return np.concatenate(
         [encoder.embed(Photos(part, None if camera is None else [camera] * len(part))) for part in parts]
     )

@@ -27,7 +27,7 @@ class MetricEncoder:
     """
 
     lacks_pose = False
-    cameras = ()
+    wanted_camera, ranks_cameras = None, False
 
     def __init__(self, path: str | Path, backbone: str | Path | None, precision: str = FULL):
         self.path, self.precision = Path(path), precision

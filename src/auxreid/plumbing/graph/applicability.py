@@ -113,6 +113,8 @@ def exclusions(config: Config) -> list[str]:
 
 def _reasons(config: Config, dataset: str, row: str) -> Iterator[str]:
     body, recipe, ablation = config.datasets[dataset], config.recipe(dataset), config.ablations[row]
+    if ablation.ranks_cameras and not body.has_cameras:
+        yield f"ranks by cameras, and protocol {body.protocol} has none"
     if body.trained_on is not None:
         yield from _reasons_elsewhere(config, body.trained_on, row)
         return

@@ -176,6 +176,8 @@ def _no_photograph_has(config: Config, row: str) -> str | None:
         return "the row ranks images with a pose" if body is not None and body.ranks_pose else None
     if body.ranks_attributes:
         return "the row ranks images with attributes, which a search weighs itself"
+    if body.rank.ranks_cameras:
+        return "the row ranks images by their cameras"
     if body.rank.pools == "other_joints":
         return "a control that ranks with the joints of other images"
     return _no_photograph_has(config, body.encoder_of)

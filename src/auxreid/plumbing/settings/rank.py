@@ -9,6 +9,7 @@ from auxreid.plumbing.settings.section import PositiveFloat, PositiveInt, Sectio
 
 JOINT_POOLS = ("joints", "mean_joints", "other_joints")
 Pools = Literal["joints", "mean_joints", "stripes", "global", "other_joints"]
+CAMERAS = ("cameras", "other_cameras")
 
 
 class EvidenceConfig(Section):
@@ -26,6 +27,9 @@ class RankConfig(Section):
     count: PositiveInt | None = None  # of stripes, or of global pools
     sigma: PositiveFloat | None = None  # of the Gaussian at a joint, as a share of the input's height
     doubt: PositiveFloat | None = None  # confidence with which a joint keeps half its way from where it usually is
+    # Where features are measured from: the mean of the training images, or of the images of a camera that are ranked
+    # together; other_cameras: a control, each image with the camera of another. null: from 0.
+    centre: Literal["mean", "cameras", "other_cameras"] | None = None
     whiten_global: bool  # the global feature too
     mirror: bool  # whether every part is the mean over an image and its mirror image, at twice the time
     evidence: EvidenceConfig | None = None  # null: no attributes
@@ -39,6 +43,11 @@ class RankConfig(Section):
     def ranks_joints(self) -> bool:
         """Whether the joints of the images that are ranked are needed too."""
         return self.fits_joints and self.pools != "mean_joints"
+
+    @property
+    def ranks_cameras(self) -> bool:
+        """Whether the camera of each image must be known."""
+        return self.centre in CAMERAS
 
     @model_validator(mode="after")
     def _maps_stand_there_once(self) -> "RankConfig":
@@ -63,7 +72,7 @@ class RankConfig(Section):
         local = self.count, self.sigma, self.doubt
         if self.pools != "global" or any(value is not None for value in local):
             raise ValueError("without maps there are no local pools: pools must be global; count, sigma, doubt null")
-        if not (self.whiten_global or self.mirror or self.evidence is not None):
-            told = "without maps and evidence, and whiten_global and mirror false, it ranks as the encoder's own row"
-            raise ValueError(told)
+        if not (self.whiten_global or self.mirror or self.evidence is not None or self.centre is not None):
+            keys = "maps, centre, evidence, whiten_global and mirror"
+            raise ValueError(f"without any of {keys} it ranks as the encoder's own row")
         return self

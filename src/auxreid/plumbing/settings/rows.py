@@ -158,6 +158,11 @@ class AblationConfig(Section):
         """Whether the images that are ranked need attributes, which a model predicts."""
         return self.rank is not None and self.rank.evidence is not None
 
+    @property
+    def ranks_cameras(self) -> bool:
+        """Whether the camera of each image that is ranked must be known, whatever the encoder."""
+        return self.rank is not None and self.rank.ranks_cameras
+
     @model_validator(mode="after")
     def _texts_for_text_targets(self) -> "AblationConfig":
         if self.prompts is None and self.text_targets is not None:
