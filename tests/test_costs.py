@@ -99,8 +99,11 @@ def test_what_a_row_needs_at_test(study):
     assert found == {"untrained": [], "pretrained": [], "clip_reid": [], "keypoints_raw": []} | {
         "keypoints_raw_corrected": ["a pose"]
     }
-    camera = {"row": "camera_embedding", "pose": "pipeline/nothing/pose.txt"}
-    assert needs_at_test(config, camera) == ["the camera"]
+    for row in ("camera_embedding", "camera_centred"):
+        assert needs_at_test(config, {"row": row, "pose": "pipeline/nothing/pose.txt"}) == ["the camera"]
+    both = {"row": "local_joints_camera_centred", "pose": "keypoints.parquet"}
+    assert needs_at_test(config, both) == ["a pose", "the camera"]
+    assert needs_at_test(config, {"row": "centred", "pose": "pipeline/nothing/pose.txt"}) == []
 
 
 def test_descriptors_count_with_the_encoder_that_they_rank(study):

@@ -150,9 +150,10 @@ def epoch_seconds(ends: list[int]) -> float | None:
 
 def needs_at_test(config: Config, entry: Mapping[str, Any]) -> list[str]:
     """What an image must come with to be ranked by a row, beside itself."""
-    trained = config.trained_row(entry["row"])
+    row, trained = config.ablations.get(entry["row"]), config.trained_row(entry["row"])  # no row: a baseline
     needs = [] if str(entry["pose"]).startswith(NOTHING) else [POSE]
-    if trained is not None and trained.vit is not None and trained.vit.camera_embedding is not None:
+    embeds_cameras = trained is not None and trained.vit is not None and trained.vit.camera_embedding is not None
+    if embeds_cameras or (row is not None and row.ranks_cameras):
         needs.append(CAMERA)
     if not str(entry.get("attributes", NOTHING)).startswith(NOTHING):
         needs.append(ATTRIBUTES)
