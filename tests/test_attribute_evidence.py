@@ -194,9 +194,11 @@ def test_distances_are_the_global_ones_and_a_share_of_the_attributes_each_over_i
     np.testing.assert_allclose(((found[:, None] - found[None]) ** 2).sum(axis=2), expected, rtol=2e-3, atol=2e-3)
 
 
-def test_it_goes_beside_local_pools_and_leaves_them_as_they_are(study):
+@pytest.mark.parametrize("centre", [None, "mean"])
+def test_it_goes_beside_local_pools_and_leaves_them_as_they_are(study, centre):
     (encoder, beside), frames, _ = study
     stripes = {"pools": "stripes", "maps": ("middle",), "count": 2, "whiten_global": True, "mirror": False}
+    stripes |= {"centre": centre}
     plain = fit_descriptors(RankConfig(**stripes), encoder, beside, frames, CLASSES, None, "32-true", 0)
     local = plain.embed(encoder, beside, frames, None)
     both = embedded(study, fitted(study, **stripes))

@@ -26,7 +26,7 @@ from auxreid.serving.embedding import Encoder, embed_images
 from auxreid.serving.onnx_export import export
 from auxreid.serving.photos import open_photos
 
-ROWS = ("global_whitened", "local_joints", "local_mean_joints", "attribute_evidence")
+ROWS = ("global_whitened", "local_joints", "local_mean_joints", "attribute_evidence", "local_joints_camera_centred")
 ENCODER = Path(f"results/finetune/{DATASET}-clip_reid-0/encoder.safetensors")
 ATTRIBUTES = Path(f"results/attributes/{DATASET}/model.safetensors")
 FRAMES, HRNET = Path(f"results/ingest/{DATASET}/frames.arrow"), Path(f"results/pose/{DATASET}/hrnet.safetensors")
@@ -118,7 +118,9 @@ def test_photographs_are_embedded_as_the_row_is_evaluated(study, photos, row):
     table = Path(f"results/keypoints/{DATASET}/keypoints.parquet")
     ranked = *load_ranked_encoder(ENCODER), frames, table, "32-true", ATTRIBUTES
     expected = open_descriptors(descriptors(row)).embed(*ranked)
-    beside = {"local_joints": {"hrnet": HRNET}, "attribute_evidence": {"attributes": ATTRIBUTES}}.get(row, {})
+    cameras = {"hrnet": HRNET, "cameras": frames.camera}
+    beside = {"local_joints": {"hrnet": HRNET}, "attribute_evidence": {"attributes": ATTRIBUTES}}
+    beside = (beside | {"local_joints_camera_centred": cameras}).get(row, {})
     found = embed_images(ENCODER, photos, descriptors=descriptors(row), **beside)
     assert found.dtype == np.float32 and found.shape == expected.shape
     np.testing.assert_allclose(found, expected, atol=1e-5)

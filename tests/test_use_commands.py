@@ -115,11 +115,22 @@ def test_a_row_that_ranks_by_descriptors_brings_them_and_files_take_them_by_opti
         run("export", "white", "-o", "x.onnx")
 
 
-def write_doubling(path: Path, file: Path) -> None:
+def test_rank_takes_no_row_that_measures_images_from_their_cameras_and_embed_asks_which_it_is(project):
+    file, described = encoder(), Path("descriptors.safetensors")
+    write_doubling(described, file, "cameras")
+    by_files = ("--encoder", str(file), "--descriptors", str(described))
+    with pytest.raises(ConfigError, match="measures images from the mean of their camera's, and here all are of one"):
+        run("rank", "query/0.png", "gallery", "-o", "r.jpg", *by_files, "--camera", "1")
+    with pytest.raises(DataError, match="name the camera by --camera: its descriptors measure images from the mean"):
+        run("embed", "gallery", "-o", "f.parquet", *by_files)
+    assert "f.parquet: 12 photographs" in run("embed", "gallery", "-o", "f.parquet", *by_files, "--camera", "1")
+
+
+def write_doubling(path: Path, file: Path, centre: str | None = None) -> None:
     """Descriptors of an encoder's file that make its embeddings twice as long."""
-    rank = RankConfig(pools="global", maps=(), whiten_global=True, mirror=False)
+    rank = RankConfig(pools="global", maps=(), whiten_global=True, mirror=False, centre=centre)
     header = DescriptorsHeader(rank=rank, encoder=weights_hash(load_image_encoder(file)), joints=(), facts={"seed": 0})
-    tensors = {"global.whitening": torch.eye(136), "global.scale": torch.tensor(2.0)}
+    tensors = {"global.whitening": torch.eye(136), "global.scale": torch.tensor(2.0), "global.mean": torch.zeros(136)}
     write_descriptors(path, Descriptors(header, tensors))
 
 

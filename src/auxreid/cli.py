@@ -543,9 +543,13 @@ def rank(
     from auxreid.serving.ranked import draw, print_places, without_queries
     from auxreid.serving.ranked import rank as ranked
 
+    network = open_network(chosen)
+    if network.ranks_cameras:
+        told = "measures images from the mean of their camera's, and here all are of one; take embed, camera by camera"
+        raise ConfigError(f"{chosen.name}: {told}")
     asking = list(open_photos(queries))
     usable = told_usable(without_queries(gallery, queries))
-    features = embedded(open_network(chosen), [*asking, *usable], camera)
+    features = embedded(network, [*asking, *usable], camera)
     places = ranked(features[: len(asking)], features[len(asking) :], usable)
     draw(asking, places, out)
     print_places(places)

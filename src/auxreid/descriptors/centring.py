@@ -2,8 +2,8 @@
 
 Light, height and colour of a camera move all of its images alike; with its mean off, what is left is more of the
 individual. The mean of a camera is that of the images that are ranked together, query and gallery, whoever they are: no
-label is read. Where few images are of a camera, their mean is drawn to that of the training images, so that one image
-alone is measured from that.
+label is read. Where few images are of a camera, their mean is drawn to that of all that are ranked, and that to the
+training images': cameras are told apart by what is between them, never by how many images each has.
 """
 
 import numpy as np
@@ -13,7 +13,7 @@ from torch import Tensor
 from auxreid.plumbing.base.errors import DataError
 from auxreid.pose.joint_places import another
 
-PRIOR_IMAGES = 20  # images as which the mean of the training images counts among those of a camera
+PRIOR_IMAGES = 20  # images as which a wider mean counts among those of a narrower one
 
 
 def cameras_of(frames, centre: str, seed: int) -> np.ndarray | None:
@@ -23,15 +23,15 @@ def cameras_of(frames, centre: str, seed: int) -> np.ndarray | None:
         centre: as in a row's `rank`; other_cameras gives each image the camera of another, drawn by the seed.
 
     Raises:
-        DataError: a frame has no camera, or there is one frame alone to take another's.
+        DataError: a frame's camera is 0, which stands for none, or there is one frame alone to take another's.
     """
     if centre == "mean":
         return None
     without = np.flatnonzero(frames.camera == 0)
     if len(without):
         raise DataError(
-            f"{frames.meta.dataset}: {len(without)} images have no camera (e.g. {frames.path[without[0]]}), and the "
-            "row measures each image from the mean of its camera's"
+            f"{frames.meta.dataset}: {len(without)} images have no camera, or camera 0, which stands for none "
+            f"(e.g. {frames.path[without[0]]}), and the row measures each image from the mean of its camera's"
         )
     return frames.camera[another(len(frames), seed)] if centre == "other_cameras" else frames.camera
 
@@ -41,13 +41,14 @@ def centred(values: Tensor, usual: Tensor, cameras: np.ndarray | None) -> Tensor
 
     Args:
         values: [n, d]; usual: the mean of the training images [d].
-        cameras: of each image [n], which are measured from (sum of a camera's n_c features + k usual) / (n_c + k), with
-            k = PRIOR_IMAGES; None: all from `usual`.
+        cameras: of each image [n], which are measured from (sum of a camera's n_c features + k all) / (n_c + k), where
+            all = (sum of the n features + k usual) / (n + k), with k = PRIOR_IMAGES; None: all from `usual`.
     """
     if cameras is None:
         return values - usual
     places = torch.from_numpy(np.unique(cameras, return_inverse=True)[1])  # [n]
     counts = torch.bincount(places).double()[:, None]  # [c, 1]
     sums = torch.zeros(len(counts), values.shape[1], dtype=torch.float64).index_add_(0, places, values.double())
-    means = (sums + PRIOR_IMAGES * usual.double()) / (counts + PRIOR_IMAGES)
+    whole = (sums.sum(dim=0) + PRIOR_IMAGES * usual.double()) / (len(values) + PRIOR_IMAGES)  # [d]
+    means = (sums + PRIOR_IMAGES * whole) / (counts + PRIOR_IMAGES)  # [c, d]
     return (values.double() - means[places]).float()

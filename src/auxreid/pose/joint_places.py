@@ -113,7 +113,7 @@ def another(count: int, seed: int) -> np.ndarray:
         DataError: there is one only.
     """
     if count < 2:
-        raise DataError(f"joints of another image: there are {count} images, and two are needed")
+        raise DataError(f"an image takes what is another's: there are {count} images, and two are needed")
     circle = np.random.default_rng(seed).permutation(count)
     other = np.empty(count, np.int64)
     other[circle] = np.roll(circle, -1)

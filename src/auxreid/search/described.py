@@ -68,7 +68,7 @@ class Described:
         hrnet: the file of what finds joints; None where the descriptors take none.
 
     Raises:
-        ConfigError: the descriptors lie at joints, and there is no HRNet to find them.
+        ConfigError: the descriptors lie at joints, and there is no HRNet to find them; they take cameras.
         DataError: a file is missing or broken, or they do not fit each other.
     """
 
@@ -76,6 +76,8 @@ class Described:
         self.tower, self.beside, self.precision, self._one = tower, beside, precision, Lock()
         self.descriptors = fitting_descriptors(descriptors, tower)
         header = self.descriptors.header
+        if header.rank.ranks_cameras:
+            raise ConfigError(f"{descriptors}: ranks images by their cameras, and a photograph brings none")
         if header.rank.ranks_joints and hrnet is None:
             raise ConfigError(f"{descriptors}: lies at joints, and there is no HRNet that finds those of a photograph")
         self._finder = JointFinder(hrnet) if header.rank.ranks_joints else None

@@ -40,7 +40,10 @@ class Photos:
     """Photographs as encoders read frames: images by their positions, and the few columns that they may ask for.
 
     Args:
-        cameras: the number of the camera of each; None where no encoder needs it.
+        cameras: the number of the camera of each, from 1 on; None where nothing needs it.
+
+    Raises:
+        DataError: cameras are no such numbers, or not one each.
     """
 
     meta = Name()
@@ -48,7 +51,7 @@ class Photos:
     def __init__(self, photos: Sequence[Photo], cameras: Sequence[int] | None = None):
         self._photos = tuple(photos)
         self.has_cameras = cameras is not None
-        self.camera = np.zeros(len(photos), np.int32) if cameras is None else np.asarray(cameras, np.int32)
+        self.camera = np.zeros(len(photos), np.int32) if cameras is None else _camera_numbers(cameras)
         if len(self.camera) != len(photos):
             raise DataError(f"{len(self.camera)} cameras for {len(photos)} photographs; one each is needed")
 
@@ -83,6 +86,15 @@ class Photos:
         if pixels is None:
             raise DataError(f"{photo.name}: no image any more; it was one a moment ago")
         return pixels
+
+
+def _camera_numbers(cameras: Sequence[int]) -> np.ndarray:
+    """int32 [n]"""
+    numbers = [one.item() if isinstance(one, np.generic) else one for one in cameras]
+    bad = [one for one in numbers if not isinstance(one, int) or not 1 <= one < 2**31]
+    if bad:
+        raise DataError(f"cameras: {bad[0]!r} is none; whole numbers from 1 on are needed, one for each photograph")
+    return np.array(numbers, np.int32)
 
 
 def look_at(images: Sequence[Image]) -> tuple[list[Photo | None], list[LeftOut]]:
