@@ -122,7 +122,7 @@ def test_rows_and_seeds_are_those_of_the_study():
     ]
     with pytest.raises(ConfigError, match=r"--seeds 3: the study has 0; .* study.seeds .*`auxreid plan`"):
         select(graph, [], [0, 3])
-    with pytest.raises(ConfigError, match=r"--rows clip: the study has attribute_"):
+    with pytest.raises(ConfigError, match=r"--rows clip: the study has all_together, attribute_"):
         select(graph, ["clip"], [])
     runs = {f"{row}-{seed}": {"row": row, "seed": seed} for row, seed in (("clip_reid", 1), ("visual_only", 0))}
     with pytest.raises(ConfigError, match="no row of --rows clip_reid runs with a seed of --seeds 0"):
