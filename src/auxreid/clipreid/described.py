@@ -33,12 +33,14 @@ def fitting_descriptors(path: str | Path, encoder, attributes: Path | None = Non
     """
     descriptors = open_descriptors(path)
     rank = descriptors.header.rank
-    if rank.pools == "other_joints":
-        raise DataError(f"{path}: a control, with the joints of other images of a data set; a photograph has none")
-    if rank.centre == "other_cameras":
-        raise DataError(f"{path}: a control, with the cameras of other images of a data set; a photograph has none")
-    if rank.evidence is not None and rank.evidence.shuffled:
-        raise DataError(f"{path}: a control, with the attributes of other images of a data set; a photograph has none")
+    others = {
+        "joints": rank.pools == "other_joints",
+        "cameras": rank.centre == "other_cameras",
+        "attributes": rank.evidence is not None and rank.evidence.shuffled,
+    }
+    for what, of_others in others.items():
+        if of_others:
+            raise DataError(f"{path}: a control, with the {what} of other images of a data set; a photograph has none")
     if rank.evidence is not None and attributes is None:
         named = "name the model that predicts them by --attributes, as embed and rank take it"
         raise DataError(f"{path}: takes attributes of each image; {named}")

@@ -115,8 +115,9 @@ def fit_descriptors(
     pools = pools_of(config, encoder, frames_train, pose_file, seed)
     score = held_out_score(frames_train, classes)
     parts = _parts(config, encoder, beside, frames_train, pose_file, precision, pools)
-    means = {f"{name}.mean": values.double().mean(dim=0).float() for name, values in parts.items()}
-    tensors: dict[str, Tensor] = {} if config.centre is None else means
+    tensors: dict[str, Tensor] = {}
+    if config.centre is not None:
+        tensors |= {f"{name}.mean": values.double().mean(dim=0).float() for name, values in parts.items()}
     parts = _from_means(config, parts, tensors, frames_train, seed)
     shrinkages: dict[str, float] = {}
     facts: dict[str, Any] = {"seed": seed, "shrinkage": shrinkages}
