@@ -174,6 +174,23 @@ def test_names_like_dukes(tmp_path):
         sources(tmp_path, "market1501", file_name="x" + DUKE)
 
 
+def test_cameras_that_are_counted_from_0_are_cameras(tmp_path):
+    names = {"bounding_box_train": "7_c0.jpg", "query": "9_c0.jpg", "bounding_box_test": "9_c3.jpg"}
+    for seed, path in enumerate(f"{folder}/{name}" for folder, name in names.items()):
+        put(tmp_path / path, picture_bytes(seed))
+    found, notes = sources(tmp_path, "market1501", file_name=r"(?P<identity>\d+)_c(?P<camera>\d)")
+    assert [source.camera for source in found.values()] == [1, 1, 4]
+    assert [note for note in notes if "camera 0 is camera 1" in note]
+
+
+@pytest.mark.parametrize("name", ["7_cnorth.jpg", "7_.jpg", "ann_c1.jpg"])
+def test_a_camera_or_an_identity_without_digits_is_a_wrong_name(tmp_path, name):
+    put(tmp_path / "query" / name, picture_bytes(0))
+    wrong = f"{re.escape(name)}: a wrong file name, allowed: names that match .* with digits for camera and identity"
+    with pytest.raises(DataError, match=wrong):
+        sources(tmp_path, "market1501", file_name=r"(?P<identity>\w+)_(c(?P<camera>\w+))?")
+
+
 def msmt(root):
     """Folders and lists as MSMT17's: training numbers and test numbers begin at 0 and mean different people."""
     lines = {

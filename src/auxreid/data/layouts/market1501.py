@@ -7,6 +7,7 @@ the test.
 
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from auxreid.data.layouts.listing import IMAGE_SUFFIXES, Listing, Source, image_paths
@@ -29,9 +30,10 @@ def list_sources(root: Path, config) -> Listing:
     for split, folder in folders.items():
         for path, number in _images(root, folder, split, config, listing):
             match = pattern.fullmatch(_stem(path.name))
-            if match is None:
+            if match is None or not _numbered(match):
                 form = FORM if config.file_name is None else f"names that match file_name, {config.file_name}"
-                listing.fault("a wrong file name", f"{path}: a wrong file name, allowed: {form}")
+                digits = "" if match is None else ", with digits for camera and identity"
+                listing.fault("a wrong file name", f"{path}: a wrong file name, allowed: {form}{digits}")
                 continue
             source = _source(path.relative_to(root).as_posix(), split, match, number, table)
             if split != "gallery" and source.identity <= 0:
@@ -42,6 +44,7 @@ def list_sources(root: Path, config) -> Listing:
     if table:
         people = {source.identity_name for source in listing.sources if source.identity > 0}
         note_people_without(people, table, root / named, listing)
+    _count_cameras_from_one(listing)
     return listing
 
 
@@ -86,6 +89,20 @@ def _listed(table: Path, folder: Path, listing: Listing) -> Iterator[tuple[Path,
             yield folder / path, int(person)
     for text in missing:
         listing.fault("files that are not there", text)
+
+
+def _numbered(match: re.Match) -> bool:
+    """Whether what a file_name of one's own takes for a camera and an identity are numbers."""
+    found = match.groupdict()
+    return (found["camera"] or "").isdecimal() and re.fullmatch(r"-?\d+", found.get("identity") or "0") is not None
+
+
+def _count_cameras_from_one(listing: Listing) -> None:
+    """Give cameras that are counted from 0 numbers from 1 on, since a frame of camera 0 has none."""
+    if all(source.camera for source in listing.sources):
+        return
+    listing.sources = [replace(source, camera=source.camera + 1) for source in listing.sources]
+    listing.warnings.append("the file names count cameras from 0: their camera 0 is camera 1, 1 is 2, and so on")
 
 
 def _stem(name: str) -> str:
