@@ -35,6 +35,7 @@ def raw_params() -> dict:
 
 
 CONFIG = parse_config(raw_params())
+FIRST_ROW = min(CONFIG.ablations)  # where messages list rows, by name
 
 
 def new_row(**changes) -> dict:

@@ -5,7 +5,7 @@ from typing import get_args
 
 import pytest
 from ideas import HEADS
-from params import ROOT, new_row, raw_params
+from params import FIRST_ROW, ROOT, new_row, raw_params
 from pydantic import BaseModel
 
 from auxreid.clipreid.row_settings import row_settings
@@ -132,8 +132,8 @@ def test_a_start_that_is_no_row_is_named(raw):
     raw["ablations"]["clip_reid_twice"]["start"] = "clip_read"
     raw["prompts"]["learned_twice"]["encoder"] = "nothing"
     message = fault(raw)
-    assert "ablations.clip_reid_twice.start = 'clip_read': not in ablations (all_together, attribute_" in message
-    assert "prompts.learned_twice.encoder = 'nothing': not in ablations (all_together, attribute_" in message
+    assert f"ablations.clip_reid_twice.start = 'clip_read': not in ablations ({FIRST_ROW}, " in message
+    assert f"prompts.learned_twice.encoder = 'nothing': not in ablations ({FIRST_ROW}, " in message
 
 
 def test_a_start_may_be_an_encoder_before_clip_and_no_other_baseline(raw):
@@ -142,7 +142,7 @@ def test_a_start_may_be_an_encoder_before_clip_and_no_other_baseline(raw):
         assert parse_config(raw).rows_needed_by("visual_only") == set()
     raw["ablations"]["visual_only"]["start"] = "pretrained"
     message = fault(raw)
-    assert "visual_only.start = 'pretrained': not in ablations (all_together, attribute_" in message
+    assert f"visual_only.start = 'pretrained': not in ablations ({FIRST_ROW}, " in message
     assert "or untrained or image_weights; null is the pretrained CLIP" in message
 
 
@@ -194,9 +194,9 @@ def test_the_studys_rows_must_hold_what_they_start_from(raw):
 @pytest.mark.parametrize("rows", [None, ["clip_reid"]])
 def test_rows_and_seeds_of_unknown_rows_are_named(raw, rows):
     raw["study"] |= {"rows": rows, "row_seeds": {"clip_read": [1]}}
-    assert "study.row_seeds: 'clip_read' is not in ablations (all_together, attribute_" in fault(raw)
+    assert f"study.row_seeds: 'clip_read' is not in ablations ({FIRST_ROW}, " in fault(raw)
     raw["study"] |= {"rows": ["clip_read"], "row_seeds": {}}
-    assert "study.rows: 'clip_read' is not in ablations (all_together, attribute_" in fault(raw)
+    assert f"study.rows: 'clip_read' is not in ablations ({FIRST_ROW}, " in fault(raw)
 
 
 @pytest.mark.parametrize("by_prompts", [False, True])

@@ -14,7 +14,7 @@ from clones import copy_with_every_row
 from dvc.repo import Repo
 from hypothesis import given
 from hypothesis import strategies as st
-from params import CONFIG
+from params import CONFIG, FIRST_ROW
 from small_study import SmallStudy
 from typer.testing import CliRunner
 from waiting import gone, wait_until
@@ -122,7 +122,7 @@ def test_rows_and_seeds_are_those_of_the_study():
     ]
     with pytest.raises(ConfigError, match=r"--seeds 3: the study has 0; .* study.seeds .*`auxreid plan`"):
         select(graph, [], [0, 3])
-    with pytest.raises(ConfigError, match=r"--rows clip: the study has all_together, attribute_"):
+    with pytest.raises(ConfigError, match=rf"--rows clip: the study has {FIRST_ROW}, "):
         select(graph, ["clip"], [])
     runs = {f"{row}-{seed}": {"row": row, "seed": seed} for row, seed in (("clip_reid", 1), ("visual_only", 0))}
     with pytest.raises(ConfigError, match="no row of --rows clip_reid runs with a seed of --seeds 0"):
