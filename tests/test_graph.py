@@ -1,6 +1,7 @@
 """The table of runs that dvc.yaml's foreach stages walk, and what a stage's script gets of it."""
 
 import json
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,7 @@ from auxreid.plumbing.graph.table import (
     write_graph,
 )
 from auxreid.plumbing.settings.load import load_config, parse_config
+from auxreid.plumbing.stage import instance
 from auxreid.plumbing.stage.instance import Stage, open_stage
 
 TOWERS = ("image", "text")
@@ -237,8 +239,10 @@ def study(tmp_path, monkeypatch) -> Path:
     return tmp_path
 
 
-def test_a_script_gets_the_files_and_blocks_that_dvc_knows_of_and_no_others(study, tmp_path_factory):
-    """By DVC's own reading of dvc.yaml, for every stage of the study."""
+def test_a_script_gets_the_files_and_blocks_that_dvc_knows_of_and_no_others(study, tmp_path_factory, monkeypatch):
+    """By DVC's own reading of dvc.yaml, for every stage of the study, whose files are read and checked once."""
+    for name in ("load_study", "check_sources", "read_stages"):
+        monkeypatch.setattr(instance, name, cache(getattr(instance, name)))
     with Repo(str(copy_with_every_row(tmp_path_factory.mktemp("project")))) as repo:
         known = [stage for stage in repo.index.stages if "@" in getattr(stage, "name", "")]
     assert len(known) > 60
