@@ -183,12 +183,12 @@ def test_cameras_that_are_counted_from_0_are_cameras(tmp_path):
     assert [note for note in notes if "camera 0 is camera 1" in note]
 
 
-@pytest.mark.parametrize("name", ["7_cnorth.jpg", "7_.jpg", "ann_c1.jpg"])
+@pytest.mark.parametrize("name", ["7_cnorth.jpg", "7_.jpg", "ann_c1.jpg", "c1.jpg"])
 def test_a_camera_or_an_identity_without_digits_is_a_wrong_name(tmp_path, name):
     put(tmp_path / "query" / name, picture_bytes(0))
     wrong = f"{re.escape(name)}: a wrong file name, allowed: names that match .* with digits for camera and identity"
     with pytest.raises(DataError, match=wrong):
-        sources(tmp_path, "market1501", file_name=r"(?P<identity>\w+)_(c(?P<camera>\w+))?")
+        sources(tmp_path, "market1501", file_name=r"((?P<identity>\w+)_)?(c(?P<camera>\w+))?")
 
 
 def msmt(root):
@@ -208,7 +208,7 @@ def msmt(root):
     return root
 
 
-def of_lists(root):
+def of_lists(root, file_name=MSMT):
     """The data set's entry, validated."""
     raw = raw_params()
     raw["datasets"]["lists"] = {
@@ -216,7 +216,7 @@ def of_lists(root):
         "folder": str(root),
         "protocol": "market1501",
         "word": "person",
-        "file_name": MSMT,
+        "file_name": file_name,
         "folders": FOLDERS,
         "lists": LISTS,
     }
@@ -234,6 +234,16 @@ def test_lists_like_msmt17s(tmp_path):
     assert (asked.identity_name, asked.camera, asked.split) == ("test/0000", 1, "query")
     assert trained.identity != asked.identity and asked.identity == 1  # 0 would be a distractor
     assert found["train/0001/0001_000_03_0303morning_0033_0.jpg"].split == "train"
+
+
+def test_who_is_on_a_listed_image_is_not_read_from_its_name(tmp_path):
+    named = of_lists(msmt(tmp_path), r"(?P<identity>\d+_\d+)_(?P<camera>\d+)_.*")
+    assert {one.source.identity_name for one in examine(named).images} == {
+        "train/0000",
+        "train/0001",
+        "test/0000",
+        "test/0001",
+    }
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,7 @@ def list_sources(root: Path, config) -> Listing:
     for split, folder in folders.items():
         for path, number in _images(root, folder, split, config, listing):
             match = pattern.fullmatch(_stem(path.name))
-            if match is None or not _numbered(match):
+            if match is None or not _numbered(match, listed=number is not None):
                 form = FORM if config.file_name is None else f"names that match file_name, {config.file_name}"
                 digits = "" if match is None else ", with digits for camera and identity"
                 listing.fault("a wrong file name", f"{path}: a wrong file name, allowed: {form}{digits}")
@@ -91,10 +91,10 @@ def _listed(table: Path, folder: Path, listing: Listing) -> Iterator[tuple[Path,
         listing.fault("files that are not there", text)
 
 
-def _numbered(match: re.Match) -> bool:
-    """Whether what a file_name of one's own takes for a camera and an identity are numbers."""
-    found = match.groupdict()
-    return (found["camera"] or "").isdecimal() and re.fullmatch(r"-?\d+", found.get("identity") or "0") is not None
+def _numbered(match: re.Match, listed: bool) -> bool:
+    """Whether what a file_name of one's own takes for numbers is some; who is on a listed image, its list says."""
+    forms = {"camera": r"\d+"} if listed else {"camera": r"\d+", "identity": r"-?\d+"}
+    return all(re.fullmatch(form, match[name] or "") for name, form in forms.items())
 
 
 def _count_cameras_from_one(listing: Listing) -> None:
