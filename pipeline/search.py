@@ -90,12 +90,19 @@ def fitted(stage: Stage, frames: Frames, tested: Frames, rows: IndexRows) -> See
 def with_descriptions(known: Calibrating, stage: Stage, rows: IndexRows) -> tuple[Calibrating, str]:
     """With descriptions of the dogs as the embedding's text tower has them; or as it is, and why there are none."""
     path = stage.reads["text"]
-    if why := "the embedding is a metric row's, which has no text tower" if path is None else why_missing(path):
+    if why := no_tower(rows) if path is None else why_missing(path):
         return known, why
     try:
         return replace(known, text=described(known, reader(path, rows), rows.header.seed)), ""
     except ValueError as error:
         return known, str(error)
+
+
+def no_tower(rows: IndexRows) -> str:
+    """Why no text tower belongs to the embedding."""
+    if Files.read(rows.header.encoder).is_metric:
+        return "the embedding is a metric row's, which has no text tower"
+    return "the embedding is by descriptors, which were trained with no text"
 
 
 def reader(path: Path, rows: IndexRows) -> TextReader:

@@ -1,26 +1,40 @@
 """A search by a row that ranks another row's encoder: its networks' files, joints of photographs, the index."""
 
+import json
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
+import mlflow.pyfunc
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from joint_study import CLASSES, JOINTS, joint_frames, tower
+from mlflow.exceptions import MlflowException
 from params import ROOT
 from search_study import DATASET, write_inputs
 from small_frames import noise
-from test_search_text import ROW, chain_params, write_towers
+from test_models import folder_of, logged
+from test_search_text import ROW, chain_params, search_of, write_towers
 from tiny_study import run, write_study
+from tracking_workspace import Workspace
 
 from auxreid.clip.checkpoints import load_image_encoder
+from auxreid.data.frames import open_frames
 from auxreid.descriptors.file import write_descriptors
 from auxreid.descriptors.fit import Descriptors, fit_descriptors
 from auxreid.descriptors.header import DescriptorsHeader, weights_hash
+from auxreid.lostpets.engine import Engine
+from auxreid.lostpets.looker import Looker
+from auxreid.lostpets.memory import MemoryBase
+from auxreid.lostpets.query import Query
+from auxreid.lostpets.study import open_made
 from auxreid.plumbing.base.errors import ConfigError, DataError
 from auxreid.plumbing.graph.table import build_graph
+from auxreid.plumbing.mirror.publish import publish
+from auxreid.plumbing.mirror.store import tracking_uri
 from auxreid.plumbing.settings.rank import RankConfig
 from auxreid.pose.predict import Poses
 from auxreid.pose.table import write_keypoints
@@ -123,7 +137,9 @@ def test_networks_are_told_apart_by_their_descriptors_and_hrnet(tmp_path):
         Files.found(ranked.described(), Path(), plain.hash())
 
 
-def test_the_index_is_by_the_row_s_descriptors_and_compares_no_texts(tmp_path, monkeypatch):
+@pytest.fixture
+def white(tmp_path, monkeypatch):
+    """A study whose search is by a row that ranks an untrained one's last four numbers, up to its stages."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("AUXREID_LIVE", "off")
     monkeypatch.syspath_prepend(str(ROOT / "pipeline"))
@@ -143,10 +159,40 @@ def test_the_index_is_by_the_row_s_descriptors_and_compares_no_texts(tmp_path, m
     write_descriptors(
         Path(f"results/descriptors/{DATASET}-white-0/descriptors.safetensors"), Descriptors(header, tensors)
     )
-    (key,) = build_graph(config)["index"]
+    return config
+
+
+def test_the_index_is_by_the_row_s_descriptors_and_compares_no_texts(white):
+    (key,) = build_graph(white)["index"]
     run("index", key)
     rows = read_rows(rows_file(Path("results"), DATASET, 0))
     assert rows.header.dimensions == 4 and rows.header.model_name == f"white of {DATASET}, seed 0"
     np.testing.assert_allclose(np.linalg.norm(rows.looks.embedding, axis=1), 1, atol=1e-5)
     files = Files.read(rows.header.encoder)
     assert files.descriptors.parent.name == f"{DATASET}-white-0" and files.hrnet is None and files.text is None
+
+
+def test_the_search_in_mlflow_ranks_by_the_descriptors_and_needs_no_file_of_the_study(white, empty_database):
+    work = Workspace(Path.cwd(), empty_database, DATASET)
+    search_of(white)
+    made = open_made()
+    frames = open_frames(f"results/ingest/{DATASET}/frames.arrow")
+    photos = [bytes(frames.image_bytes(number)) for number in (0, 40)]
+    assert made.fusion.about["no_text"] == "the embedding is by descriptors, which were trained with no text"
+    engine = Engine(Looker(made.files), MemoryBase(made.rows), made.fusion)
+    expected = [engine.search(Query((photo,))).dogs for photo in photos]
+    for stage, key in (("index", f"{DATASET}-0"), ("search", DATASET)):
+        work.lock_stage(stage, key)
+    publish(work.root)
+    model = logged(work)[f"search {DATASET}"]
+    assert (folder_of(model) / "descriptors.safetensors").is_file()
+    for folder in ("results", "params.yaml"):
+        Path(folder).rename(f"{folder} elsewhere")
+    mlflow.set_tracking_uri(tracking_uri(work.root))
+    loaded = mlflow.pyfunc.load_model(f"models:/{model.model_id}")
+    answers = loaded.predict(pd.DataFrame({"image": photos}))["answer"]
+    for answer, dogs in zip(map(json.loads, answers), expected, strict=True):
+        assert [dog["dog"] for dog in answer["dogs"]] == [dog.dog for dog in dogs]
+        np.testing.assert_allclose([dog["score"] for dog in answer["dogs"]], [dog.score for dog in dogs], rtol=1e-5)
+    with pytest.raises(MlflowException, match="a table with a column image, text or stated is needed; a list is none"):
+        loaded.predict(photos)

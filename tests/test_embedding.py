@@ -3,6 +3,7 @@
 import io
 
 import numpy as np
+import pandas as pd
 import pytest
 from encoder_files import ENCODER, INPUT, JOINTS, frames_rows, poses, write_encoder, write_idea_encoder, write_photos
 from PIL import Image
@@ -21,6 +22,7 @@ from auxreid.serving.embedding import Encoder, embed_images
 from auxreid.serving.features import check_needs
 from auxreid.serving.onnx_export import export
 from auxreid.serving.photos import Photos, image_files, look_at, open_photos
+from auxreid.serving.requests import cameras_of, images_of
 
 
 @pytest.fixture(scope="module")
@@ -141,6 +143,20 @@ def test_cameras_are_asked_for_by_an_encoder_that_knows_some(photos, tmp_path):
         encoder.embed(open_photos(photos, [7, 1, 4, 1, 1, 1]))
     with pytest.raises(DataError, match="2 cameras for 6 photographs"):
         open_photos(photos, [1, 4])
+
+
+@pytest.mark.parametrize("bad", [1.5, 0, -1, True, "1", None, float("nan"), float("inf"), 2**31])
+def test_a_camera_in_a_served_model_s_table_is_a_whole_number(photos, bad):
+    asked = pd.DataFrame({"image": [str(photo) for photo in photos], "camera": [1, 4, bad, 1, 1, 1]})
+    with pytest.raises(DataError, match=r"cameras: .* is none; whole numbers from 1 on are needed"):
+        open_photos(images_of(asked), cameras_of(asked))
+
+
+def test_whole_numbers_of_a_table_are_cameras_however_it_holds_them(photos):
+    for cameras in ([1, 4, 2, 1, 1, 7], [1.0, 4.0, 2.0, 1.0, 1.0, 7.0], np.array([1, 4, 2, 1, 1, 7], np.int64)):
+        asked = pd.DataFrame({"image": [str(photo) for photo in photos], "camera": cameras})
+        assert open_photos(images_of(asked), cameras_of(asked)).camera.tolist() == [1, 4, 2, 1, 1, 7]
+    assert cameras_of(asked[["image"]]) is None and cameras_of([str(photos[0])]) is None
 
 
 def test_what_cannot_be_used_is_named_with_the_reason(photos, tmp_path):

@@ -49,9 +49,9 @@ class DogSearch(PythonModel):
         """A table with a line per query: `query`, `decision`, `dog` and `score` of the first, and the whole `answer`
         as JSON.
 
-        Of a table, `image` is a photograph, empty where there is none, `text` a description, `stated` JSON such as
-        {"size": ["small"], "ears": {"excluded": ["drop"]}}; lines of one `query` are photographs of one dog. A list is
-        of photographs, each a query.
+        What is asked is a table: `image` is a photograph, empty where there is none, `text` a description, `stated`
+        JSON such as {"size": ["small"], "ears": {"excluded": ["drop"]}}; lines of one `query` are photographs of one
+        dog. (MLflow makes a table of a list, whose column it then leaves out, for it has none of these names.)
         """
         with answering():
             found = [(name, self.engine.search(query)) for name, query in queries(model_input)]
@@ -67,9 +67,15 @@ class DogSearch(PythonModel):
 
 
 def queries(asked) -> list[tuple[str, Query]]:
-    """The queries of a table or a list, by name, in the order of their first lines."""
-    if not hasattr(asked, "columns") or not {IMAGE, TEXT, STATED} & set(asked.columns):
-        return [(str(place), Query((photo,))) for place, photo in enumerate(_photos(asked))]
+    """The queries of a table, by name, in the order of their first lines.
+
+    Raises:
+        DataError: it has none of the columns, as what MLflow makes of a list.
+    """
+    if not {IMAGE, TEXT, STATED} & set(getattr(asked, "columns", ())):
+        raise DataError(
+            f"nothing is asked: a table with a column {IMAGE}, {TEXT} or {STATED} is needed; a list is none"
+        )
     lines: dict[str, dict] = {}
     for place, line in enumerate(asked.to_dict("records")):
         name = str(line[QUERY]) if _is_there(line.get(QUERY)) else str(place)

@@ -8,7 +8,7 @@ from mlflow.pyfunc import PythonModel
 
 from auxreid.serving.embedding import Encoder
 from auxreid.serving.photos import open_photos
-from auxreid.serving.requests import CAMERA, POSE, answering, beside, images_of
+from auxreid.serving.requests import answering, cameras_of, images_of, poses_of
 
 
 class EncoderModel(PythonModel):
@@ -20,8 +20,8 @@ class EncoderModel(PythonModel):
     def predict(self, context, model_input, params=None):
         """Float32 [n, d] of images as :func:`auxreid.serving.requests.images_of` takes them."""
         with answering():
-            photos = open_photos(images_of(model_input), beside(model_input, CAMERA))
-            return self.encoder.embed(photos, beside(model_input, POSE))
+            photos = open_photos(images_of(model_input), cameras_of(model_input))
+            return self.encoder.embed(photos, poses_of(model_input))
 
 
 set_model(EncoderModel())

@@ -91,10 +91,16 @@ class Photos:
 def _camera_numbers(cameras: Sequence[int]) -> np.ndarray:
     """int32 [n]"""
     numbers = [one.item() if isinstance(one, np.generic) else one for one in cameras]
-    bad = [one for one in numbers if not isinstance(one, int) or not 1 <= one < 2**31]
+    bad = [one for one in numbers if not _is_camera(one)]
     if bad:
         raise DataError(f"cameras: {bad[0]!r} is none; whole numbers from 1 on are needed, one for each photograph")
     return np.array(numbers, np.int32)
+
+
+def _is_camera(number: object) -> bool:
+    """A table with an empty cell has its whole numbers as floats; True and False are no numbers here."""
+    is_number = isinstance(number, int | float) and not isinstance(number, bool)
+    return is_number and 1 <= number < 2**31 and number == int(number)
 
 
 def look_at(images: Sequence[Image]) -> tuple[list[Photo | None], list[LeftOut]]:

@@ -3,7 +3,7 @@
 import base64
 import binascii
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -33,19 +33,27 @@ def images_of(asked: Any) -> list[Image]:
     return [_image(position, entry, served) for position, entry in enumerate(asked)]
 
 
-def beside(asked: Any, column: str) -> np.ndarray | None:
-    """A column of a pandas table as one array; None where it is not there.
+def cameras_of(asked: Any) -> list[Any] | None:
+    """What a pandas table says of each image's camera, to be looked at by who takes it; None where it has no column."""
+    return _column(asked, CAMERA)
+
+
+def poses_of(asked: Any) -> np.ndarray | None:
+    """The poses in a pandas table's column as one array, float32; None where it has none.
 
     Raises:
-        DataError: its entries have different lengths.
+        DataError: its entries have different lengths, or are no numbers.
     """
-    if not hasattr(asked, "columns") or column not in asked.columns:
+    if (entries := _column(asked, POSE)) is None:
         return None
-    entries: Sequence[Any] = asked[column].tolist()
     try:
-        return np.array(entries, np.int32 if column == CAMERA else np.float32)
+        return np.array(entries, np.float32)
     except (ValueError, TypeError) as error:
-        raise DataError(f"column {column}: no array of numbers ({error})") from None
+        raise DataError(f"column {POSE}: no array of numbers ({error})") from None
+
+
+def _column(asked: Any, name: str) -> list[Any] | None:
+    return asked[name].tolist() if hasattr(asked, "columns") and name in asked.columns else None
 
 
 @contextmanager
