@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 from filelock import FileLock
-from params import one_seed
+from params import one_seed, those_alone
 
 from auxreid.plumbing.graph.table import write_graph
 from auxreid.plumbing.settings.load import load_config
@@ -148,6 +148,6 @@ def shrink(params: dict) -> None:
 
 def people_only(params: dict, rows: list[str]) -> None:
     """The smallest study: these rows on the people, without dogs and without anything that needs a pose."""
-    one_seed(params, rows)
     params["study"]["datasets"] = ["sample_people"]
     params["datasets"]["sample_people"]["keypoints"] = None
+    those_alone(params, rows)

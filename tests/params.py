@@ -21,6 +21,21 @@ def one_seed(params: dict, rows: Iterable[str]) -> None:
     params["study"] |= {"rows": list(rows), "seeds": [0], "row_seeds": {}}
 
 
+def those_alone(params: dict, rows: Iterable[str]) -> None:
+    """These rows with one seed each, and no block that nothing of the study reads: DVC parses all, for every stage."""
+    one_seed(params, rows)
+    study, blocks, prompts, datasets = (params[name] for name in ("study", "ablations", "prompts", "datasets"))
+    kept = {*rows, *(blocks[row].get("encoder_of") for row in rows)} & {*blocks}
+    variants = {blocks[row].get("prompts") for row in kept} & {*prompts}
+    kept |= {prompts[name].get("encoder") for name in variants} & {*blocks}
+    controls = {row: [one for one in named if one in kept] for row, named in params["compare"]["controls"].items()}
+    params["compare"]["controls"] = {row: named for row, named in controls.items() if row in kept and named}
+    recipes = {datasets[name].get("recipe") for name in study["datasets"]}
+    read = {"ablations": kept, "prompts": variants, "datasets": study["datasets"], "recipes": recipes}
+    for block, names in (read | {"metric_rows": study["metric_rows"]}).items():
+        params[block] = {name: value for name, value in params[block].items() if name in names}
+
+
 @cache
 def written() -> str:
     """params.yaml as JSON: it is read hundreds of times, and by a YAML parser that takes twenty times as long."""

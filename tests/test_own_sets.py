@@ -6,9 +6,9 @@ import sys
 
 import pandas as pd
 import pytest
-from clones import copy_project, one_seed, shrink
+from clones import copy_project, shrink
 from dataset_folders import config, picture_bytes, put
-from params import raw_params
+from params import raw_params, those_alone
 
 from auxreid.clipreid.feasibility import Study, study_faults
 from auxreid.data.frames import open_frames
@@ -298,9 +298,9 @@ def test_each_comes_from_its_folder_to_a_table(tmp_path, stage_python):
 
     def study(params):
         shrink(params)
-        one_seed(params, ["visual_only_corrected"])
         params["study"]["datasets"] = list(sets)
         params["datasets"] |= sets
+        those_alone(params, ["visual_only_corrected"])
         params["recipes"]["sample_people"]["pretrain"] = None
         params["recipes"]["sample_people"]["finetune"] |= {"epochs": 1, "identities": 2, "milestones": [1]}
 

@@ -16,7 +16,7 @@ import yaml
 from clones import SAMPLE, Clone, copy_project, copy_with_every_row, executed, render_small_people, shrink
 from dvc.repo import Repo
 from networkx import ancestors, relabel_nodes
-from params import CONFIG, new_row, one_seed
+from params import CONFIG, new_row, those_alone
 
 from auxreid.plumbing.graph.applicability import applicable_rows
 from auxreid.sample.dog_set import render_dogs
@@ -32,7 +32,7 @@ def clone(tmp_path_factory, stage_python) -> Clone:
     render_dogs(clone.root / SAMPLE, workers=1, dogs=16, sequences=(2, 2), frames=2)
     clone.dvc("commit", "-q", "-f", "data.dvc")
     clone.edit(shrink)
-    clone.edit(lambda params: one_seed(params, ROWS))
+    clone.edit(lambda params: those_alone(params, ROWS))
     clone.run(sys.executable, "-m", "auxreid.cli", "plan")
     clone.take_python(stage_python)
     first = clone.run(sys.executable, "-m", "auxreid.cli", "repro", "--jobs", "2")
