@@ -23,15 +23,15 @@ def cameras_of(frames, centre: str, seed: int) -> np.ndarray | None:
         centre: as in a row's `rank`; other_cameras gives each image the camera of another, drawn by the seed.
 
     Raises:
-        DataError: a frame's camera is 0, which stands for none, or there is one frame alone to take another's.
+        DataError: a frame has no camera, which 0 stands for, or there is one frame alone to take another's.
     """
     if centre == "mean":
         return None
     without = np.flatnonzero(frames.camera == 0)
     if len(without):
         raise DataError(
-            f"{frames.meta.dataset}: {len(without)} images have no camera, or camera 0, which stands for none "
-            f"(e.g. {frames.path[without[0]]}), and the row measures each image from the mean of its camera's"
+            f"{frames.meta.dataset}: {len(without)} images have no camera (e.g. {frames.path[without[0]]}), "
+            "and the row measures each image from the mean of its camera's"
         )
     return frames.camera[another(len(frames), seed)] if centre == "other_cameras" else frames.camera
 
