@@ -10,7 +10,7 @@ from dataset_folders import prid_multi
 from dvc.utils.serialize import parse_yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from params import ROOT, one_seed
+from params import ROOT, those_alone
 
 from auxreid.plumbing.base.errors import ConfigError
 from auxreid.plumbing.base.yaml_document import read_document
@@ -192,10 +192,10 @@ def test_a_raw_folder_may_have_any_name(tmp_path, stage_python):
     prid_multi(tmp_path / ODD_FOLDER)
 
     def only_own(params: dict) -> None:
-        one_seed(params, ["visual_only_corrected"])
         params["study"]["datasets"] = ["own"]
         params["datasets"]["own"] = {"layout": "prid2011", "protocol": "prid2011_multi_shot", "word": "person"}
         params["datasets"]["own"]["folder"] = ODD_FOLDER
+        those_alone(params, ["visual_only_corrected"])
 
     clone.edit(only_own)
     write_graph(load_config(tmp_path / "params.yaml"), tmp_path / "pipeline/graph.yaml")
