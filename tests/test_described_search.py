@@ -172,7 +172,7 @@ def test_the_index_is_by_the_row_s_descriptors_and_compares_no_texts(white):
     assert files.descriptors.parent.name == f"{DATASET}-white-0" and files.hrnet is None and files.text is None
 
 
-def test_the_search_in_mlflow_ranks_by_the_descriptors_and_needs_no_file_of_the_study(white, empty_database):
+def test_the_search_in_mlflow_is_by_the_descriptors_and_needs_no_file_of_the_study(white, empty_database, monkeypatch):
     work = Workspace(Path.cwd(), empty_database, DATASET)
     search_of(white)
     made = open_made()
@@ -188,7 +188,7 @@ def test_the_search_in_mlflow_ranks_by_the_descriptors_and_needs_no_file_of_the_
     assert (folder_of(model) / "descriptors.safetensors").is_file()
     for folder in ("results", "params.yaml"):
         Path(folder).rename(f"{folder} elsewhere")
-    mlflow.set_tracking_uri(tracking_uri(work.root))
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", tracking_uri(work.root))
     loaded = mlflow.pyfunc.load_model(f"models:/{model.model_id}")
     answers = loaded.predict(pd.DataFrame({"image": photos}))["answer"]
     for answer, dogs in zip(map(json.loads, answers), expected, strict=True):
