@@ -25,13 +25,13 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from auxreid.attributes.calibration import binned_errors, calibrated, calibration_error, swept_errors
+from auxreid.attributes.calibration import binned_errors, calibration_error, swept_errors
 from auxreid.attributes.dataset import attribute_codes, with_labels
 from auxreid.attributes.groups import deal, groups_of
 from auxreid.attributes.losses import MISSING
 from auxreid.attributes.metrics import mean_metrics, score_attributes
 from auxreid.attributes.model import AttributeModel, build_backbone
-from auxreid.attributes.predict import embed_frames, predict_logits
+from auxreid.attributes.predict import embed_frames, predict
 from auxreid.attributes.train import fit
 from auxreid.data.frames import Frames, open_frames
 from auxreid.plumbing.settings.load import load_config
@@ -51,7 +51,7 @@ def by_stage(path: Path, frames: Frames, settings: Any) -> Learn:
         given.split = np.full(len(given), "none", dtype=object)
         given.split[frames.frame_id[rows]] = "train"
         model = fit(given, settings, lambda *_: None).model
-        return lambda asked: calibrated(predict_logits(model, frames.take(asked), settings), model.temperatures)
+        return lambda asked: predict(model, frames.take(asked), settings)
 
     return learn
 

@@ -10,7 +10,6 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from auxreid.attributes.calibration import calibrated
 from auxreid.attributes.figures import confusion_figure, table_figure, word_figure
 from auxreid.attributes.held_out import HeldOut, score_held_out, trust_metrics
 from auxreid.attributes.metrics import confusion_table, flat_metrics, word_scores
@@ -43,9 +42,9 @@ def main(stage: Stage) -> None:
         run.artifact("model.safetensors")
         description = f"attributes of all frames of {stage.dataset}"
         logits = predict_logits(fitted.model, frames, settings, description=description, precision=precision)
-        vocabulary, temperatures = fitted.model.vocabulary, fitted.model.temperatures
-        write_predictions(run.out / "predictions.parquet", frames.frame_id, calibrated(logits, temperatures))
-        held_out = score_held_out(frames, logits, vocabulary, temperatures, fitted.fold_errors)
+        vocabulary, calibration = fitted.model.vocabulary, fitted.model.calibration
+        write_predictions(run.out / "predictions.parquet", frames.frame_id, calibration.probabilities(logits))
+        held_out = score_held_out(frames, logits, vocabulary, calibration, fitted.fold_errors)
         write_scores(run, held_out, fitted)
         write_table(run, stage.dataset, held_out)
     show(stage.dataset, held_out)

@@ -141,7 +141,7 @@ def write_model(path: Path, vocabulary: dict[str, list[str]]) -> Path:
     model = AttributeModel(timm.create_model("test_resnet", num_classes=0), vocabulary).eval()
     for head in model.heads.values():
         torch.nn.init.normal_(head.weight)
-    model.temperatures["hat"] = 0.5
+    model.calibration.temperatures["hat"] = 0.5
     save_model(path, model, "test_resnet", INPUT)
     return path
 

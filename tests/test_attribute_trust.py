@@ -14,16 +14,17 @@ from hypothesis import given
 from hypothesis import settings as limits
 from hypothesis import strategies as st
 from safetensors import safe_open
-from scipy.optimize import minimize_scalar
+from scipy.optimize import minimize, minimize_scalar
 from sklearn.metrics import balanced_accuracy_score, roc_auc_score
 from test_attributes import BACKBONE, VOCABULARY, frames, ignore, settings  # noqa: F401
 
 from auxreid.attributes import train
 from auxreid.attributes.calibration import (
-    calibrated,
+    Calibration,
     calibration_error,
     error_of_true_probabilities,
     fit_temperature,
+    fit_tilted,
     softmax,
     swept_errors,
 )
@@ -41,6 +42,7 @@ from auxreid.attributes.table import THESIS_TABLE_1, table_frame, table_markdown
 from auxreid.attributes.train import fit
 from auxreid.data.frames import FramesMeta, open_frames, write_frames
 from auxreid.plumbing.base.errors import DataError
+from auxreid.plumbing.base.tensor_file import read_tensors, write_tensors
 from auxreid.serving.attribute_model import AttributeClassifier
 
 # temperatures
@@ -76,6 +78,54 @@ def test_all_right_or_all_wrong_end_at_the_bounds():
     logits = np.tile([[2.0, 0.0]], (4, 1))
     assert fit_temperature(logits, np.zeros(4, int)) == pytest.approx(0.1)
     assert fit_temperature(logits, np.ones(4, int)) == pytest.approx(10.0)
+
+
+def tilted_cross_entropy(found, logits, codes):
+    frequencies = np.bincount(codes, minlength=logits.shape[1]) + 1
+    tilted = found[0] * logits + found[1] * np.log(frequencies / frequencies.sum())
+    return -np.log(softmax(tilted)[np.arange(len(codes)), codes]).mean()
+
+
+@given(st.integers(0, 50), st.floats(0.3, 3.0), st.floats(0.0, 1.5))
+def test_temperature_and_tilt_are_where_the_cross_entropy_is_least(seed, factor, tilt):
+    """Beside a search without slopes; what words are drawn by is found again where it is within the bounds."""
+    rng = np.random.default_rng(seed)
+    true, rates = 2.0 * rng.normal(size=(300, 3)), np.log([0.7, 0.2, 0.1])
+    codes = np.array([rng.choice(3, p=softmax(row + tilt * rates)) for row in true])
+    missing = np.where(np.arange(600) < 300, np.concatenate([codes, codes]), -1)
+    temperature, offsets = fit_tilted(np.vstack([factor * true, 99.0 * true]), missing)
+    bounds = {"bounds": [(0.1, 10.0), (0.0, 1.0)], "method": "Powell", "options": {"xtol": 1e-8, "ftol": 1e-12}}
+    best = minimize(tilted_cross_entropy, [1.0, 0.5], args=(factor * true, codes), **bounds).fun
+    logs = np.log((np.bincount(codes, minlength=3) + 1) / 303)
+    found = [1 / temperature, np.dot(offsets, logs) / np.dot(logs, logs)]
+    np.testing.assert_allclose(offsets, found[1] * logs, atol=1e-9)
+    assert 0 <= found[1] <= 1 + 1e-9
+    assert tilted_cross_entropy(found, factor * true, codes) <= best + 1e-7
+
+
+def test_logits_that_tell_nothing_leave_the_frequencies():
+    """Of labels 5, 2 and 0 times, each counted once more: 6, 3 and 1 of 10."""
+    calibration = Calibration()
+    calibration.fit("color", np.zeros((7, 3)), np.array([0] * 5 + [1] * 2), "frequencies")
+    told = calibration.probabilities({"color": np.zeros((1, 3), np.float32)})["color"]
+    np.testing.assert_allclose(told, [[0.6, 0.3, 0.1]], atol=1e-6)
+    np.testing.assert_allclose(calibration.scores({"color": np.zeros((1, 3), np.float32)})["color"], 1 / 3, atol=1e-6)
+
+
+def test_a_training_by_even_words_gets_their_frequencies_back(frames):  # noqa: F811
+    """Its scores stay those of the temperature alone up to that, so that the words of Table 1 are the same."""
+    plain, tilted = (
+        fit(frames, settings(epochs=2, calibration=kind), ignore) for kind in ("temperature", "frequencies")
+    )
+    logits = predict_logits(tilted.model, frames, settings())
+    assert not plain.model.calibration.offsets and tilted.model.calibration.offsets.keys() == VOCABULARY.keys()
+    for name, values in logits.items():
+        even = tilted.model.calibration.scores(logits)[name]
+        assert np.array_equal(even.argmax(axis=1), values.argmax(axis=1))
+        offsets = np.array(tilted.model.calibration.offsets[name])
+        weighed = even * np.exp(offsets)
+        expected = weighed / weighed.sum(axis=1, keepdims=True)
+        np.testing.assert_allclose(tilted.model.calibration.probabilities(logits)[name], expected, atol=1e-6)
 
 
 # calibration errors
@@ -219,7 +269,7 @@ def held_out_of(frames, temperature=2.0):  # noqa: F811
     rng = np.random.default_rng(0)
     logits = {name: rng.normal(size=(len(frames), len(words))) for name, words in VOCABULARY.items()}
     logits["color"][np.arange(len(frames)), codes["color"].clip(0)] += 2.0
-    return score_held_out(frames, logits, VOCABULARY, {"color": temperature, "shape": 1.0})
+    return score_held_out(frames, logits, VOCABULARY, Calibration({"color": temperature}))
 
 
 def test_the_table_says_what_was_measured(frames):  # noqa: F811
@@ -237,15 +287,19 @@ def test_the_table_says_what_was_measured(frames):  # noqa: F811
     metrics = trust_metrics(held_out)
     assert metrics["mean_roc_auc_low"] == table.loc["mean", "roc_auc_low"]
     assert metrics["held_out_groups"] == 16
+    right = held_out.probabilities["color"].argmax(axis=1) == held_out.codes["color"]
+    assert metrics["color_accuracy"] == table.loc["color", "accuracy"] == right[held_out.codes["color"] >= 0].mean()
     assert all(np.isfinite(value) for value in metrics.values())
 
 
 def test_the_thesis_stands_beside_its_own_attributes_alone(frames):  # noqa: F811
     held_out = held_out_of(frames)
     header, rows = table_rows(replace(held_out, scores={"shape": held_out.scores["shape"]}))
-    assert len(header) == len(rows[0]) == 11 and len(rows) == 2
+    assert len(header) == len(rows[0]) == 12 and len(rows) == 2
     every = {name: score_attribute(np.array([0, 1]), np.eye(2), ("a", "b")) for name in THESIS_TABLE_1}
-    of_dogs = replace(held_out, scores=every, trust=dict.fromkeys(every, held_out.trust["color"]))
+    of_dogs = replace(
+        held_out, scores=every, trust=dict.fromkeys(every, held_out.trust["color"]), accuracy=dict.fromkeys(every, 1.0)
+    )
     header, rows = table_rows(of_dogs)
     assert header[-2:] == ["thesis: balanced acc.", "thesis: ROC AUC"]
     assert [rows[0][0], *rows[0][-2:]] == ["color", "72.2", "97.2"]
@@ -257,7 +311,7 @@ def test_the_thesis_stands_beside_its_own_attributes_alone(frames):  # noqa: F81
 def test_nothing_held_out_is_an_error(frames):  # noqa: F811
     with pytest.raises(DataError, match="two different labels"):
         logits = {name: np.zeros((len(frames), len(words))) for name, words in VOCABULARY.items()}
-        score_held_out(frames.where("train"), logits, VOCABULARY, {})
+        score_held_out(frames.where("train"), logits, VOCABULARY, Calibration())
 
 
 def test_precision_and_recall_by_hand():
@@ -302,7 +356,7 @@ def fitted(frames):  # noqa: F811
 def test_training_fits_the_temperatures_on_val(frames, fitted):  # noqa: F811
     val = frames.where("val")
     logits = predict_logits(fitted.model, val, settings())
-    for name, temperature in fitted.model.temperatures.items():
+    for name, temperature in fitted.model.calibration.temperatures.items():
         assert temperature == pytest.approx(fit_temperature(logits[name], val.attribute_codes(name)))
         assert fitted.described()[f"{name}_temperature"] == temperature
 
@@ -321,7 +375,7 @@ def recorded_folds(given, monkeypatch, **changes):
 def test_folds_choose_the_epoch_and_the_temperatures_on_all_frames(frames, monkeypatch):  # noqa: F811
     points, fitted, crossed = recorded_folds(frames, monkeypatch)
     known = with_labels(frames.where(("train", "val")))
-    for name, temperature in fitted.model.temperatures.items():
+    for name, temperature in fitted.model.calibration.temperatures.items():
         assert temperature == pytest.approx(fit_temperature(crossed.logits[name], known.attribute_codes(name)))
         assert 0 <= fitted.fold_errors[name] <= 1
     scores = [point["val_balanced_accuracy"] for point in crossed.points]
@@ -360,12 +414,12 @@ def test_the_final_heads_are_those_of_a_training_without_folds(frames, monkeypat
 
 
 def test_stage_file_and_served_model_give_the_same_probabilities(frames, fitted, tmp_path):  # noqa: F811
-    fitted.model.temperatures |= {"color": 3.0}
+    fitted.model.calibration = Calibration({"color": 3.0}, {"color": [0.0, -1.0]})
     path, held_out = tmp_path / "model.safetensors", frames.where("query")
     save_model(path, fitted.model, BACKBONE, settings())
     with safe_open(path, "pt") as file:
-        assert json.loads(file.metadata()["auxreid"])["temperatures"] == fitted.model.temperatures
-    stage = calibrated(predict_logits(fitted.model, held_out, settings()), fitted.model.temperatures)
+        assert json.loads(file.metadata()["auxreid"])["temperatures"] == {"color": 3.0}
+    stage = fitted.model.calibration.probabilities(predict_logits(fitted.model, held_out, settings()))
     model, spec = load_model(path)
     again = predict(model, held_out, spec)
     classifier = AttributeClassifier()
@@ -376,14 +430,18 @@ def test_stage_file_and_served_model_give_the_same_probabilities(frames, fitted,
         np.testing.assert_allclose(again[name], stage[name], atol=1e-6)
         np.testing.assert_allclose(served[[f"{name}={word}" for word in words]].to_numpy(), stage[name], atol=1e-6)
     plain = torch.from_numpy(predict_logits(model, held_out, spec)["color"])
-    np.testing.assert_allclose(stage["color"], (plain / 3.0).softmax(dim=1).numpy(), atol=1e-6)
+    expected = (plain / 3.0 - torch.tensor([0.0, 1.0])).softmax(dim=1)
+    np.testing.assert_allclose(stage["color"], expected.numpy(), atol=1e-6)
 
 
 def test_a_model_of_before_has_no_temperature(tmp_path):
     model = AttributeModel(build_backbone(BACKBONE, None), VOCABULARY)
-    model.temperatures = {}
-    save_model(tmp_path / "model.safetensors", model, BACKBONE, settings())
-    assert load_model(tmp_path / "model.safetensors")[0].temperatures == {"color": 1.0, "shape": 1.0}
+    path = tmp_path / "model.safetensors"
+    save_model(path, model, BACKBONE, settings())
+    about, tensors = read_tensors(path, "model")
+    header = {name: value for name, value in json.loads(about).items() if name not in ("temperatures", "offsets")}
+    write_tensors(path, tensors, json.dumps(header))
+    assert load_model(path)[0].calibration == Calibration()
 
 
 # folds

@@ -50,6 +50,7 @@ SETTINGS = {
     "augmentation": 1.0,
     "mixup": None,
     "balance": "inverse_frequency",
+    "calibration": "temperature",
     "mirrored": False,
     "seed": 3,
 }

@@ -205,7 +205,7 @@ def test_rows_with_a_pose_and_attributes_say_in_their_signature_what_they_take(w
     file, photos = trained_row(work, source="keypoints"), write_photos(tmp_path_factory.mktemp("photos"))
     out = work.stage("attributes", "sample", artifacts=["model.safetensors"])
     made = AttributeModel(timm.create_model("test_resnet", num_classes=0), VOCABULARY)
-    made.temperatures = dict.fromkeys(VOCABULARY, 0.5)
+    made.calibration.temperatures = dict.fromkeys(VOCABULARY, 0.5)
     save_model(out / "model.safetensors", made, "test_resnet", INPUT)
     report = publish(work.root, registry=RULE)
     assert "sample-attributes@best is version 1 (new)" in report.registered

@@ -339,6 +339,7 @@ ATTRIBUTES = SimpleNamespace(
     augmentation=1.0,
     mixup=None,
     balance="inverse_frequency",
+    calibration="temperature",
     seed=3,
 )
 

@@ -175,7 +175,7 @@ def folder(tmp_path, monkeypatch) -> Path:
     with torch.no_grad():
         for head in model.heads.values():
             head.weight.mul_(200)  # as drawn, they say the same of all noise
-    model.temperatures = {name: 0.5 + place / 10 for place, name in enumerate(model.vocabulary)}
+    model.calibration.temperatures = {name: 0.5 + place / 10 for place, name in enumerate(model.vocabulary)}
     path = Path(f"results/attributes/{LENDER}/model.safetensors")
     path.parent.mkdir(parents=True)
     settings = AttributesConfig.model_validate_json(json.dumps(classifier()))

@@ -185,6 +185,7 @@ ATTRIBUTES = {
     "augmentation": 1.0,
     "mixup": None,
     "balance": "none",
+    "calibration": "frequencies",
     "mirrored": False,
     "seed": 3,
 }
@@ -239,7 +240,7 @@ def test_attributes_killed_after_each_epoch_give_equal_weights(labelled, tmp_pat
     found = train(Memory(tmp_path / "states"))
     assert tuple(points) == curve
     assert (found.best_epoch, found.chosen_by) == (expected.best_epoch, expected.chosen_by)
-    assert found.model.temperatures == expected.model.temperatures
+    assert found.model.calibration == expected.model.calibration
     for name, tensor in expected.model.state_dict().items():
         assert torch.equal(tensor, found.model.state_dict()[name]), name
 

@@ -1,8 +1,10 @@
-"""Whether probabilities can be believed: a temperature per head, and the expected calibration error."""
+"""Whether probabilities can be believed: what makes them of a head's logits, and the expected calibration error."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
+from scipy.optimize import minimize
 
 from auxreid.attributes.losses import MISSING
 
@@ -11,6 +13,69 @@ Estimate = Callable[[np.ndarray, np.ndarray], np.ndarray]  # of calibration erro
 BINS = 15
 DRAWS = 200  # of outcomes that probabilities would have if they were true
 SEED = 0
+Logits = Mapping[str, np.ndarray]  # per attribute [n, k]
+
+
+@dataclass
+class Calibration:
+    """What makes probabilities of a classifier's logits z: softmax(z / temperature + offsets), for each head.
+
+    A head without a temperature has 1, one without offsets has none.
+    """
+
+    temperatures: dict[str, float] = field(default_factory=dict)
+    offsets: dict[str, list[float]] = field(default_factory=dict)  # of each word, see fit_tilted
+
+    def fit(self, name: str, logits: np.ndarray, codes: np.ndarray, kind: str) -> None:
+        """Fit a head's on rows of which one at least has a label; `kind` as in a recipe's `attributes.calibration`."""
+        if kind == "temperature":
+            self.temperatures[name] = fit_temperature(logits, codes)
+        else:
+            self.temperatures[name], self.offsets[name] = fit_tilted(logits, codes)
+
+    def probabilities(self, logits: Logits) -> dict[str, np.ndarray]:
+        """Per attribute float32 [n, k]."""
+        offsets = {name: np.float32(values) for name, values in self.offsets.items()}
+        return {name: softmax(self._divided(name, values) + offsets.get(name, 0)) for name, values in logits.items()}
+
+    def scores(self, logits: Logits) -> dict[str, np.ndarray]:
+        """The same without the offsets: with the words as frequent as training made them by its weights."""
+        return {name: softmax(self._divided(name, values)) for name, values in logits.items()}
+
+    def _divided(self, name: str, logits: np.ndarray) -> np.ndarray:
+        return logits / np.float32(self.temperatures.get(name, 1.0))
+
+
+def fit_tilted(logits: np.ndarray, codes: np.ndarray) -> tuple[float, list[float]]:
+    """The temperature T within 0.1..10 and the offsets b = t * log(frequencies), t within 0..1, for which
+    softmax(logits / T + b) has the least cross-entropy on the rows that have a label.
+
+    A loss that weighs rare words up teaches the probabilities that there would be if all words were equally frequent;
+    t = 1 brings the frequencies back (Bayes' rule; Menon et al., ICLR 2021, adjust logits likewise), t = 0 leaves them
+    out. They are counted on these rows, each word once more. The cross-entropy is convex in (1/T, t).
+
+    Args:
+        logits, codes: as of fit_temperature
+    """
+    labelled = codes != MISSING
+    logits, codes = logits[labelled].astype(np.float64), codes[labelled]
+    frequencies = np.bincount(codes, minlength=logits.shape[1]) + 1
+    logs = np.log(frequencies / frequencies.sum())  # [k]
+    of_label = logits[np.arange(len(codes)), codes]  # [m]
+
+    def cross_entropy(found: np.ndarray) -> tuple[float, np.ndarray]:
+        powers = found[0] * logits + found[1] * logs
+        probabilities = softmax(powers)
+        largest = powers.max(axis=1)
+        sums = largest + np.log(np.exp(powers - largest[:, None]).sum(axis=1))
+        slopes = (probabilities * logits).sum(axis=1) - of_label, probabilities @ logs - logs[codes]
+        loss = sums - powers[np.arange(len(codes)), codes]
+        return float(loss.mean()), np.array([float(slope.mean()) for slope in slopes])
+
+    bounds = [(1 / MOST, 1 / LEAST), (0.0, 1.0)]
+    precise = {"ftol": 1e-15, "gtol": 1e-10}
+    inverse, tilt = minimize(cross_entropy, [1.0, 0.5], jac=True, method="L-BFGS-B", bounds=bounds, options=precise).x
+    return float(1 / inverse), (tilt * logs).tolist()
 
 
 def fit_temperature(logits: np.ndarray, codes: np.ndarray) -> float:
@@ -41,11 +106,6 @@ def softmax(logits: np.ndarray) -> np.ndarray:
     """Over the last axis."""
     powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
     return powers / powers.sum(axis=-1, keepdims=True)
-
-
-def calibrated(logits: Mapping[str, np.ndarray], temperatures: Mapping[str, float]) -> dict[str, np.ndarray]:
-    """Per attribute float32 [n, k]: the probabilities softmax(logits / T), with T = 1 for a head without one."""
-    return {name: softmax(values / np.float32(temperatures.get(name, 1.0))) for name, values in logits.items()}
 
 
 def binned_errors(confidence: np.ndarray, right: np.ndarray) -> np.ndarray:

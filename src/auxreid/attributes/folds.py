@@ -2,7 +2,7 @@
 
 The individuals, or folders where they are unknown, are dealt into folds, and heads are trained without each fold. So
 every frame gets logits of heads that have not seen its individual: many more frames than a small split "val" has to
-choose an epoch by and to fit temperatures on. The final heads are trained on all of them.
+choose an epoch and to calibrate by. The final heads are trained on all of them.
 """
 
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.optim import AdamW
 from torch.optim.lr_scheduler import LambdaLR
 
-from auxreid.attributes.calibration import calibration_error, fit_temperature, softmax, swept_errors
+from auxreid.attributes.calibration import Calibration, calibration_error, swept_errors
 from auxreid.attributes.features import FeatureBatches
 from auxreid.attributes.groups import Groups, deal
 from auxreid.attributes.losses import MISSING, mixed_loss
@@ -34,7 +34,7 @@ class Crossed:
     """The best epoch (from 1), the val metrics of all epochs, and of the best one the logits of every frame.
 
     `scores` are its metrics. `errors` are calibration errors by attribute, as swept_errors has them, of the frames of
-    each fold at the temperature that the other folds ask for.
+    each fold, calibrated as the other folds ask for.
     """
 
     best_epoch: int
@@ -81,7 +81,7 @@ def cross_validate(
             if not best or points[-1]["val_balanced_accuracy"] > points[best - 1]["val_balanced_accuracy"]:
                 best, logits = epoch, found
     scores = {name: points[best - 1][f"val_{name}"] for name in ("balanced_accuracy", "roc_auc")}
-    return Crossed(best, points, logits, scores, _errors(logits, codes, folds))
+    return Crossed(best, points, logits, scores, _errors(logits, codes, folds, settings.calibration))
 
 
 class _Training:
@@ -115,13 +115,15 @@ class _Training:
             return {name: one.cpu().numpy() for name, one in classify_views(self.model, others).items()}
 
 
-def _errors(logits: Logits, codes: Mapping[str, np.ndarray], folds: np.ndarray) -> dict[str, float]:
+def _errors(logits: Logits, codes: Mapping[str, np.ndarray], folds: np.ndarray, kind: str) -> dict[str, float]:
     errors = {}
     for name, values in logits.items():
         labelled, probabilities = codes[name] != MISSING, np.zeros_like(values)
         for fold in np.unique(folds):
             others = labelled & (folds != fold)
-            temperature = fit_temperature(values[others], codes[name][others]) if others.any() else 1.0
-            probabilities[folds == fold] = softmax(values[folds == fold] / temperature)
+            calibration = Calibration()
+            if others.any():
+                calibration.fit(name, values[others], codes[name][others], kind)
+            probabilities[folds == fold] = calibration.probabilities({name: values[folds == fold]})[name]
         errors[name] = calibration_error(codes[name], probabilities, swept_errors)
     return errors

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from auxreid.attributes.calibration import (
-    calibrated,
+    Calibration,
     calibration_error,
     error_of_true_probabilities,
     swept_errors,
@@ -27,8 +27,8 @@ class Trust:
     """Intervals of an attribute's two scores, None where it is not scored or too few resamples are; and its expected
     calibration errors, none where no frame has a label.
 
-    In 15 bins: "before" and "after" the temperature, and as it would be "if_true" were the probabilities after it. As
-    swept_errors has it, after the temperature: "sweep", "sweep_if_true", and "folds", on the frames of all folds.
+    In 15 bins: "before" and "after" the calibration, and as it would be "if_true" were the probabilities after it. As
+    swept_errors has it, after the calibration: "sweep", "sweep_if_true", and "folds", on the frames of all folds.
     """
 
     balanced_accuracy: Interval | None
@@ -45,7 +45,8 @@ class HeldOut:
     vocabulary: Mapping[str, Sequence[str]]
     codes: Mapping[str, np.ndarray]  # per attribute int64 [n]
     probabilities: Mapping[str, np.ndarray]  # per attribute float32 [n, k], calibrated
-    scores: Mapping[str, AttributeScore]
+    accuracy: Mapping[str, float]  # of the most probable word, nan where no frame has a label
+    scores: Mapping[str, AttributeScore]  # with the words as frequent as training made them
     trust: Mapping[str, Trust]
     trust_of_mean: Trust  # over the attributes that could be scored
 
@@ -54,7 +55,7 @@ def score_held_out(
     frames: Frames,
     logits: Mapping[str, np.ndarray],
     vocabulary: Mapping[str, Sequence[str]],
-    temperatures: Mapping[str, float],
+    calibration: Calibration,
     fold_errors: Mapping[str, float] | None = None,
 ) -> HeldOut:
     """Score predictions of all frames of a data set on those that are held out.
@@ -62,7 +63,7 @@ def score_held_out(
     Args:
         frames: the whole data set
         logits: per attribute [n, k], by frame
-        vocabulary, temperatures: of the model
+        vocabulary, calibration: of the model
         fold_errors: by attribute, of a cross-validation
 
     Raises:
@@ -71,11 +72,12 @@ def score_held_out(
     chosen = with_labels(frames.where(SPLITS))
     rows = chosen.frame_id  # a frame's id is its row in the file
     logits = {name: values[rows] for name, values in logits.items()}
-    codes, probabilities = attribute_codes(chosen, vocabulary), calibrated(logits, temperatures)
-    scores = score_attributes(codes, probabilities, vocabulary)
+    codes = attribute_codes(chosen, vocabulary)
+    probabilities, evened = calibration.probabilities(logits), calibration.scores(logits)
+    scores = score_attributes(codes, evened, vocabulary)
     mean_metrics(scores)  # raises where nothing can be scored
-    groups, before = groups_of(chosen), calibrated(logits, {})
-    draws = bootstrap(codes, probabilities, groups)
+    groups, before = groups_of(chosen), Calibration().probabilities(logits)
+    draws = bootstrap(codes, evened, groups)
     trust = {}
     for name, drawn in draws.items():
         errors = _errors(codes[name], before[name], probabilities[name])
@@ -83,7 +85,14 @@ def score_held_out(
         trust[name] = Trust(interval(drawn.balanced_accuracy), interval(drawn.roc_auc), errors)
     mean = mean_draws({name: drawn for name, drawn in draws.items() if scores[name].roc_auc is not None})
     of_mean = Trust(interval(mean.balanced_accuracy), interval(mean.roc_auc))
-    return HeldOut(chosen, groups, vocabulary, codes, probabilities, scores, trust, of_mean)
+    accuracy = {name: _accuracy(codes[name], values) for name, values in probabilities.items()}
+    return HeldOut(chosen, groups, vocabulary, codes, probabilities, accuracy, scores, trust, of_mean)
+
+
+def _accuracy(codes: np.ndarray, probabilities: np.ndarray) -> float:
+    labelled = codes != MISSING
+    right = probabilities[labelled].argmax(axis=1) == codes[labelled]
+    return float(right.mean()) if labelled.any() else np.nan
 
 
 def _errors(codes: np.ndarray, before: np.ndarray, after: np.ndarray) -> dict[str, float]:
@@ -99,11 +108,12 @@ def _errors(codes: np.ndarray, before: np.ndarray, after: np.ndarray) -> dict[st
 
 
 def trust_metrics(held_out: HeldOut) -> dict[str, float]:
-    """Bounds of the intervals and calibration errors under flat names, beside those of `flat_metrics`."""
+    """Bounds of the intervals, calibration errors and accuracies under flat names, beside those of `flat_metrics`."""
     metrics: dict[str, float] = {"held_out_groups": held_out.groups.count}
     for name, trust in (held_out.trust | {"mean": held_out.trust_of_mean}).items():
         for score in ("balanced_accuracy", "roc_auc"):
             bounds = getattr(trust, score) or ()
             metrics |= {f"{name}_{score}_{side}": bound for side, bound in zip(("low", "high"), bounds, strict=False)}
         metrics |= {f"{name}_ece_{which}": error for which, error in trust.errors.items()}
+    metrics |= {f"{name}_accuracy": value for name, value in held_out.accuracy.items() if not np.isnan(value)}
     return metrics

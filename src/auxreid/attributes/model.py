@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import timm
 from timm.models import group_parameters
 from torch import Tensor, nn
 
+from auxreid.attributes.calibration import Calibration
 from auxreid.clip.model_names import timm_fault
 from auxreid.clip.weights import load_fitting, read_weights, without_classifier
 from auxreid.plumbing.base.errors import ConfigError, DataError
@@ -21,8 +23,7 @@ TIMM_DOWNLOAD = "timm"  # value of `weights` that asks for timm's own pretrained
 class AttributeModel(nn.Module):
     """Pooled features of a backbone, dropout, and a linear layer per attribute.
 
-    Its outputs are logits. Probabilities are their softmax at the temperature of each head in `temperatures`, which is
-    1 until it is fitted.
+    Its outputs are logits, of which `calibration` makes probabilities.
 
     What is frozen of the backbone stays in eval mode, for its batch statistics are part of it.
 
@@ -54,7 +55,7 @@ class AttributeModel(nn.Module):
             _freeze_all_but(backbone, trained_stages)
         self.backbone = backbone
         self.vocabulary = {name: tuple(words) for name, words in vocabulary.items()}
-        self.temperatures = dict.fromkeys(self.vocabulary, 1.0)  # see calibration.py
+        self.calibration = Calibration()
         self.dropout = nn.Dropout(dropout)
         width = backbone.head_hidden_size
         self.heads = nn.ModuleDict({name: nn.Linear(width, len(words)) for name, words in self.vocabulary.items()})
@@ -134,7 +135,7 @@ def save_model(path: str | Path, model: AttributeModel, backbone: str, spec: Any
     """
     fields = {key: getattr(spec, key) for key in InputConfig.model_fields}
     header = {"backbone": backbone, "vocabulary": model.vocabulary, "input": fields}
-    header |= {"temperatures": model.temperatures, "mirrored": model.mirrored}
+    header |= asdict(model.calibration) | {"mirrored": model.mirrored}
     write_tensors(Path(path), model.state_dict(), json.dumps(header))
 
 
@@ -150,6 +151,6 @@ def load_model(path: str | Path) -> tuple[AttributeModel, InputConfig]:
         raise DataError(f"{path}: its header does not describe an attribute model")
     model = AttributeModel(timm.create_model(header["backbone"], num_classes=0), header["vocabulary"])
     model.load_state_dict(tensors)
-    model.temperatures |= header.get("temperatures", {})  # of before there were any, a file has none, nor the next
+    model.calibration = Calibration(header.get("temperatures", {}), header.get("offsets", {}))  # older files: neither
     model.mirrored = header.get("mirrored", False)
     return model.eval(), InputConfig(**header["input"])

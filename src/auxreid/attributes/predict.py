@@ -11,7 +11,6 @@ import pyarrow.parquet as pq
 import torch
 from torch import Tensor
 
-from auxreid.attributes.calibration import calibrated
 from auxreid.attributes.dataset import eval_loader
 from auxreid.attributes.model import AttributeModel
 from auxreid.data.frames import Frames
@@ -22,7 +21,7 @@ from auxreid.training.precision import FULL, lengthened, tower_precision
 
 def predict(model: AttributeModel, frames: Frames, spec: Any, **options: Any) -> dict[str, np.ndarray]:
     """Per attribute float32 [n, k]: calibrated probabilities, from :func:`predict_logits`, which takes the same."""
-    return calibrated(predict_logits(model, frames, spec, **options), model.temperatures)
+    return model.calibration.probabilities(predict_logits(model, frames, spec, **options))
 
 
 def predict_logits(

@@ -32,18 +32,20 @@ MEAN = "mean"
 def table_frame(held_out: HeldOut) -> pd.DataFrame:
     """A row per attribute and one for the mean of those that could be scored; scores, errors and chance as fractions.
 
-    Chance of the balanced accuracy is 1 / number of words that occur. `ece_*` are expected calibration errors (see
-    held_out.Trust). `thesis_*` are the thesis's.
+    Chance of the balanced accuracy is 1 / number of words that occur. `accuracy` is of the most probable word. `ece_*`
+    are expected calibration errors (see held_out.Trust). `thesis_*` are the thesis's.
     """
     rows = []
     for name, score in held_out.scores.items():
         words = len(score.confusion) - len(score.absent)
         row = {"attribute": name, "frames": score.labelled, "words": words}
-        row |= _scored(score.balanced_accuracy, score.roc_auc, held_out.trust[name], 1 / words if words else None)
+        chance = 1 / words if words else None
+        row |= _scored(score.balanced_accuracy, score.roc_auc, held_out.accuracy[name], held_out.trust[name], chance)
         rows.append(row | _thesis(THESIS_TABLE_1.get(name)))
     means = mean_metrics(held_out.scores)
     last = {"attribute": MEAN, "frames": len(held_out.frames), "words": None}
-    last |= _scored(means["balanced_accuracy"], means["roc_auc"], held_out.trust_of_mean, None)
+    accuracy = fmean(held_out.accuracy[name] for name, one in held_out.scores.items() if one.roc_auc is not None)
+    last |= _scored(means["balanced_accuracy"], means["roc_auc"], accuracy, held_out.trust_of_mean, None)
     same = THESIS_TABLE_1.keys() == held_out.scores.keys()
     last |= _thesis(tuple(map(fmean, zip(*THESIS_TABLE_1.values(), strict=True))) if same else None)
     table = pd.DataFrame([*rows, last])
@@ -52,10 +54,12 @@ def table_frame(held_out: HeldOut) -> pd.DataFrame:
     return table.astype({"words": "Int64"})
 
 
-def _scored(accuracy: float | None, area: float | None, trust: Trust, chance: float | None) -> dict[str, Any]:
+def _scored(
+    balanced: float | None, area: float | None, accuracy: float, trust: Trust, chance: float | None
+) -> dict[str, Any]:
     accuracies, areas = trust.balanced_accuracy or (None, None), trust.roc_auc or (None, None)
     return {
-        "balanced_accuracy": accuracy,
+        "balanced_accuracy": balanced,
         "balanced_accuracy_low": accuracies[0],
         "balanced_accuracy_high": accuracies[1],
         "balanced_accuracy_chance": chance,
@@ -63,6 +67,7 @@ def _scored(accuracy: float | None, area: float | None, trust: Trust, chance: fl
         "roc_auc_low": areas[0],
         "roc_auc_high": areas[1],
         "roc_auc_chance": CHANCE_AUC,
+        "accuracy": accuracy,
         **{f"ece_{which}": trust.errors.get(which) for which in ERRORS},
     }
 
@@ -75,7 +80,7 @@ def _thesis(figures: tuple[float, float] | None) -> dict[str, float | None]:
 def table_rows(held_out: HeldOut) -> tuple[list[str], list[list[str]]]:
     """Header and rows as a person reads them: scores in percent with their intervals, errors as fractions."""
     table = table_frame(held_out)
-    header = ["attribute", "frames", "balanced accuracy", "chance", "ROC AUC", "chance"]
+    header = ["attribute", "frames", "balanced accuracy", "chance", "ROC AUC", "chance", "accuracy"]
     given = [which for which in ERRORS if table[f"ece_{which}"].notna().any()]
     header += [ERRORS[which] for which in given]
     with_thesis = "thesis_roc_auc" in table
@@ -87,6 +92,7 @@ def table_rows(held_out: HeldOut) -> tuple[list[str], list[list[str]]]:
         for name in ("balanced_accuracy", "roc_auc"):
             bounds = one[f"{name}_low"], one[f"{name}_high"]
             row += [_with_interval(one[name], bounds), _percent(one[f"{name}_chance"])]
+        row.append(_percent(one["accuracy"]))
         row += [_fraction(one[f"ece_{which}"]) for which in given]
         if with_thesis:
             row += [_percent(one["thesis_balanced_accuracy"]), _percent(one["thesis_roc_auc"])]
@@ -100,7 +106,8 @@ def table_notes(held_out: HeldOut) -> list[str]:
     notes = [
         f"Percent on held-out frames; in brackets {LEVEL:.0%} intervals by {RESAMPLES:,} resamples of "
         f"{groups.count} {groups.unit}.",
-        "ECE: calibration error in 15 bins, before and after the temperature, and what true probabilities would show.",
+        "Accuracy is of the most probable word; of the scores before, with words as frequent as training weighed them.",
+        "ECE: calibration error in 15 bins, before and after calibration, and what true probabilities would show.",
         "Sweep: the same after it, in as many bins as the frames bear; less of it is the noise of few frames.",
     ]
     if any("folds" in trust.errors for trust in held_out.trust.values()):

@@ -18,7 +18,6 @@ from torch import Tensor, nn
 from torch.optim import AdamW
 from torch.optim.lr_scheduler import LambdaLR
 
-from auxreid.attributes.calibration import fit_temperature
 from auxreid.attributes.dataset import attribute_codes, batch_size, train_loader, with_labels
 from auxreid.attributes.features import FeatureBatches
 from auxreid.attributes.folds import Crossed, cross_validate
@@ -47,7 +46,7 @@ class Fitted:
     """A trained model, in eval mode on the CPU.
 
     `best_epoch` (from 1) is the epoch its weights are from. In words: the frames by which it was `chosen`, nothing for
-    the last epoch; those that the temperatures were fitted on; why attributes are `untrained` or `uncalibrated`. Of a
+    the last epoch; those that it was calibrated on; why attributes are `untrained` or `uncalibrated`. Of a
     cross-validation, its mean scores and by attribute the calibration errors.
     """
 
@@ -63,12 +62,13 @@ class Fitted:
     def described(self) -> dict[str, float | str]:
         """All of it but the weights, flat."""
         chosen = f"mean balanced accuracy on {self.chosen_by}" if self.chosen_by else "none, the last one"
+        temperatures = self.model.calibration.temperatures
         return {
             "best_epoch": self.best_epoch,
             "epoch_chosen_by": chosen,
             "calibrated_on": self.calibrated_on or "none: all training frames are one group",
             **{f"folds_{name}": value for name, value in self.fold_scores.items()},
-            **{f"{name}_temperature": value for name, value in self.model.temperatures.items()},
+            **{f"{name}_temperature": temperatures.get(name, 1.0) for name in self.model.vocabulary},
             **{f"{name}_untrained": reason for name, reason in self.untrained.items()},
             **{f"{name}_uncalibrated": reason for name, reason in self.uncalibrated.items()},
         }
@@ -96,7 +96,7 @@ def fit(
     checkpoint: Checkpoint | None = None,
     precision: str = FULL,
 ) -> Fitted:
-    """Train on the labelled frames of split "train"; choose the epoch and fit the temperatures on those of "val".
+    """Train on the labelled frames of split "train"; choose the epoch and calibrate on those of "val".
 
     Without val frames, those of some training individuals stand in, which are not trained on (see groups.py). With
     `settings.folds`, a cross-validation over the individuals of both does, and both are trained on (see folds.py).
@@ -174,10 +174,10 @@ def fit(
     if best.weights is not None:
         model.load_state_dict(best.weights)
     if crossed is not None:
-        uncalibrated = fit_temperatures(model, train_codes, lambda: crossed.logits)
+        uncalibrated = calibrate(model, train_codes, lambda: crossed.logits, settings.calibration)
         found = described, untrained, described, uncalibrated, crossed.scores, crossed.errors
     else:
-        uncalibrated = fit_temperatures(model, val_codes, val_logits)
+        uncalibrated = calibrate(model, val_codes, val_logits, settings.calibration)
         found = described if chooses else "", untrained, described, uncalibrated
     return Fitted(model.cpu().eval(), best.epoch, *found)
 
@@ -234,14 +234,14 @@ def can_choose(codes: Mapping[str, np.ndarray]) -> bool:
     return any(len(np.unique(one[one != MISSING])) >= 2 for one in codes.values())
 
 
-def fit_temperatures(
-    model: AttributeModel, codes: Mapping[str, np.ndarray], logits_of: Callable[[], Mapping]
+def calibrate(
+    model: AttributeModel, codes: Mapping[str, np.ndarray], logits_of: Callable[[], Mapping], kind: str
 ) -> dict[str, str]:
-    """Set the temperature of each head that has labels among these frames; of the others, the reason in words."""
+    """Calibrate each head that has labels among these frames; of the others, the reason in words."""
     labelled = [name for name, one in codes.items() if (one != MISSING).any()]
-    if labelled:
-        logits = logits_of()
-        model.temperatures |= {name: fit_temperature(logits[name], codes[name]) for name in labelled}
+    logits = logits_of() if labelled else {}
+    for name in labelled:
+        model.calibration.fit(name, logits[name], codes[name], kind)
     return {name: "no frame to calibrate on has a label" for name in codes if name not in labelled}
 
 

@@ -12,7 +12,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from auxreid.attributes.calibration import calibrated
 from auxreid.attributes.dataset import eval_transform
 from auxreid.attributes.model import load_model
 from auxreid.attributes.predict import classify_views, embed_images
@@ -128,7 +127,7 @@ class Networks:
         """Of frames, or what is read like them: `len(frames)`, and `frames.image(i)`, uint8 RGB [h, w, 3]."""
         parts = [self._looked_at(frames, rows) for rows in _batches(len(frames))]
         logits = {name: np.concatenate([one[name] for _, one in parts]) for name in self.vocabulary}
-        return Looks(np.concatenate([one for one, _ in parts]), calibrated(logits, self.attributes.temperatures))
+        return Looks(np.concatenate([one for one, _ in parts]), self.attributes.calibration.probabilities(logits))
 
     def embed(self, frames: Any) -> np.ndarray:
         """Embeddings of unit length float32 [n, d] alone."""

@@ -194,6 +194,7 @@ class AttributesConfig(Section):
     augmentation: Annotated[float, Field(ge=0.0, le=1.0)]  # 0: mirroring and light alone; 1: crops, turns and holes too
     mixup: PositiveFloat | None = None  # mixes the features of two frames, by Beta(mixup, mixup); null: never
     balance: Literal["none", "inverse_frequency", "sampler"]  # weights of rare words in the loss, or of their frames
+    calibration: Literal["temperature", "frequencies"]  # of the logits; the latter with the words' frequencies too
     mirrored: bool  # predictions are from an image and its mirror image
     seed: NonNegativeInt
 
