@@ -30,7 +30,7 @@ from auxreid.attributes.calibration import (
 )
 from auxreid.attributes.dataset import with_labels
 from auxreid.attributes.figures import confusion_figure, table_figure, word_figure
-from auxreid.attributes.folds import cross_validate
+from auxreid.attributes.folds import _draws, _errors, cross_validate
 from auxreid.attributes.groups import Groups, deal, groups_of, hold_out
 from auxreid.attributes.held_out import score_held_out, trust_metrics
 from auxreid.attributes.intervals import bootstrap, interval, resamples
@@ -377,13 +377,35 @@ def test_folds_choose_the_epoch_and_the_temperatures_on_all_frames(frames, monke
     known = with_labels(frames.where(("train", "val")))
     for name, temperature in fitted.model.calibration.temperatures.items():
         assert temperature == pytest.approx(fit_temperature(crossed.logits[name], known.attribute_codes(name)))
-        assert 0 <= fitted.fold_errors[name] <= 1
+        assert 0 <= fitted.fold_errors[name]["folds"] <= 1
     scores = [point["val_balanced_accuracy"] for point in crossed.points]
     assert fitted.best_epoch == len(points) == 1 + int(np.argmax(scores))
     assert [point["val_roc_auc"] for point in points] == [p["val_roc_auc"] for p in crossed.points[: len(points)]]
     described = fitted.described()
     assert described["calibrated_on"] == "39 frames of train and val, in 5 folds of 39 individuals and frames"
     assert described["folds_balanced_accuracy"] == max(scores)
+
+
+def test_so_few_groups_are_drawn_whole_from_the_folds(frames, monkeypatch):  # noqa: F811
+    """All of them have the error of all; of one each, the mean over draws is that over the groups, nearly."""
+    groups = groups_of(with_labels(frames.where(("train", "val"))))
+    probabilities, codes = two_words(np.linspace(0.5, 0.99, len(groups.of_frame))), np.arange(len(groups.of_frame)) % 2
+    logits, folds = {"color": np.log(probabilities)}, deal(groups, 3)
+    errors = {
+        count: _errors(logits, {"color": codes}, folds, "temperature", _draws(groups, count))["color"]
+        for count in (0, 1, groups.count, 10**6)
+    }
+    assert "folds_few" not in errors[0]
+    assert errors[groups.count]["folds_few"] == errors[10**6]["folds_few"] == pytest.approx(errors[0]["folds"])
+    alone = np.zeros_like(probabilities)
+    for fold in range(3):
+        temperature = fit_temperature(logits["color"][folds != fold], codes[folds != fold])
+        alone[folds == fold] = softmax(logits["color"][folds == fold] / temperature)
+    each = [
+        calibration_error(codes[groups.of_frame == one], alone[groups.of_frame == one], swept_errors)
+        for one in range(groups.count)
+    ]
+    assert errors[1]["folds_few"] == pytest.approx(np.mean(each), rel=0.1)
 
 
 def test_no_frame_has_a_part_in_the_logits_that_its_fold_gets(frames, tmp_path, monkeypatch):  # noqa: F811

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.optim import AdamW
 from torch.optim.lr_scheduler import LambdaLR
 
-from auxreid.attributes.calibration import Calibration, calibration_error, swept_errors
+from auxreid.attributes.calibration import DRAWS, SEED, Calibration, calibration_error, swept_errors
 from auxreid.attributes.features import FeatureBatches
 from auxreid.attributes.groups import Groups, deal
 from auxreid.attributes.losses import MISSING, mixed_loss
@@ -33,15 +33,16 @@ Logits = dict[str, np.ndarray]  # per attribute float32 [n, k]
 class Crossed:
     """The best epoch (from 1), the val metrics of all epochs, and of the best one the logits of every frame.
 
-    `scores` are its metrics. `errors` are calibration errors by attribute, as swept_errors has them, of the frames of
-    each fold, calibrated as the other folds ask for.
+    `scores` are its metrics. `errors` are calibration errors by attribute, as swept_errors has them, with each fold
+    calibrated as the other folds ask for: of all frames ("folds"), and the mean over draws of as many groups as will be
+    tested on ("folds_few"), since frames of few groups show an error where there is none over all.
     """
 
     best_epoch: int
     points: list[dict[str, float]]
     logits: Logits
     scores: dict[str, float]
-    errors: dict[str, float]
+    errors: dict[str, dict[str, float]]
 
 
 def cross_validate(
@@ -50,6 +51,7 @@ def cross_validate(
     features: Tensor,
     codes: Mapping[str, np.ndarray],
     groups: Groups,
+    tested: int,
     settings: Any,
 ) -> Crossed:
     """Train heads without each fold, all folds epoch by epoch until none is to come or `settings.patience` ends it.
@@ -62,6 +64,7 @@ def cross_validate(
         features: [views, n, d] of the n frames as they are predicted
         codes: per attribute int64 [n]
         groups: of the n frames, two at least
+        tested: how many groups will be tested on
 
     Raises:
         FloatingPointError: a loss is not finite.
@@ -81,7 +84,9 @@ def cross_validate(
             if not best or points[-1]["val_balanced_accuracy"] > points[best - 1]["val_balanced_accuracy"]:
                 best, logits = epoch, found
     scores = {name: points[best - 1][f"val_{name}"] for name in ("balanced_accuracy", "roc_auc")}
-    return Crossed(best, points, logits, scores, _errors(logits, codes, folds, settings.calibration))
+    return Crossed(
+        best, points, logits, scores, _errors(logits, codes, folds, settings.calibration, _draws(groups, tested))
+    )
 
 
 class _Training:
@@ -115,7 +120,17 @@ class _Training:
             return {name: one.cpu().numpy() for name, one in classify_views(self.model, others).items()}
 
 
-def _errors(logits: Logits, codes: Mapping[str, np.ndarray], folds: np.ndarray, kind: str) -> dict[str, float]:
+def _draws(groups: Groups, count: int) -> list[np.ndarray]:
+    """The frames of so many groups, or of all if there are not so many, in each draw."""
+    rng, count = np.random.default_rng(SEED), min(count, groups.count)
+    return [
+        np.isin(groups.of_frame, rng.choice(groups.count, count, replace=False)) for _ in range(DRAWS if count else 0)
+    ]
+
+
+def _errors(
+    logits: Logits, codes: Mapping[str, np.ndarray], folds: np.ndarray, kind: str, draws: list[np.ndarray]
+) -> dict[str, dict[str, float]]:
     errors = {}
     for name, values in logits.items():
         labelled, probabilities = codes[name] != MISSING, np.zeros_like(values)
@@ -125,5 +140,11 @@ def _errors(logits: Logits, codes: Mapping[str, np.ndarray], folds: np.ndarray, 
             if others.any():
                 calibration.fit(name, values[others], codes[name][others], kind)
             probabilities[folds == fold] = calibration.probabilities({name: values[folds == fold]})[name]
-        errors[name] = calibration_error(codes[name], probabilities, swept_errors)
+        errors[name] = {"folds": calibration_error(codes[name], probabilities, swept_errors)}
+        few = [
+            calibration_error(codes[name][rows], probabilities[rows], swept_errors)
+            for rows in draws
+            if labelled[rows].any()
+        ]
+        errors[name] |= {"folds_few": float(np.mean(few))} if few else {}
     return errors

@@ -28,7 +28,8 @@ class Trust:
     calibration errors, none where no frame has a label.
 
     In 15 bins: "before" and "after" the calibration, and as it would be "if_true" were the probabilities after it. As
-    swept_errors has it, after the calibration: "sweep", "sweep_if_true", and "folds", on the frames of all folds.
+    swept_errors has it, after the calibration: "sweep", "sweep_if_true", and of a cross-validation "folds" and
+    "folds_few" (see folds.Crossed).
     """
 
     balanced_accuracy: Interval | None
@@ -56,7 +57,7 @@ def score_held_out(
     logits: Mapping[str, np.ndarray],
     vocabulary: Mapping[str, Sequence[str]],
     calibration: Calibration,
-    fold_errors: Mapping[str, float] | None = None,
+    fold_errors: Mapping[str, Mapping[str, float]] | None = None,
 ) -> HeldOut:
     """Score predictions of all frames of a data set on those that are held out.
 
@@ -80,8 +81,7 @@ def score_held_out(
     draws = bootstrap(codes, evened, groups)
     trust = {}
     for name, drawn in draws.items():
-        errors = _errors(codes[name], before[name], probabilities[name])
-        errors |= {"folds": fold_errors[name]} if name in (fold_errors or {}) else {}
+        errors = _errors(codes[name], before[name], probabilities[name]) | (fold_errors or {}).get(name, {})
         trust[name] = Trust(interval(drawn.balanced_accuracy), interval(drawn.roc_auc), errors)
     mean = mean_draws({name: drawn for name, drawn in draws.items() if scores[name].roc_auc is not None})
     of_mean = Trust(interval(mean.balanced_accuracy), interval(mean.roc_auc))

@@ -25,6 +25,7 @@ ERRORS = {  # of held_out.Trust, and as a person reads them
     "sweep": "sweep after",
     "sweep_if_true": "sweep if true",
     "folds": "sweep in folds",
+    "folds_few": "of so few",
 }
 MEAN = "mean"
 
@@ -111,7 +112,10 @@ def table_notes(held_out: HeldOut) -> list[str]:
         "Sweep: the same after it, in as many bins as the frames bear; less of it is the noise of few frames.",
     ]
     if any("folds" in trust.errors for trust in held_out.trust.values()):
-        notes.append("In folds: of frames of train and val, by heads that have not seen their individual or folder.")
+        notes.append(
+            "In folds: of frames of train and val, by heads that have not seen their individual or folder; of so few: "
+            f"the mean over draws of {groups.count} of these, to compare the sweep on held-out frames with."
+        )
     if THESIS_TABLE_1.keys() & held_out.scores.keys():
         notes.append("The thesis's figures are on its own, private frames.")
     return notes

@@ -22,6 +22,7 @@ from auxreid.attributes.dataset import attribute_codes, batch_size, train_loader
 from auxreid.attributes.features import FeatureBatches
 from auxreid.attributes.folds import Crossed, cross_validate
 from auxreid.attributes.groups import groups_of, hold_out
+from auxreid.attributes.held_out import SPLITS
 from auxreid.attributes.losses import MISSING, mixed_loss
 from auxreid.attributes.metrics import val_metrics
 from auxreid.attributes.model import AttributeModel, build_backbone
@@ -57,7 +58,7 @@ class Fitted:
     calibrated_on: str
     uncalibrated: dict[str, str]
     fold_scores: Mapping[str, float] = field(default_factory=dict)
-    fold_errors: Mapping[str, float] = field(default_factory=dict)
+    fold_errors: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
     def described(self) -> dict[str, float | str]:
         """All of it but the weights, flat."""
@@ -135,7 +136,8 @@ def fit(
         batches = fabric.setup_dataloaders(loader, use_distributed_sampler=False)
     schedule = LambdaLR(optimizer, warmup_cosine(settings.warmup_epochs, settings.epochs, len(batches)))
 
-    crossed = _crossed(model, batches, train, settings, precision) if settings.folds and described else None
+    tested = groups_of(with_labels(frames.where(SPLITS))).count
+    crossed = _crossed(model, batches, train, tested, settings, precision) if settings.folds and described else None
     crossed = share.from_first(crossed)  # processes that end on rounding at unlike epochs would wait for each other
     val_logits = ValLogits(model, val, settings, precision)
     chooses = can_choose(val_codes)
@@ -182,11 +184,13 @@ def fit(
     return Fitted(model.cpu().eval(), best.epoch, *found)
 
 
-def _crossed(model: AttributeModel, batches: FeatureBatches, train: Frames, settings: Any, precision: str) -> Crossed:
+def _crossed(
+    model: AttributeModel, batches: FeatureBatches, train: Frames, tested: int, settings: Any, precision: str
+) -> Crossed:
     with torch.random.fork_rng(devices=[]):  # as of the features of val frames, below
         features = embed_frames(model, train, settings, settings.batch_size, precision)
     codes = attribute_codes(train, model.vocabulary)
-    return cross_validate(model, batches, features, codes, groups_of(train), settings)
+    return cross_validate(model, batches, features, codes, groups_of(train), tested, settings)
 
 
 class ValLogits:
