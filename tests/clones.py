@@ -53,9 +53,9 @@ class Clone:
 
     def edit(self, change) -> None:
         path = self.root / "params.yaml"
-        params = yaml.safe_load(path.read_text())
+        params = yaml.load(path.read_text(), yaml.CSafeLoader)
         change(params)
-        path.write_text(yaml.safe_dump(params, sort_keys=False))
+        path.write_text(yaml.dump(params, Dumper=yaml.CSafeDumper, sort_keys=False))
 
     def commit(self, message: str) -> None:
         self.run("git", "add", "-A")

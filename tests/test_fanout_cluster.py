@@ -5,7 +5,6 @@ import shutil
 import signal
 import sqlite3
 import subprocess
-import sys
 from collections import Counter
 
 import pytest
@@ -94,25 +93,28 @@ def test_no_clone_is_left(lost, tmp_path_factory):
     assert left == []
 
 
-FORKED = """#!/bin/sh
-case "$2" in
-    *trained-0 | *twice-0) exec {forking} "$@" ;;
-esac
-exec {python} "$@"
+FORKED = """
+import os, sys
+_, script, *key = [*sys.orig_argv, ""]
+known = script == "pipeline/evaluate.py" and "pretrained" not in key[0]
+if known or (script in ("pipeline/prompts.py", "pipeline/finetune.py") and "twice" in key[0]):
+    os.execv({forking!r}, ["python", script, *key[:-1]])
 """
 
 
 @pytest.fixture(scope="module")
-def fan_out_python(tmp_path_factory, stage_python):
-    """A folder for PATH, whose `python` forks what runs a script that others run as processes of their own."""
-    program = tmp_path_factory.mktemp("python") / "python"
-    program.write_text(FORKED.format(forking=stage_python / "python", python=sys.executable))
-    program.chmod(0o755)
+def forking(tmp_path_factory, stage_python):
+    """A folder for PYTHONPATH with which a Python forks what runs a script that others run as processes of their own.
+
+    The nodes' `python` is their own, whatever PATH says.
+    """
+    program = tmp_path_factory.mktemp("forking") / "sitecustomize.py"
+    program.write_text(FORKED.format(forking=str(stage_python / "python")))
     return program.parent
 
 
 @pytest.fixture(scope="module")
-def miniature(tmp_path_factory, trained_people, fan_out_python):
+def miniature(tmp_path_factory, trained_people, forking):
     """The same miniature study, run by one `dvc repro` and by a fan-out of which a worker is killed in mid-training.
 
     The former's stages are forks of a process that has imported torch; of the latter's, each script is a process of its
@@ -126,7 +128,7 @@ def miniature(tmp_path_factory, trained_people, fan_out_python):
     origin.dvc("commit", "-q", "-f", "data.dvc")
     origin.dvc("remote", "add", "-q", "--default", "team", str(folder / "remote"))
     origin.commit("A remote")
-    origin.take_python(fan_out_python)
+    origin.env["PYTHONPATH"] += f"{os.pathsep}{forking}"
     clones = folder / "clones"
     clones.mkdir()
     with two_nodes({**origin.env, "TMPDIR": str(clones)}) as cluster:

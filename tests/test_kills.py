@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 import yaml
-from params import ROOT
+from params import ROOT, those_alone
 from tiny_study import DATASET, tiny_params, write_inputs, write_study
 from waiting import wait_until
 
@@ -42,7 +42,7 @@ def ready(tmp_path_factory, environment) -> Path:
     """A repository with the inputs of one row of many short epochs."""
     root = tmp_path_factory.mktemp("ready")
     params = tiny_params()
-    params["study"]["rows"] = [ROW, "clip_reid"]
+    those_alone(params, [ROW, "clip_reid"])
     recipe = params["recipes"][DATASET]
     recipe["finetune"] |= {"epochs": EPOCHS, "milestones": [20], "warmup_epochs": 2, "max_epoch_factor": 1}
     with pytest.MonkeyPatch.context() as patch:

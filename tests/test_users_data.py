@@ -10,6 +10,7 @@ import pytest
 from clones import PARTS, ROOT, TO_MAKE, Clone, copy_project, executed
 from dataset_folders import dogs, picture_bytes, prid_multi, put
 from dvc.repo import Repo
+from params import raw_params, those_alone
 
 from auxreid.plumbing.base.errors import ConfigError
 from auxreid.plumbing.fanout.repository import check_sources
@@ -94,7 +95,8 @@ def brought(tmp_path_factory, empty_database) -> tuple[Clone, list[Path]]:
     def study(params: dict) -> None:
         params["datasets"]["dogs"]["recipe"] = None
         params["datasets"]["prid2011"] |= PRID | {"folder": str(outside / "prid")}
-        params["study"] |= {"datasets": ["dogs", "prid2011"], "rows": ["clip_reid"]}
+        params["study"]["datasets"] = ["dogs", "prid2011"]
+        those_alone(params, ["clip_reid"])
 
     clone.edit(study)
     (clone.root / "mlruns").mkdir()
@@ -130,7 +132,8 @@ def test_where_to_move_what_lies_in_data_is_said_once(brought):
     clone, _ = brought
     said = clone.shell("auxreid check").stderr
     assert said.count("data/market1501") == 2 and "`mkdir -p raw && mv -n data/market1501 raw/`\n" in said
-    clone.edit(lambda params: params["datasets"]["market1501"].update(folder="data/market1501"))
+    market = raw_params()["datasets"]["market1501"] | {"folder": "data/market1501", "recipe": None}
+    clone.edit(lambda params: params["datasets"].update(market1501=market))
     put(clone.root / "data/sample_dogs/frames.csv", b"path")
     said = clone.shell("auxreid plan").stderr
     assert said.splitlines() == [

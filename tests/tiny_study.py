@@ -36,7 +36,7 @@ def run(name: str, key: str) -> None:
 
 def write_study(params: dict, checkout: Path = ROOT) -> Config:
     """Make the current folder one that the scripts of a checkout run in: params.yaml and what is made of it."""
-    Path("params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
+    Path("params.yaml").write_text(yaml.dump(params, Dumper=yaml.CSafeDumper, sort_keys=False))
     config = load_config()
     write_graph(config)
     write_sources(checkout)
