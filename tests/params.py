@@ -24,16 +24,28 @@ def one_seed(params: dict, rows: Iterable[str]) -> None:
 def those_alone(params: dict, rows: Iterable[str]) -> None:
     """These rows with one seed each, and no block that nothing of the study reads: DVC parses all, for every stage."""
     one_seed(params, rows)
-    study, blocks, prompts, datasets = (params[name] for name in ("study", "ablations", "prompts", "datasets"))
+    without_other_rows(params, rows)
+    study = params["study"]
+    recipes = {params["datasets"][name].get("recipe") for name in study["datasets"]}
+    _keep(params, datasets=study["datasets"], recipes=recipes, metric_rows=study.get("metric_rows", []))
+
+
+def without_other_rows(params: dict, rows: Iterable[str]) -> None:
+    """No block of a row but these and those that they are made of, and no variant of prompts that none of them has."""
+    blocks, prompts = params["ablations"], params["prompts"]
     kept = {*rows, *(blocks[row].get("encoder_of") for row in rows)} & {*blocks}
     variants = {blocks[row].get("prompts") for row in kept} & {*prompts}
     kept |= {prompts[name].get("encoder") for name in variants} & {*blocks}
     controls = {row: [one for one in named if one in kept] for row, named in params["compare"]["controls"].items()}
     params["compare"]["controls"] = {row: named for row, named in controls.items() if row in kept and named}
-    recipes = {datasets[name].get("recipe") for name in study["datasets"]}
-    read = {"ablations": kept, "prompts": variants, "datasets": study["datasets"], "recipes": recipes}
-    for block, names in (read | {"metric_rows": study.get("metric_rows", [])}).items():
-        params[block] = {name: value for name, value in params[block].items() if name in names}
+    _keep(params, ablations=kept, prompts=variants)
+    _keep(params["study"], row_seeds=kept)
+
+
+def _keep(params: dict, **names: Iterable[str]) -> None:
+    """In each of these blocks, the entries of these names alone."""
+    for block, kept in names.items():
+        params[block] = {name: value for name, value in params[block].items() if name in kept}
 
 
 @cache

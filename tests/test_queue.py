@@ -13,7 +13,7 @@ import yaml
 from clones import Clone, copy_project
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from params import ROOT
+from params import ROOT, without_other_rows
 from waiting import wait_until
 
 from auxreid.plumbing.base.errors import ConfigError, DataError
@@ -34,6 +34,7 @@ LR = "recipes.sample_people.finetune.lr"
 @pytest.fixture(scope="module")
 def committed(tmp_path_factory) -> Path:
     clone = copy_project(tmp_path_factory.mktemp("committed"), PARTS)
+    clone.edit(lambda params: without_other_rows(params, [*params["study"]["rows"], "centroids", "visual_only"]))
     clone.commit("The study")
     return clone.root
 
