@@ -3,11 +3,10 @@
     python benchmarks/attribute_folds.py results/ingest/dogs/frames.arrow --recipe dogs [--folds 6] [--set dropout=0.2]
 
 The individuals of train and val (folders where they are unknown) are dealt into folds. For each fold the stage's own
-training runs on the others, of which it holds some out, or deals folds of its own, to choose its epoch and its
-temperatures; the frames of all
-folds are then scored together. This is the way to choose a recipe's values, and more frames to measure calibration on
-than a small test split has. The reference is scikit-learn's logistic regression of each attribute, on the features of
-the same backbone as it comes, with balanced classes.
+training runs on the others, of which it holds some out, or deals folds of its own, to choose its epoch and to calibrate
+by; the frames of all folds are then scored together, as Table 1 scores. This is the way to choose a recipe's values,
+and more frames to measure calibration on than a small test split has. The reference is scikit-learn's logistic
+regression of each attribute, on the features of the same backbone as it comes, with balanced classes.
 """
 
 import argparse
@@ -31,7 +30,7 @@ from auxreid.attributes.groups import deal, groups_of
 from auxreid.attributes.losses import MISSING
 from auxreid.attributes.metrics import mean_metrics, score_attributes
 from auxreid.attributes.model import AttributeModel, build_backbone
-from auxreid.attributes.predict import embed_frames, predict
+from auxreid.attributes.predict import embed_frames, predict_logits
 from auxreid.attributes.train import fit
 from auxreid.data.frames import Frames, open_frames
 from auxreid.plumbing.settings.load import load_config
@@ -40,7 +39,8 @@ from auxreid.training.precision import FULL
 ROOT = Path(__file__).resolve().parents[1]
 STRENGTH = 1e-4  # C of the reference, the best of 1e-4 and 1e-3 on photographs of dogs
 Probabilities = dict[str, np.ndarray]  # per attribute [n, k]
-Learn = Callable[[np.ndarray], Callable[[np.ndarray], Probabilities]]  # from training rows: from rows to predictions
+Pair = tuple[Probabilities, Probabilities]  # scores and calibrated probabilities
+Learn = Callable[[np.ndarray], Callable[[np.ndarray], Pair]]  # from training rows: from rows to predictions
 
 
 def by_stage(path: Path, frames: Frames, settings: Any) -> Learn:
@@ -51,7 +51,12 @@ def by_stage(path: Path, frames: Frames, settings: Any) -> Learn:
         given.split = np.full(len(given), "none", dtype=object)
         given.split[frames.frame_id[rows]] = "train"
         model = fit(given, settings, lambda *_: None).model
-        return lambda asked: predict(model, frames.take(asked), settings)
+
+        def predict(asked: np.ndarray) -> Pair:
+            logits = predict_logits(model, frames.take(asked), settings)
+            return model.calibration.scores(logits), model.calibration.probabilities(logits)
+
+        return predict
 
     return learn
 
@@ -69,11 +74,11 @@ def by_regression(frames: Frames, settings: Any) -> Learn:
             regression = LogisticRegression(C=STRENGTH, class_weight="balanced", max_iter=200)
             heads[name] = make_pipeline(StandardScaler(), regression).fit(features[used], one[used])
 
-        def predict(asked: np.ndarray) -> Probabilities:
+        def predict(asked: np.ndarray) -> Pair:
             found = {name: np.zeros((len(asked), len(words))) for name, words in model.vocabulary.items()}
             for name, head in heads.items():
                 found[name][:, head.classes_] = head.predict_proba(features[asked])
-            return found
+            return found, found
 
         return predict
 
@@ -83,14 +88,16 @@ def by_regression(frames: Frames, settings: Any) -> Learn:
 def measured(frames: Frames, folds: np.ndarray, learn: Learn) -> list[str]:
     """Means over the attributes on the frames of all folds, each predicted by a training on the others."""
     vocabulary = frames.meta.attributes
-    predicted = {name: np.zeros((len(frames), len(words))) for name, words in vocabulary.items()}
+    scores = {name: np.zeros((len(frames), len(words))) for name, words in vocabulary.items()}
+    predicted = {name: values.copy() for name, values in scores.items()}
     for fold in range(folds.max() + 1):
         rows = np.flatnonzero(folds == fold)
-        for name, values in learn(np.flatnonzero(folds != fold))(rows).items():
-            predicted[name][rows] = values
+        for whole, part in zip((scores, predicted), learn(np.flatnonzero(folds != fold))(rows), strict=True):
+            for name, values in part.items():
+                whole[name][rows] = values
         print(f"fold {fold + 1} of {folds.max() + 1}", file=sys.stderr, flush=True)
     codes = attribute_codes(frames, vocabulary)
-    means = mean_metrics(score_attributes(codes, predicted, vocabulary))
+    means = mean_metrics(score_attributes(codes, scores, vocabulary))
     figures = [means["balanced_accuracy"], means["roc_auc"]]
     for estimate in (binned_errors, swept_errors):
         errors = [calibration_error(codes[name], predicted[name], estimate) for name in vocabulary]

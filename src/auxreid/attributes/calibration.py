@@ -18,49 +18,65 @@ Logits = Mapping[str, np.ndarray]  # per attribute [n, k]
 
 @dataclass
 class Calibration:
-    """What makes probabilities of a classifier's logits z: softmax(z / temperature + offsets), for each head.
+    """What makes probabilities of a classifier's logits z: softmax(z / T + t * log f) for each head.
 
-    A head without a temperature has 1, one without offsets has none.
+    T is its temperature, 1 if it has none, t its tilt, 0 if it has none, and f its words' frequencies.
     """
 
     temperatures: dict[str, float] = field(default_factory=dict)
-    offsets: dict[str, list[float]] = field(default_factory=dict)  # of each word, see fit_tilted
+    tilts: dict[str, float] = field(default_factory=dict)
+    frequencies: dict[str, list[float]] = field(default_factory=dict)
 
-    def fit(self, name: str, logits: np.ndarray, codes: np.ndarray, kind: str) -> None:
-        """Fit a head's on rows of which one at least has a label; `kind` as in a recipe's `attributes.calibration`."""
+    def fit(self, name: str, logits: np.ndarray, codes: np.ndarray, kind: str, trained: np.ndarray) -> None:
+        """Fit a head's T, and t by the frequencies of the words that it was trained on if `kind` asks for them.
+
+        Args:
+            logits, codes: as of fit_temperature
+            kind: as a recipe's `attributes.calibration`
+            trained: int64 [m], the codes of the training frames
+        """
         if kind == "temperature":
             self.temperatures[name] = fit_temperature(logits, codes)
         else:
-            self.temperatures[name], self.offsets[name] = fit_tilted(logits, codes)
+            self.frequencies[name] = frequencies(trained, logits.shape[1])
+            self.temperatures[name], self.tilts[name] = fit_tilted(logits, codes, np.log(self.frequencies[name]))
 
     def probabilities(self, logits: Logits) -> dict[str, np.ndarray]:
         """Per attribute float32 [n, k]."""
-        offsets = {name: np.float32(values) for name, values in self.offsets.items()}
-        return {name: softmax(self._divided(name, values) + offsets.get(name, 0)) for name, values in logits.items()}
+        return {name: softmax(self._divided(name, values) + self._offsets(name)) for name, values in logits.items()}
 
     def scores(self, logits: Logits) -> dict[str, np.ndarray]:
-        """The same without the offsets: with the words as frequent as training made them by its weights."""
+        """The same without the tilt: with the words as frequent as training took them to be by its weights."""
         return {name: softmax(self._divided(name, values)) for name, values in logits.items()}
 
     def _divided(self, name: str, logits: np.ndarray) -> np.ndarray:
         return logits / np.float32(self.temperatures.get(name, 1.0))
 
+    def _offsets(self, name: str) -> np.ndarray | float:
+        """[k]"""
+        return np.float32(self.tilts[name] * np.log(self.frequencies[name])) if name in self.tilts else 0.0
 
-def fit_tilted(logits: np.ndarray, codes: np.ndarray) -> tuple[float, list[float]]:
-    """The temperature T within 0.1..10 and the offsets b = t * log(frequencies), t within 0..1, for which
-    softmax(logits / T + b) has the least cross-entropy on the rows that have a label.
 
-    A loss that weighs rare words up teaches the probabilities that there would be if all words were equally frequent;
-    t = 1 brings the frequencies back (Bayes' rule; Menon et al., ICLR 2021, adjust logits likewise), t = 0 leaves them
-    out. They are counted on these rows, each word once more. The cross-entropy is convex in (1/T, t).
+def frequencies(codes: np.ndarray, words: int) -> list[float]:
+    """The share of each word among the labels, each counted once more, so that none is 0."""
+    counts = np.bincount(codes[codes != MISSING], minlength=words) + 1
+    return (counts / counts.sum()).tolist()
+
+
+def fit_tilted(logits: np.ndarray, codes: np.ndarray, logs: np.ndarray) -> tuple[float, float]:
+    """The temperature T within 0.1..10 and the tilt t within 0..1 for which softmax(logits / T + t * logs) has the
+    least cross-entropy on the rows that have a label. The cross-entropy is convex in (1/T, t).
+
+    A loss that weighs rare words up teaches the probabilities that there would be if all words were equally frequent.
+    With the logarithms of their frequencies, t = 1 brings these back (Bayes' rule; Menon et al., ICLR 2021, adjust
+    logits likewise), and t = 0 leaves the logits as they are.
 
     Args:
         logits, codes: as of fit_temperature
+        logs: [k]
     """
     labelled = codes != MISSING
     logits, codes = logits[labelled].astype(np.float64), codes[labelled]
-    frequencies = np.bincount(codes, minlength=logits.shape[1]) + 1
-    logs = np.log(frequencies / frequencies.sum())  # [k]
     of_label = logits[np.arange(len(codes)), codes]  # [m]
 
     def cross_entropy(found: np.ndarray) -> tuple[float, np.ndarray]:
@@ -75,7 +91,7 @@ def fit_tilted(logits: np.ndarray, codes: np.ndarray) -> tuple[float, list[float
     bounds = [(1 / MOST, 1 / LEAST), (0.0, 1.0)]
     precise = {"ftol": 1e-15, "gtol": 1e-10}
     inverse, tilt = minimize(cross_entropy, [1.0, 0.5], jac=True, method="L-BFGS-B", bounds=bounds, options=precise).x
-    return float(1 / inverse), (tilt * logs).tolist()
+    return float(1 / inverse), float(tilt)
 
 
 def fit_temperature(logits: np.ndarray, codes: np.ndarray) -> float:
@@ -142,7 +158,7 @@ def swept_errors(confidence: np.ndarray, right: np.ndarray) -> np.ndarray:
     for draw in right[:, order]:
         true = _sums_before(draw)
         error = abs(true[-1] - sure[-1])
-        for bins in range(2, len(order) + 1):
+        for bins in range(2, 1 if draw.all() else len(order) + 1):  # if all are right, more bins change nothing
             edges = np.arange(bins + 1) * len(order) // bins
             rights = np.diff(true[edges])
             if (np.diff(rights / np.diff(edges)) < 0).any():

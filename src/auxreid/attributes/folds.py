@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.optim import AdamW
 from torch.optim.lr_scheduler import LambdaLR
 
-from auxreid.attributes.calibration import DRAWS, SEED, Calibration, calibration_error, swept_errors
+from auxreid.attributes.calibration import SEED, Calibration, calibration_error, swept_errors
 from auxreid.attributes.features import FeatureBatches
 from auxreid.attributes.groups import Groups, deal
 from auxreid.attributes.losses import MISSING, mixed_loss
@@ -26,6 +26,7 @@ from auxreid.attributes.predict import classify_views, in_eval_mode
 from auxreid.training.seeding import epoch_seed
 from auxreid.training.state import EpochLosses
 
+DRAWS = 50  # of so many groups as will be tested on
 Logits = dict[str, np.ndarray]  # per attribute float32 [n, k]
 
 
@@ -34,8 +35,8 @@ class Crossed:
     """The best epoch (from 1), the val metrics of all epochs, and of the best one the logits of every frame.
 
     `scores` are its metrics. `errors` are calibration errors by attribute, as swept_errors has them, with each fold
-    calibrated as the other folds ask for: of all frames ("folds"), and the mean over draws of as many groups as will be
-    tested on ("folds_few"), since frames of few groups show an error where there is none over all.
+    calibrated as the other folds ask for: of all frames ("folds") and, where there are more groups than will be tested
+    on, the mean over draws of so many ("folds_few"): frames of few groups show an error where there is none over all.
     """
 
     best_epoch: int
@@ -121,11 +122,10 @@ class _Training:
 
 
 def _draws(groups: Groups, count: int) -> list[np.ndarray]:
-    """The frames of so many groups, or of all if there are not so many, in each draw."""
-    rng, count = np.random.default_rng(SEED), min(count, groups.count)
-    return [
-        np.isin(groups.of_frame, rng.choice(groups.count, count, replace=False)) for _ in range(DRAWS if count else 0)
-    ]
+    """The frames of so many groups in each draw; none where there are no more than so many."""
+    rng = np.random.default_rng(SEED)
+    draws = DRAWS if 0 < count < groups.count else 0
+    return [np.isin(groups.of_frame, rng.choice(groups.count, count, replace=False)) for _ in range(draws)]
 
 
 def _errors(
@@ -138,7 +138,7 @@ def _errors(
             others = labelled & (folds != fold)
             calibration = Calibration()
             if others.any():
-                calibration.fit(name, values[others], codes[name][others], kind)
+                calibration.fit(name, values[others], codes[name][others], kind, codes[name][others])
             probabilities[folds == fold] = calibration.probabilities({name: values[folds == fold]})[name]
         errors[name] = {"folds": calibration_error(codes[name], probabilities, swept_errors)}
         few = [

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from statistics import fmean
 
 import numpy as np
 
@@ -50,6 +51,11 @@ class HeldOut:
     scores: Mapping[str, AttributeScore]  # with the words as frequent as training made them
     trust: Mapping[str, Trust]
     trust_of_mean: Trust  # over the attributes that could be scored
+
+    @property
+    def mean_accuracy(self) -> float:
+        """Over the attributes that could be scored."""
+        return fmean(self.accuracy[name] for name, one in self.scores.items() if one.roc_auc is not None)
 
 
 def score_held_out(
@@ -116,4 +122,5 @@ def trust_metrics(held_out: HeldOut) -> dict[str, float]:
             metrics |= {f"{name}_{score}_{side}": bound for side, bound in zip(("low", "high"), bounds, strict=False)}
         metrics |= {f"{name}_ece_{which}": error for which, error in trust.errors.items()}
     metrics |= {f"{name}_accuracy": value for name, value in held_out.accuracy.items() if not np.isnan(value)}
+    metrics["mean_accuracy"] = held_out.mean_accuracy
     return metrics

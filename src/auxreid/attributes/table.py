@@ -25,7 +25,7 @@ ERRORS = {  # of held_out.Trust, and as a person reads them
     "sweep": "sweep after",
     "sweep_if_true": "sweep if true",
     "folds": "sweep in folds",
-    "folds_few": "of so few",
+    "folds_few": "sweep of so few",
 }
 MEAN = "mean"
 
@@ -45,8 +45,8 @@ def table_frame(held_out: HeldOut) -> pd.DataFrame:
         rows.append(row | _thesis(THESIS_TABLE_1.get(name)))
     means = mean_metrics(held_out.scores)
     last = {"attribute": MEAN, "frames": len(held_out.frames), "words": None}
-    accuracy = fmean(held_out.accuracy[name] for name, one in held_out.scores.items() if one.roc_auc is not None)
-    last |= _scored(means["balanced_accuracy"], means["roc_auc"], accuracy, held_out.trust_of_mean, None)
+    scores = means["balanced_accuracy"], means["roc_auc"], held_out.mean_accuracy
+    last |= _scored(*scores, held_out.trust_of_mean, None)
     same = THESIS_TABLE_1.keys() == held_out.scores.keys()
     last |= _thesis(tuple(map(fmean, zip(*THESIS_TABLE_1.values(), strict=True))) if same else None)
     table = pd.DataFrame([*rows, last])
@@ -107,14 +107,16 @@ def table_notes(held_out: HeldOut) -> list[str]:
     notes = [
         f"Percent on held-out frames; in brackets {LEVEL:.0%} intervals by {RESAMPLES:,} resamples of "
         f"{groups.count} {groups.unit}.",
-        "Accuracy is of the most probable word; of the scores before, with words as frequent as training weighed them.",
+        "Accuracy is of the most probable word. With calibration: frequencies it has the words' frequencies in, which "
+        "balanced accuracy and ROC AUC leave out.",
         "ECE: calibration error in 15 bins, before and after calibration, and what true probabilities would show.",
         "Sweep: the same after it, in as many bins as the frames bear; less of it is the noise of few frames.",
     ]
     if any("folds" in trust.errors for trust in held_out.trust.values()):
+        notes.append("In folds: of frames of train and val, by heads that have not seen their individual or folder.")
+    if any("folds_few" in trust.errors for trust in held_out.trust.values()):
         notes.append(
-            "In folds: of frames of train and val, by heads that have not seen their individual or folder; of so few: "
-            f"the mean over draws of {groups.count} of these, to compare the sweep on held-out frames with."
+            f"Of so few: the mean over draws of {groups.count} of those in folds, as many as the sweep after it is of."
         )
     if THESIS_TABLE_1.keys() & held_out.scores.keys():
         notes.append("The thesis's figures are on its own, private frames.")

@@ -40,6 +40,7 @@ from auxreid.training.state import Checkpoint, EpochLosses, State, TorchRandom, 
 
 Log = Callable[[Mapping[str, float], int], None]
 Vocabulary = Mapping[str, Sequence[str]]
+Codes = Mapping[str, np.ndarray]  # per attribute int64 [n]
 
 
 @dataclass(frozen=True)
@@ -63,13 +64,14 @@ class Fitted:
     def described(self) -> dict[str, float | str]:
         """All of it but the weights, flat."""
         chosen = f"mean balanced accuracy on {self.chosen_by}" if self.chosen_by else "none, the last one"
-        temperatures = self.model.calibration.temperatures
+        calibration = self.model.calibration
         return {
             "best_epoch": self.best_epoch,
             "epoch_chosen_by": chosen,
             "calibrated_on": self.calibrated_on or "none: all training frames are one group",
             **{f"folds_{name}": value for name, value in self.fold_scores.items()},
-            **{f"{name}_temperature": temperatures.get(name, 1.0) for name in self.model.vocabulary},
+            **{f"{name}_temperature": calibration.temperatures.get(name, 1.0) for name in self.model.vocabulary},
+            **{f"{name}_tilt": value for name, value in calibration.tilts.items()},
             **{f"{name}_untrained": reason for name, reason in self.untrained.items()},
             **{f"{name}_uncalibrated": reason for name, reason in self.uncalibrated.items()},
         }
@@ -136,8 +138,7 @@ def fit(
         batches = fabric.setup_dataloaders(loader, use_distributed_sampler=False)
     schedule = LambdaLR(optimizer, warmup_cosine(settings.warmup_epochs, settings.epochs, len(batches)))
 
-    tested = groups_of(with_labels(frames.where(SPLITS))).count
-    crossed = _crossed(model, batches, train, tested, settings, precision) if settings.folds and described else None
+    crossed = _crossed(model, batches, frames, train, settings, precision) if settings.folds and described else None
     crossed = share.from_first(crossed)  # processes that end on rounding at unlike epochs would wait for each other
     val_logits = ValLogits(model, val, settings, precision)
     chooses = can_choose(val_codes)
@@ -176,20 +177,21 @@ def fit(
     if best.weights is not None:
         model.load_state_dict(best.weights)
     if crossed is not None:
-        uncalibrated = calibrate(model, train_codes, lambda: crossed.logits, settings.calibration)
+        uncalibrated = calibrate(model, train_codes, lambda: crossed.logits, settings.calibration, train_codes)
         found = described, untrained, described, uncalibrated, crossed.scores, crossed.errors
     else:
-        uncalibrated = calibrate(model, val_codes, val_logits, settings.calibration)
+        uncalibrated = calibrate(model, val_codes, val_logits, settings.calibration, train_codes)
         found = described if chooses else "", untrained, described, uncalibrated
     return Fitted(model.cpu().eval(), best.epoch, *found)
 
 
 def _crossed(
-    model: AttributeModel, batches: FeatureBatches, train: Frames, tested: int, settings: Any, precision: str
+    model: AttributeModel, batches: FeatureBatches, frames: Frames, train: Frames, settings: Any, precision: str
 ) -> Crossed:
     with torch.random.fork_rng(devices=[]):  # as of the features of val frames, below
         features = embed_frames(model, train, settings, settings.batch_size, precision)
     codes = attribute_codes(train, model.vocabulary)
+    tested = groups_of(with_labels(frames.where(SPLITS))).count
     return cross_validate(model, batches, features, codes, groups_of(train), tested, settings)
 
 
@@ -239,13 +241,18 @@ def can_choose(codes: Mapping[str, np.ndarray]) -> bool:
 
 
 def calibrate(
-    model: AttributeModel, codes: Mapping[str, np.ndarray], logits_of: Callable[[], Mapping], kind: str
+    model: AttributeModel, codes: Codes, logits_of: Callable[[], Mapping], kind: str, trained: Codes
 ) -> dict[str, str]:
-    """Calibrate each head that has labels among these frames; of the others, the reason in words."""
+    """Calibrate each head that has labels among these frames; of the others, the reason in words.
+
+    Args:
+        codes: of the frames whose logits are given
+        kind, trained: see Calibration.fit
+    """
     labelled = [name for name, one in codes.items() if (one != MISSING).any()]
     logits = logits_of() if labelled else {}
     for name in labelled:
-        model.calibration.fit(name, logits[name], codes[name], kind)
+        model.calibration.fit(name, logits[name], codes[name], kind, trained[name])
     return {name: "no frame to calibrate on has a label" for name in codes if name not in labelled}
 
 
