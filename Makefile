@@ -33,7 +33,8 @@ pets: $(VENV)/.installed  ## the lost-pet search of the sample's dogs, and the p
 check: $(VENV)/.installed  ## validate params.yaml and what follows from it
 	$(BIN)/auxreid check
 
-test: $(VENV)/.installed  ## all tests, two files at a time: many of them wait for DVC, MLflow or Ray; hundreds of processes share compiled code
+# Hundreds of processes import the same sources: they share bytecode, whatever the environment says.
+test: $(VENV)/.installed  ## all tests, two files at a time: many of them wait for DVC, MLflow or Ray
 	OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --durations=25
 
 lint: $(VENV)/.installed  ## ruff check and format
