@@ -9,9 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import yaml
 from filelock import FileLock
-from params import one_seed, those_alone
+from params import one_seed, read_params, those_alone, write_params
 
 from auxreid.plumbing.graph.table import write_graph
 from auxreid.plumbing.settings.load import load_config
@@ -53,9 +52,9 @@ class Clone:
 
     def edit(self, change) -> None:
         path = self.root / "params.yaml"
-        params = yaml.load(path.read_text(), yaml.CSafeLoader)
+        params = read_params(path)
         change(params)
-        path.write_text(yaml.dump(params, Dumper=yaml.CSafeDumper, sort_keys=False))
+        write_params(path, params)
 
     def commit(self, message: str) -> None:
         self.run("git", "add", "-A")

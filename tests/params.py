@@ -48,10 +48,19 @@ def _keep(params: dict, **names: Iterable[str]) -> None:
         params[block] = {name: value for name, value in params[block].items() if name in kept}
 
 
+def read_params(path: Path) -> dict:
+    """By libyaml, as all that reads or writes the long file often."""
+    return yaml.load(path.read_text(), yaml.CSafeLoader)
+
+
+def write_params(path: Path, params: dict) -> None:
+    path.write_text(yaml.dump(params, Dumper=yaml.CSafeDumper, sort_keys=False))
+
+
 @cache
 def written() -> str:
     """params.yaml as JSON: it is read hundreds of times, and by a YAML parser that takes many times as long."""
-    return json.dumps(yaml.load((ROOT / "params.yaml").read_text(), yaml.CSafeLoader))
+    return json.dumps(read_params(ROOT / "params.yaml"))
 
 
 def raw_params() -> dict:

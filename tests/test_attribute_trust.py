@@ -110,7 +110,7 @@ def test_logits_that_tell_nothing_leave_the_frequencies():
 
 
 def test_a_training_by_even_words_gets_their_frequencies_back(frames):  # noqa: F811
-    """Its scores stay those of the temperature alone up to that, so that the words of Table 1 are the same."""
+    """Those of the training labels, to the power of the tilt, times the scores; by temperature there are none."""
     plain, tilted = (
         fit(frames, settings(epochs=2, calibration=kind), ignore) for kind in ("temperature", "frequencies")
     )
@@ -403,7 +403,7 @@ def test_folds_choose_the_epoch_and_the_temperatures_on_all_frames(frames, monke
     assert described["folds_balanced_accuracy"] == max(scores)
 
 
-def test_so_few_groups_are_drawn_whole_from_the_folds(frames, monkeypatch):  # noqa: F811
+def test_so_few_groups_are_drawn_whole_from_the_folds(frames):  # noqa: F811
     """With no more groups than are tested there are no draws; of one each, the mean is that over groups, nearly."""
     groups = groups_of(with_labels(frames.where(("train", "val"))))
     probabilities, codes = two_words(np.linspace(0.5, 0.99, len(groups.of_frame))), np.arange(len(groups.of_frame)) % 2

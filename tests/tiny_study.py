@@ -7,8 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-import yaml
-from params import ROOT, raw_params
+from params import ROOT, raw_params, write_params
 from small_frames import small_frames
 
 from auxreid.clip.build import build_towers
@@ -36,7 +35,7 @@ def run(name: str, key: str) -> None:
 
 def write_study(params: dict, checkout: Path = ROOT) -> Config:
     """Make the current folder one that the scripts of a checkout run in: params.yaml and what is made of it."""
-    Path("params.yaml").write_text(yaml.dump(params, Dumper=yaml.CSafeDumper, sort_keys=False))
+    write_params(Path("params.yaml"), params)
     config = load_config()
     write_graph(config)
     write_sources(checkout)

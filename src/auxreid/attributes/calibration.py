@@ -4,7 +4,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
-from scipy.optimize import minimize
 
 from auxreid.attributes.losses import MISSING
 
@@ -75,6 +74,8 @@ def fit_tilted(logits: np.ndarray, codes: np.ndarray, logs: np.ndarray) -> tuple
         logits, codes: as of fit_temperature
         logs: [k]
     """
+    from scipy.optimize import minimize  # 0.2 s that using a model need not cost
+
     labelled = codes != MISSING
     logits, codes = logits[labelled].astype(np.float64), codes[labelled]
     of_label = logits[np.arange(len(codes)), codes]  # [m]
@@ -158,7 +159,8 @@ def swept_errors(confidence: np.ndarray, right: np.ndarray) -> np.ndarray:
     for draw in right[:, order]:
         true = _sums_before(draw)
         error = abs(true[-1] - sure[-1])
-        for bins in range(2, 1 if draw.all() else len(order) + 1):  # if all are right, more bins change nothing
+        most = 1 if draw.all() else len(order)  # if all are right, more bins change nothing
+        for bins in range(2, most + 1):
             edges = np.arange(bins + 1) * len(order) // bins
             rights = np.diff(true[edges])
             if (np.diff(rights / np.diff(edges)) < 0).any():
@@ -183,10 +185,14 @@ def calibration_error(codes: np.ndarray, probabilities: np.ndarray, estimate: Es
         probabilities: [n, k]
         estimate: `binned_errors` or `swept_errors`
     """
+    confidence = probabilities[codes != MISSING].max(axis=1)
+    return float(estimate(confidence, right_rows(codes, probabilities)[None])[0])
+
+
+def right_rows(codes: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
+    """bool [m]: of the rows that have a label, those whose most probable word it is."""
     labelled = codes != MISSING
-    confidence = probabilities[labelled].max(axis=1)
-    right = probabilities[labelled].argmax(axis=1) == codes[labelled]
-    return float(estimate(confidence, right[None])[0])
+    return probabilities[labelled].argmax(axis=1) == codes[labelled]
 
 
 def error_of_true_probabilities(

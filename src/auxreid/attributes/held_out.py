@@ -10,6 +10,7 @@ from auxreid.attributes.calibration import (
     Calibration,
     calibration_error,
     error_of_true_probabilities,
+    right_rows,
     swept_errors,
 )
 from auxreid.attributes.dataset import attribute_codes, with_labels
@@ -91,14 +92,9 @@ def score_held_out(
         trust[name] = Trust(interval(drawn.balanced_accuracy), interval(drawn.roc_auc), errors)
     mean = mean_draws({name: drawn for name, drawn in draws.items() if scores[name].roc_auc is not None})
     of_mean = Trust(interval(mean.balanced_accuracy), interval(mean.roc_auc))
-    accuracy = {name: _accuracy(codes[name], values) for name, values in probabilities.items()}
+    right = {name: right_rows(codes[name], values) for name, values in probabilities.items()}
+    accuracy = {name: float(rows.mean()) if len(rows) else np.nan for name, rows in right.items()}
     return HeldOut(chosen, groups, vocabulary, codes, probabilities, accuracy, scores, trust, of_mean)
-
-
-def _accuracy(codes: np.ndarray, probabilities: np.ndarray) -> float:
-    labelled = codes != MISSING
-    right = probabilities[labelled].argmax(axis=1) == codes[labelled]
-    return float(right.mean()) if labelled.any() else np.nan
 
 
 def _errors(codes: np.ndarray, before: np.ndarray, after: np.ndarray) -> dict[str, float]:

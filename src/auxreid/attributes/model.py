@@ -3,7 +3,6 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from dataclasses import fields as dataclass_fields
 from pathlib import Path
 from typing import Any
 
@@ -152,7 +151,6 @@ def load_model(path: str | Path) -> tuple[AttributeModel, InputConfig]:
         raise DataError(f"{path}: its header does not describe an attribute model")
     model = AttributeModel(timm.create_model(header["backbone"], num_classes=0), header["vocabulary"])
     model.load_state_dict(tensors)
-    fields = (one.name for one in dataclass_fields(Calibration))
-    model.calibration = Calibration(**{name: header.get(name, {}) for name in fields})  # older files lack some
+    model.calibration = Calibration(**{name: header.get(name, {}) for name in asdict(Calibration())})  # older: fewer
     model.mirrored = header.get("mirrored", False)
     return model.eval(), InputConfig(**header["input"])

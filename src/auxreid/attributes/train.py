@@ -233,7 +233,7 @@ def train_and_val(frames: Frames, folds: int | None) -> tuple[Frames, Frames, st
     return train, held_out, described if len(held_out) else ""
 
 
-def can_choose(codes: Mapping[str, np.ndarray]) -> bool:
+def can_choose(codes: Codes) -> bool:
     """Whether some attribute has two different words among frames of these codes, without which no score tells epochs
     apart.
     """
